@@ -1,0 +1,23 @@
+"""Budget-C support vector machines and torch multi-layer perceptrons for scikit-learn.
+
+Public names are imported on first use (PEP 562), so ``import sklearn_svmdl`` costs neither torch nor matplotlib.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_HOME = {
+}
+
+__all__ = ["__version__", *_HOME]
+
+
+def __getattr__(name):
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name], __name__), name)
+
+
+def __dir__():
+    return sorted(__all__)
