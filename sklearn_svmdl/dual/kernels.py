@@ -41,6 +41,17 @@ def _small_power(K, degree):
     return power
 
 
+def row_identities(X):
+    """One bytes object a row of X (n, d): equal exactly where the rows are."""
+    if sparse.issparse(X):
+        X = X.copy()
+        X.sum_duplicates()
+        X.eliminate_zeros()
+        cuts = zip(X.indptr[:-1], X.indptr[1:])
+        return np.array([X.indices[a:b].tobytes() + X.data[a:b].tobytes() for a, b in cuts], dtype=object)
+    return np.array([row.tobytes() for row in np.ascontiguousarray(X + 0.0)], dtype=object)
+
+
 @dataclass(frozen=True)
 class _Rows:
     """Rows of X, handed on as they are."""
@@ -53,6 +64,9 @@ class _Rows:
     @property
     def n_samples(self):
         return self.X.shape[0]
+
+    def identities(self):
+        return row_identities(self.X)
 
 
 @dataclass(frozen=True)
@@ -76,6 +90,9 @@ class _RBFRows:
     @property
     def n_samples(self):
         return self.left.shape[0]
+
+    def identities(self):
+        return row_identities(self.left)
 
 
 @dataclass(frozen=True)
@@ -246,7 +263,10 @@ class GramSource:
         return np.diagonal(self.gram).copy()
 
     def apply(self, columns, values, rows):
-        return self.block(rows, columns) @ values
+        out = np.zeros(len(rows))
+        for piece in row_blocks(len(rows), len(columns)):
+            out[piece] = self.block(rows[piece], columns) @ values
+        return out
 
     def stored(self):
         return self
