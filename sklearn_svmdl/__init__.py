@@ -8,6 +8,11 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _HOME = {
+    "BudgetSVC": ".svm",
+    "BudgetWarning": ".svm",
+    "IndefiniteKernelWarning": ".svm",
+    "InfeasibleBudgetError": ".svm",
+    "MarginDisplay": ".inspection",
 }
 
 __all__ = ["__version__", *_HOME]

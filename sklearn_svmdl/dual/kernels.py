@@ -1,8 +1,8 @@
 """Kernels by name, and where the solver reads kernel values from.
 
-A :class:`Kernel` turns samples into features once (`prepare`) and pairs of features into kernel values (`between`).
-A *source* hands kernel values to the solver by sample index; the solver never sees X. Two sources exist: a stored
-Gram matrix and a matrix that is evaluated block by block.
+A :class:`Kernel` turns samples into prepared rows once (`prepare`) and pairs of prepared rows into kernel
+values (`between`). A *source* hands kernel values to the solver by sample index; the solver never sees X. Two
+sources exist: a stored Gram matrix and a matrix that is evaluated block by block.
 
 To add a kernel, add one entry to `KERNELS`.
 """
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import sparse
+from scipy.linalg import eigvalsh
 from sklearn.metrics import pairwise
 from sklearn.utils.extmath import row_norms, safe_sparse_dot
 
@@ -18,27 +19,7 @@ MEGABYTE = 2**20
 # Kernel values evaluated at a time: 8 MB, about what the outer caches hold.
 BLOCK = 2**20
 
-
-def _linear(X, Y):
-    return np.asarray(safe_sparse_dot(X, Y.T, dense_output=True))
-
-
-def _polynomial(X, Y, gamma, degree, coef0):
-    K = _linear(X, Y)
-    K *= gamma
-    K += coef0
-    if float(degree).is_integer() and 1 <= degree <= 4:
-        return _small_power(K, int(degree))
-    with np.errstate(invalid="ignore", over="ignore"):
-        return np.power(K, degree, out=K)
-
-
-def _small_power(K, degree):
-    """K**degree by multiplication: ten times faster than `np.power` for the degrees in use."""
-    power = K.copy() if degree > 1 else K
-    for _ in range(degree - 1):
-        power *= K
-    return power
+_TRY_SCALING = "Try to scale the features (sklearn.preprocessing.StandardScaler), or a smaller gamma or degree."
 
 
 def row_identities(X):
@@ -58,6 +39,10 @@ class _Rows:
 
     X: object
 
+    @classmethod
+    def of(cls, X, centre, **params):
+        return cls(X)
+
     def take(self, rows):
         return _Rows(self.X[rows])
 
@@ -71,14 +56,18 @@ class _Rows:
 
 @dataclass(frozen=True)
 class _RBFRows:
-    """Rows of X with what makes -gamma |x - x'|^2 a single matrix product: [z, -h, 1] . [z', 1, -h']."""
+    """Rows of X such that -gamma |x - x'|^2 is a single matrix product: [z, -h, 1] . [z', 1, -h']."""
 
     left: np.ndarray
     right: np.ndarray
 
     @classmethod
-    def of(cls, X, gamma):
+    def of(cls, X, centre, gamma):
+        # Distances do not change with the origin, but far from it z.z' - h - h' cancels nearly every digit.
+        X = X if centre is None else X - centre
         h = gamma * row_norms(X, squared=True)[:, None]
+        if not np.isfinite(h).all():
+            raise ValueError(f"Squared distances times gamma={gamma:g} overflow. {_TRY_SCALING}")
         one = np.ones_like(h)
         Z = np.sqrt(2 * gamma) * X
         stack = (lambda blocks: sparse.hstack(blocks, format="csr")) if sparse.issparse(Z) else np.hstack
@@ -95,30 +84,98 @@ class _RBFRows:
         return row_identities(self.left)
 
 
+def _product(X, Y):
+    return np.asarray(safe_sparse_dot(X, Y.T, dense_output=True))
+
+
+def _linear(A, B):
+    return _product(A.X, B.X)
+
+
+def _polynomial(A, B, gamma, degree, coef0):
+    K = _product(A.X, B.X)
+    K *= gamma
+    K += coef0
+    with np.errstate(over="ignore"):
+        return _small_power(K, int(degree)) if degree <= 4 else np.power(K, degree, out=K)
+
+
+def _small_power(K, degree):
+    """K**degree by multiplication: ten times faster than `np.power` for the degrees in use."""
+    power = K.copy() if degree > 1 else K
+    for _ in range(degree - 1):
+        power *= K
+    return power
+
+
+def _rbf(A, B, gamma):
+    K = _product(A.left, B.right)
+    np.minimum(K, 0.0, out=K)
+    return np.exp(K, out=K)
+
+
+def _from_scikit_learn(name):
+    return lambda A, B, **params: pairwise.pairwise_kernels(A.X, B.X, metric=name, **params)
+
+
 @dataclass(frozen=True)
 class KernelSpec:
     """What the package knows about a named kernel."""
 
+    # (prepared rows, prepared rows, **parameters) -> kernel values
     function: object
     parameters: tuple = ()
+    prepare: object = _Rows.of
     # Strictly positive definite on distinct points: some hyperplane separates whatever has distinct points.
     definite: bool = False
+    # No negative eigenvalue, given the parameters.
+    semidefinite: object = lambda **params: True
+    unit_diagonal: bool = False
+    takes_sparse: bool = True
+    takes_negative: bool = True
+    # X holds the kernel values themselves.
+    pairwise: bool = False
 
 
-def _by_name(name):
-    return lambda X, Y, **params: pairwise.pairwise_kernels(X, Y, metric=name, **params)
-
+_POLYNOMIAL = KernelSpec(
+    _polynomial, ("gamma", "degree", "coef0"), semidefinite=lambda coef0, **_: coef0 >= 0
+)
 
 KERNELS = {
     "linear": KernelSpec(_linear),
-    "poly": KernelSpec(_polynomial, ("gamma", "degree", "coef0")),
-    "rbf": KernelSpec(None, ("gamma",), definite=True),
-    "sigmoid": KernelSpec(_by_name("sigmoid"), ("gamma", "coef0")),
-    "laplacian": KernelSpec(_by_name("laplacian"), ("gamma",), definite=True),
-    "cosine": KernelSpec(_by_name("cosine")),
-    "chi2": KernelSpec(_by_name("chi2"), ("gamma",)),
-    "additive_chi2": KernelSpec(_by_name("additive_chi2")),
+    "poly": _POLYNOMIAL,
+    "polynomial": _POLYNOMIAL,
+    "rbf": KernelSpec(_rbf, ("gamma",), prepare=_RBFRows.of, definite=True, unit_diagonal=True),
+    "sigmoid": KernelSpec(_from_scikit_learn("sigmoid"), ("gamma", "coef0"), semidefinite=lambda **_: False),
+    "laplacian": KernelSpec(_from_scikit_learn("laplacian"), ("gamma",), definite=True, unit_diagonal=True),
+    "cosine": KernelSpec(_from_scikit_learn("cosine")),
+    "chi2": KernelSpec(
+        _from_scikit_learn("chi2"), ("gamma",), unit_diagonal=True, takes_sparse=False, takes_negative=False
+    ),
+    "additive_chi2": KernelSpec(_from_scikit_learn("additive_chi2"), takes_sparse=False, takes_negative=False),
+    "precomputed": KernelSpec(None, pairwise=True, takes_sparse=False, semidefinite=lambda **_: False),
 }
+
+
+def spec_of(name):
+    """The registry's entry for a kernel's name; for a callable, what holds of any function."""
+    if not callable(name):
+        return KERNELS[name]
+    return KernelSpec(lambda A, B: _called(name, A.X, B.X), semidefinite=lambda **_: False)
+
+
+def _called(function, X, Y):
+    """A user's kernel function, its values checked."""
+    K = np.asarray(function(X, Y), dtype=np.float64)
+    expected = (X.shape[0], Y.shape[0])
+    if K.shape != expected:
+        raise ValueError(
+            f"The callable kernel returned an array of shape {K.shape} for {expected[0]} and {expected[1]} "
+            f"samples; expected {expected}: k(X, Y) takes two matrices and returns all pairs' values."
+        )
+    if not np.isfinite(K).all():
+        raise ValueError(f"The callable kernel returned nan or infinite values. {_TRY_SCALING}")
+    return K
 
 
 def resolve_gamma(gamma, X, weight):
@@ -138,6 +195,17 @@ def resolve_gamma(gamma, X, weight):
     return 1.0 / (X.shape[1] * variance) if variance > 0 else 1.0
 
 
+def _as_float64(X):
+    return X if X.dtype == np.float64 else X.astype(np.float64)
+
+
+def _centre(*samples):
+    """The mean of the last matrix of samples; None where centring would turn a sparse matrix dense."""
+    if any(sparse.issparse(X) for X in samples) or samples[-1].shape[0] == 0:
+        return None
+    return samples[-1].mean(axis=0, dtype=np.float64)
+
+
 @dataclass(frozen=True)
 class Kernel:
     """A kernel function with its parameters filled in.
@@ -145,7 +213,8 @@ class Kernel:
     Parameters
     ----------
     name : str or callable
-        A key of `KERNELS`, or a function of two sample matrices (n, d), (m, d) that returns their (n, m) kernel values.
+        A key of `KERNELS`, or a function of two sample matrices (n, d), (m, d) that returns their (n, m) kernel
+        values.
     params : dict
         The parameters that this kernel has, all numbers.
     """
@@ -156,31 +225,64 @@ class Kernel:
     @classmethod
     def of(cls, name, **params):
         """Keep of `params` those that the kernel has."""
-        wanted = () if callable(name) else KERNELS[name].parameters
-        return cls(name, {key: params[key] for key in wanted})
+        return cls(name, {key: params[key] for key in spec_of(name).parameters})
+
+    @property
+    def spec(self):
+        return spec_of(self.name)
 
     @property
     def definite(self):
-        return not callable(self.name) and KERNELS[self.name].definite
+        return self.spec.definite
+
+    @property
+    def semidefinite(self):
+        """Whether theory rules out negative eigenvalues."""
+        return self.spec.semidefinite(**self.params)
 
     @property
     def is_linear(self):
-        return self.name == "linear"
+        return self.spec.function is _linear
 
-    def prepare(self, X):
-        """What `between` needs of the samples X, computed once."""
-        return _RBFRows.of(X, **self.params) if self.name == "rbf" else _Rows(X)
+    def source(self, X):
+        """Where a solver reads the kernel values of the samples X (n, d), or of the kernel values X (n, n)."""
+        if self.spec.pairwise:
+            return GramSource(_as_float64(X))
+        return KernelSource.of(self, X)
+
+    def prepare(self, X, centre=None):
+        """What `between` needs of the samples X, computed once; rows that meet must share the `centre`."""
+        return self.spec.prepare(_as_float64(X), centre, **self.params)
 
     def between(self, A, B):
         """Kernel values (n, m) between prepared samples A and B."""
-        if self.name == "rbf":
-            exponent = _linear(A.left, B.right)
-            return np.exp(exponent, out=exponent)
-        function = self.name if callable(self.name) else KERNELS[self.name].function
-        return np.asarray(function(A.X, B.X, **self.params), dtype=np.float64)
+        return np.asarray(self.spec.function(A, B, **self.params), dtype=np.float64)
 
     def __call__(self, X, Y):
-        return self.between(self.prepare(X), self.prepare(Y))
+        centre = _centre(X, Y)
+        return self.between(self.prepare(X, centre), self.prepare(Y, centre))
+
+    def expand(self, X, basis, coefficients):
+        """K(X, basis) @ coefficients, (n, p), evaluated in blocks of rows that never exceed `BLOCK` values.
+
+        For kernel values X (n, m), `basis` holds the numbers of the columns that take part.
+        """
+        out = np.zeros((X.shape[0], coefficients.shape[1]))
+        if len(coefficients) == 0:
+            return out
+        for piece, values in self._blocks(X, basis):
+            out[piece] = values @ coefficients
+        return out
+
+    def _blocks(self, X, basis):
+        if self.spec.pairwise:
+            for piece in row_blocks(X.shape[0], len(basis)):
+                yield piece, _as_float64(X[piece][:, basis])
+            return
+        centre = _centre(X, basis)
+        right = self.prepare(basis, centre)
+        for piece in row_blocks(X.shape[0], right.n_samples):
+            yield piece, self.between(self.prepare(X[piece], centre), right)
 
 
 def row_blocks(n_rows, n_columns, size=BLOCK):
@@ -205,7 +307,7 @@ class KernelSource:
     @classmethod
     def of(cls, kernel, X):
         """The samples X (n, d), dense or CSR."""
-        return cls(kernel, kernel.prepare(X))
+        return cls(kernel, kernel.prepare(X, _centre(X)))
 
     @property
     def n_samples(self):
@@ -221,7 +323,7 @@ class KernelSource:
 
     def diagonal(self):
         """k(x_i, x_i) for every sample."""
-        if self.kernel.name == "rbf":
+        if self.kernel.spec.unit_diagonal:
             return np.ones(self.n_samples)
         # Values on the diagonal of small square blocks; 64 wastes little and keeps the number of calls low.
         pieces = (slice(start, min(start + 64, self.n_samples)) for start in range(0, self.n_samples, 64))
@@ -238,9 +340,14 @@ class KernelSource:
         return out
 
     def stored(self):
-        """The same kernel values as a stored Gram matrix."""
-        everything = slice(None)
-        return GramSource(self.block(everything, everything))
+        """The same kernel values as a stored Gram matrix, exactly symmetric: half the values are evaluated."""
+        n = self.n_samples
+        gram = np.empty((n, n))
+        for piece in row_blocks(n, n):
+            values = self.block(piece, slice(piece.start, n))
+            gram[piece, piece.start :] = values
+            gram[piece.start :, piece] = values.T
+        return GramSource(gram)
 
 
 class GramSource:
@@ -270,3 +377,35 @@ class GramSource:
 
     def stored(self):
         return self
+
+
+def check_kernel_values(source):
+    """Raise where kernel values overflow; |k(x, x')|^2 <= k(x, x) k(x', x') makes the diagonal tell."""
+    if not np.isfinite(source.diagonal()).all():
+        raise ValueError(f"The kernel values overflow: k(x, x) is infinite for some sample x. {_TRY_SCALING}")
+
+
+def check_symmetric(gram):
+    """Raise unless the stored kernel values are those of a symmetric function, up to single precision."""
+    largest = np.abs(gram).max()
+    for piece in row_blocks(len(gram), len(gram)):
+        difference = np.abs(gram[piece] - gram[:, piece].T).max()
+        if difference > 1e-5 * largest:
+            raise ValueError(
+                f"A precomputed kernel must be symmetric, but K and its transpose differ by up to "
+                f"{difference:.3g} (largest value {largest:.3g}). fit takes the kernel values between all pairs "
+                f"of training samples."
+            )
+
+
+def negative_curvature(source, n_probe=256):
+    """-smallest / largest eigenvalue on `n_probe` evenly spaced samples, 0 where none is negative.
+
+    Signed duals sum to zero, so what counts is the Gram matrix centred in its rows and columns.
+    """
+    probe = np.unique(np.linspace(0, source.n_samples - 1, min(n_probe, source.n_samples)).astype(int))
+    K = source.block(probe, probe)
+    K = K - K.mean(axis=0) - K.mean(axis=1)[:, None] + K.mean()
+    eigenvalues = eigvalsh(0.5 * (K + K.T))
+    largest = np.abs(eigenvalues).max()
+    return max(0.0, -eigenvalues[0] / largest) if largest > 0 else 0.0

@@ -1,0 +1,127 @@
+"""What the user is told about a fit: warnings and errors that say what happened and what to do."""
+
+import warnings
+
+import numpy as np
+from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
+
+from ..dual.problem import Status
+
+# Feature scales this many times larger or smaller than the median scale slow any kernel method down.
+_ODD_SCALE = 100.0
+# Names listed in a message before it says "and n more".
+_MOST_NAMES = 5
+
+
+class BudgetWarning(UserWarning):
+    """The budget in force is not the one asked for, or it makes the problem trivial."""
+
+
+class InfeasibleBudgetError(ValueError):
+    """No hyperplane keeps the total slack within the budget."""
+
+
+class IndefiniteKernelWarning(UserWarning):
+    """The kernel has negative eigenvalues, so it is no inner product and the problem is not convex."""
+
+
+def describe_infeasible(tasks, solutions, asked):
+    """Say which budgets are below C_min, or None where all are feasible."""
+    short = [k for k, solution in enumerate(solutions) if solution.status is Status.INFEASIBLE_BUDGET]
+    if not short:
+        return None
+    worst = max(short, key=lambda k: solutions[k].least_budget - asked[k].budget)
+    least, largest = solutions[worst].least_budget, asked[worst].largest_budget
+    return (
+        f"The budget C={asked[worst].budget:.6g} is infeasible{_where(short, tasks, worst)}: no hyperplane has a "
+        f"total slack below C_min={least:.6g}. Feasible budgets: {least:.6g} <= C < {largest:.6g} (as a fraction "
+        f"of C_max, {least / largest:.4g} <= C < 1). Raise C, choose a more flexible kernel, or see "
+        f"feasible_budget(X, y)."
+    )
+
+
+def warn_infeasible(tasks, solutions, asked):
+    message = describe_infeasible(tasks, solutions, asked)
+    if message is not None:
+        outcome = ' The least-slack solution was fitted instead; infeasible="raise" makes this an error.'
+        _warn(message + outcome, BudgetWarning)
+
+
+def warn_unbounded(tasks, solutions, asked):
+    """Say where C >= C_max left the constant classifier."""
+    trivial = [k for k, solution in enumerate(solutions) if solution.status is Status.UNBOUNDED_MARGIN]
+    if not trivial:
+        return
+    worst = max(trivial, key=lambda k: asked[k].budget - asked[k].largest_budget)
+    _warn(
+        f"The budget C={asked[worst].budget:.6g} pays for misclassifying a whole class"
+        f"{_where(trivial, tasks, worst)}: the margin is infinite and every sample is put into the heavier "
+        f"class. Choose C below C_max={asked[worst].largest_budget:.6g}, "
+        f"or budget='relative' with C in [0, 1).",
+        BudgetWarning,
+    )
+
+
+def warn_unconverged(tasks, solutions, *, tol, max_iter, X, feature_names):
+    """State the duality gap that is left, and what may have kept the solver from closing it."""
+    open_ = [k for k, solution in enumerate(solutions) if solution.status is Status.MAX_ITER]
+    if not open_:
+        return
+    worst = max(open_, key=lambda k: abs(solutions[k].duality_gap))
+    solution = solutions[worst]
+    _warn(
+        f"The solver stopped after max_iter={max_iter} iterations without reaching tol={tol:g}"
+        f"{_where(open_, tasks, worst)}: relative duality gap {solution.duality_gap:.3g}, violation "
+        f"{solution.violation:.3g}, budget error {solution.budget_error:.3g}. "
+        f"{_advice(X, feature_names)}",
+        ConvergenceWarning,
+    )
+
+
+def warn_indefinite(kernel_name, negative_curvature):
+    name = getattr(kernel_name, "__name__", kernel_name)
+    _warn(
+        f"The kernel {name!r} is not positive semi-definite on these samples (its smallest eigenvalue is "
+        f"{-negative_curvature:.3g} of its largest): it is no inner product. The model is a stationary point "
+        f"that can be used to predict, but margin_, penalty_ and duality_gap_ lose their meaning. Choose another "
+        f"kernel, or other values of gamma and coef0.",
+        IndefiniteKernelWarning,
+    )
+
+
+def odd_columns(X):
+    """Columns of X whose root mean square is more than `_ODD_SCALE` times off the median one, oddest first."""
+    squares = X.multiply(X) if sparse.issparse(X) else np.square(X, dtype=np.float64)
+    scale = np.asarray(squares.mean(axis=0), dtype=float).ravel() ** 0.5
+    used = np.flatnonzero(scale)
+    if len(used) == 0:
+        return used
+    magnitude = np.log(scale[used])
+    distance = np.abs(magnitude - np.median(magnitude))
+    order = np.argsort(-distance, kind="stable")
+    return used[order[distance[order] > np.log(_ODD_SCALE)]]
+
+
+def _advice(X, feature_names):
+    odd = [] if X is None else odd_columns(X)
+    if len(odd) == 0:
+        return "Raise max_iter or tol, or try a larger C, a smaller gamma or degree."
+    names = [str(k) if feature_names is None else repr(str(feature_names[k])) for k in odd[:_MOST_NAMES]]
+    more = f" and {len(odd) - _MOST_NAMES} more" if len(odd) > _MOST_NAMES else ""
+    return (
+        f"The scales of the features differ by orders of magnitude: look at column(s) {', '.join(names)}{more}. "
+        f"Scale the data, for example with sklearn.preprocessing.StandardScaler."
+    )
+
+
+def _where(affected, tasks, worst):
+    """Which of several binary problems the numbers of a message belong to."""
+    if len(tasks) == 1:
+        return ""
+    return f" in {len(affected)} of {len(tasks)} binary problems (numbers of the worst, {tasks[worst].name})"
+
+
+def _warn(message, category):
+    # The frames above: the function here, fit's report, fit, scikit-learn's wrapper of fit.
+    warnings.warn(message, category, stacklevel=6)

@@ -1,0 +1,79 @@
+"""From binary problems to many classes: which problems to solve, and how their decisions become scores.
+
+Classes are numbered 0 .. k-1. In every binary problem +1 is the later class: class j of a pair i < j, class k of
+"class k against the rest". Two classes make one problem under either scheme.
+"""
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class BinaryTask:
+    """One binary problem: the samples that take part, their targets -1.0 and +1.0, and what it is called."""
+
+    rows: np.ndarray
+    target: np.ndarray
+    negative: str
+    positive: str
+
+    @property
+    def name(self):
+        return f"{self.negative} vs {self.positive}"
+
+
+def _two_classes(codes, classes):
+    return [BinaryTask(np.arange(len(codes)), np.where(codes == 1, 1.0, -1.0), str(classes[0]), str(classes[1]))]
+
+
+class OneVsOne:
+    """One problem for each pair of classes i < j, in the order (0, 1), (0, 2), ..., (k-2, k-1)."""
+
+    @staticmethod
+    def tasks(codes, classes):
+        """The binary problems of the class numbers `codes` (n,)."""
+        if len(classes) == 2:
+            return _two_classes(codes, classes)
+        tasks = []
+        for i, j in combinations(range(len(classes)), 2):
+            rows = np.flatnonzero((codes == i) | (codes == j))
+            target = np.where(codes[rows] == j, 1.0, -1.0)
+            tasks.append(BinaryTask(rows, target, str(classes[i]), str(classes[j])))
+        return tasks
+
+    @staticmethod
+    def scores(decisions, n_classes):
+        """(n, n_classes): each pair's vote, plus a confidence in (-1/3, 1/3) that breaks ties of votes only."""
+        votes = np.zeros((len(decisions), n_classes))
+        confidence = np.zeros_like(votes)
+        for decision, (i, j) in zip(decisions.T, combinations(range(n_classes), 2), strict=True):
+            votes[:, i] += decision <= 0
+            votes[:, j] += decision > 0
+            confidence[:, i] -= decision
+            confidence[:, j] += decision
+        return votes + confidence / (3.0 * (np.abs(confidence) + 1.0))
+
+
+class OneVsRest:
+    """One problem for each class against all others."""
+
+    @staticmethod
+    def tasks(codes, classes):
+        """The binary problems of the class numbers `codes` (n,)."""
+        if len(classes) == 2:
+            return _two_classes(codes, classes)
+        everything = np.arange(len(codes))
+        return [
+            BinaryTask(everything, np.where(codes == k, 1.0, -1.0), "rest", str(label))
+            for k, label in enumerate(classes)
+        ]
+
+    @staticmethod
+    def scores(decisions, n_classes):
+        """(n, n_classes): each class's own decision."""
+        return decisions
+
+
+SCHEMES = {"ovo": OneVsOne, "ovr": OneVsRest}

@@ -1,0 +1,33 @@
+"""Every estimator keeps scikit-learn's rules, in all configurations that change what code runs."""
+
+import pytest
+from sklearn.utils.estimator_checks import (
+    check_dataframe_column_names_consistency,
+    check_param_validation,
+    parametrize_with_checks,
+)
+
+from sklearn_svmdl import BudgetSVC
+
+ESTIMATORS = [
+    BudgetSVC(),
+    BudgetSVC(kernel="linear"),
+    BudgetSVC(kernel="poly"),
+    BudgetSVC(C=5),
+    BudgetSVC(C=0.2, budget="relative"),
+    BudgetSVC(multi_class="ovr"),
+    BudgetSVC(class_weight="balanced"),
+    BudgetSVC(kernel="precomputed"),
+]
+
+
+@parametrize_with_checks(ESTIMATORS)
+def test_estimator_checks(estimator, check):
+    check(estimator)
+
+
+# scikit-learn runs these two on its own estimators only.
+@pytest.mark.parametrize("check", [check_param_validation, check_dataframe_column_names_consistency])
+def test_checks_for_scikit_learns_own(check):
+    estimator = BudgetSVC()
+    check(type(estimator).__name__, estimator)
