@@ -95,7 +95,7 @@ class Conditions:
 
     Raises
     ------
-    numpy.linalg.LinAlgError : K_FF + delta I is not numerically positive definite.
+    numpy.linalg.LinAlgError : K_FF + delta I is not numerically positive definite, or no sample is free.
     """
 
     def __init__(self, block, side, centre):
@@ -105,15 +105,14 @@ class Conditions:
         at_bound = np.flatnonzero(self.t)
         self.pull = block.held.pull + self.t[at_bound] @ block.gram[at_bound]
         self.reward = block.target + centre.delta * centre.beta
-        self.rows = block.gram[self.free]
         self.solved = self._solve_free()
         self._reduce()
 
     def _solve_free(self):
         F = self.free
         if len(F) == 0:
-            return np.zeros((0, 3))
-        A = self.rows[:, F]
+            raise np.linalg.LinAlgError("no sample is free, so the intercept is not determined")
+        A = self.block.gram[np.ix_(F, F)]
         A.flat[:: len(F) + 1] += self.centre.delta
         factor, info = _potrf(A.T, lower=False, overwrite_a=True, clean=False)
         if info != 0:
@@ -131,6 +130,15 @@ class Conditions:
         self.a11, self.a12, self.a22 = curvature - pulls[1], t.sum() + held.total - sums[1], -sums[2]
         self.r1, self.r2 = self.reward @ t + held.reward - budget - pulls[0], -sums[0]
 
+    def _applied(self, beta_free):
+        """K[:, F] beta_F: on a copy of the rows where they are few, on the whole matrix where the copy would cost more."""
+        F, gram = self.free, self.block.gram
+        if 3 * len(F) < len(gram):
+            return beta_free @ gram[F]
+        beta = np.zeros(len(gram))
+        beta[F] = beta_free
+        return beta @ gram
+
     def multiplier(self):
         """lam at the joint solution: where the slack at lam, linear for this guess, meets the budget."""
         return (self.r1 * self.a22 - self.a12 * self.r2) / (self.a11 * self.a22 - self.a12**2)
@@ -144,6 +152,6 @@ class Conditions:
         beta = lam * self.t
         beta_free = self.solved[:, 0] - lam * self.solved[:, 1] - b * self.solved[:, 2]
         beta[self.free] = beta_free
-        fit = lam * self.pull + beta_free @ self.rows
+        fit = lam * self.pull + self._applied(beta_free)
         held = self.block.held
         return Point(beta, lam, b, fit, held.pull @ beta + lam * held.curvature)

@@ -23,12 +23,15 @@ _RATIO, _COARSEST = 4, 150
 # Up to this many samples the band is the whole level; so it is where it would hold this share of the level.
 _SMALL, _NEARLY_ALL = 400, 0.7
 # The band reaches this share of the expected number of new free samples, and some more, beyond the expected window.
-_SLACK_SHARE, _SLACK_COUNT = 0.5, 30
+_SLACK_SHARE, _SLACK_COUNT, _SLACK_OF_NEW = 0.5, 30, 0.03
 # With each look at most this share of the band joins it from the right side of the margin, at most this many per violator.
 _NEAR_SHARE, _NEAR_PER_WRONG = 0.15, 3
 _WRONG = 1e-9
+# From this share of free samples on, count instead of trusting signs. Samples of the level below within this share of the
+# band's width belong to it too.
+_MOSTLY_FREE, _OLD_SHARE = 0.3, 0.175
 # A band that outgrew its memory starts again at this share of it.
-_ROOM = 0.8
+_ROOM = 0.9
 _MOST_LOOKS = 40
 
 
@@ -44,6 +47,7 @@ class Guess:
     delta: float
     settled: bool
     n_iter: int
+    n_free_before: int = 0
 
     def inward(self, target):
         """y_i (y_i - f_i - b): positive inside the margin."""
@@ -55,8 +59,8 @@ class TooLarge(Exception):
 
 
 def largest_band(cache_size):
-    """Samples whose Gram matrix takes half of cache_size megabytes; the other half is for its factors."""
-    return int(np.sqrt(cache_size * MEGABYTE / 16))
+    """Samples whose Gram matrix, with the factors of half as many free ones, takes cache_size megabytes."""
+    return int(np.sqrt(cache_size * MEGABYTE / (8 * 1.25)))
 
 
 def cold_guess(problem):
@@ -80,42 +84,54 @@ def coarse_problem(problem, chosen):
     return coarse.with_budget(problem.budget / problem.largest_budget * coarse.largest_budget)
 
 
-def predict(problem, chosen, coarse):
-    """The coarse solution's guess for all samples of the problem, and the window of samples it cannot place."""
-    n, m = problem.n_samples, len(chosen)
+def predict(problem, chosen, coarse, capacity):
+    """The coarse solution's guess for all samples of the problem, and the band: the samples whose side is in doubt."""
+    n = problem.n_samples
     new = np.setdiff1d(np.arange(n), chosen, assume_unique=True)
     support = np.flatnonzero(coarse.beta)
     fit, beta, side = np.empty(n), np.zeros(n), np.zeros(n, dtype=np.int8)
     fit[chosen], beta[chosen], side[chosen] = coarse.fit, coarse.beta, coarse.side
     fit[new] = problem.source.apply(chosen[support], coarse.beta[support], new)
-    guess = Guess(side, beta, coarse.lam, coarse.intercept, fit, coarse.delta, False, coarse.n_iter)
+    guess = replace(coarse, side=side, beta=beta, fit=fit, settled=False)
     inward = guess.inward(problem.target)
     new = new[np.argsort(-inward[new], kind="stable")]
-    growth = (n - m) / m
-    free, bound = (int(np.count_nonzero(coarse.side == code) * growth) for code in (FREE, BOUND))
-    _place(side, new, inward, free, bound, mostly_free=free > 0.3 * len(new))
-    window = _window(side, inward, chosen, new, free, bound)
-    return guess, window
-
-
-def _place(side, new, inward, free, bound, mostly_free):
-    """Give the new samples, sorted from inside the margin outwards, a side."""
-    if mostly_free:
+    free, bound = expected_counts(coarse, len(new))
+    if free > _MOSTLY_FREE * len(new):
         # Where most samples end up on the margin the sign says little; the counts carry over.
         side[new[:bound]], side[new[bound : bound + free]] = BOUND, FREE
     else:
         side[new] = np.where(inward[new] > 0, BOUND, ZERO)
+    return guess, doubtful_band(side, inward, chosen, new, free, bound, capacity)
 
 
-def _window(side, inward, chosen, new, free, bound):
-    """Mask of the samples near the margin: those whose side is in doubt."""
-    reach = int(_SLACK_SHARE * free) + _SLACK_COUNT
-    doubtful = new[max(0, bound - reach) : bound + free + reach]
-    window = np.zeros(len(side), dtype=bool)
-    window[doubtful] = True
-    width = np.ptp(inward[doubtful]) if len(doubtful) else 0.0
-    window[chosen] = (side[chosen] == FREE) | (np.abs(inward[chosen]) <= 0.175 * width)
-    return window
+def expected_counts(coarse, n_new):
+    """How many new samples to expect free, and how many at their bound.
+
+    The share at bound stays; the number of free samples grows as it did from the level below, less than the level does.
+    """
+    m = len(coarse.side)
+    free = np.count_nonzero(coarse.side == FREE)
+    growth = min(free / coarse.n_free_before, 1 + n_new / m) if coarse.n_free_before else 1 + n_new / m
+    bound = np.count_nonzero(coarse.side == BOUND) / m
+    return int(free * max(growth - 1.0, 0.0)), int(bound * n_new)
+
+
+def doubtful_band(side, inward, chosen, new, free, bound, capacity):
+    """Mask of the samples near the margin, `capacity` at most; new samples left out take the side they lean to."""
+    most_free = int(np.count_nonzero(side[chosen] == FREE) / len(chosen) * len(new))
+    reach = int(_SLACK_SHARE * most_free + _SLACK_COUNT + _SLACK_OF_NEW * len(new))
+    first, last = max(0, bound - reach), min(len(new), bound + most_free + reach)
+    width = inward[new[first]] - inward[new[last - 1]]
+    inside = np.zeros(len(side), dtype=bool)
+    inside[chosen] = (side[chosen] == FREE) | (np.abs(inward[chosen]) <= _OLD_SHARE * width)
+    room = max(1, capacity - np.count_nonzero(inside))
+    if last - first > room:
+        middle = bound + free // 2
+        first = min(max(first, middle - room // 2), last - room)
+        last = first + room
+    inside[new[first:last]] = True
+    side[new[:first]], side[new[last:]] = BOUND, ZERO
+    return inside
 
 
 class Band:
@@ -179,36 +195,65 @@ class Band:
 
 
 def held_wrongly(problem, guess, outside):
-    """Samples outside the band that stand on the wrong side of the margin, and the others nearest first."""
+    """Samples outside the band that stand on the wrong side of the margin, worst first, and the others, nearest first."""
     inward, side = guess.inward(problem.target)[outside], guess.side[outside]
     wrong = ((side == ZERO) & (inward > _WRONG)) | ((side == BOUND) & (inward < -_WRONG))
-    right = outside[~wrong]
-    return outside[wrong], right[np.argsort(np.abs(inward[~wrong]), kind="stable")]
+    distance = np.abs(inward)
+    by_distance = np.argsort(distance, kind="stable")
+    return outside[by_distance[wrong[by_distance]][::-1]], outside[by_distance[~wrong[by_distance]]]
 
 
-def trimmed(inside, guess, target, most):
-    """Of the samples `inside` the `most` nearest to the margin, all free ones among them.
+def turn(problem, guess, wrong):
+    """Give samples that stood on the wrong side a new one: free where they are few, else the side they lean to."""
+    if len(wrong) < np.count_nonzero(guess.side == FREE):
+        guess.side[wrong] = FREE
+    else:
+        guess.side[wrong] = np.where(guess.inward(problem.target)[wrong] > 0, BOUND, ZERO)
+
+
+def grown(problem, band, guess, wrong, right, capacity):
+    """The band with the wrong samples and some near ones; a new one around the margin where memory asks for it.
+
+    Every sample left out is held where it stands, so the dual objective never falls from one band to the next.
+    """
+    n_inside = len(band.indices)
+    if guess.settled:
+        near = right[: min(_NEAR_PER_WRONG * len(wrong), int(_NEAR_SHARE * n_inside))]
+    else:
+        # What is held may contradict the budget: let go of as many samples again.
+        near = right[:n_inside]
+    joining = np.concatenate([wrong, near])
+    if n_inside + len(joining) > capacity:
+        return recentred(problem, guess, wrong, capacity)
+    turn(problem, guess, wrong)
+    band.add(joining)
+    return band
+
+
+def recentred(problem, guess, wrong, capacity):
+    """A band of the free samples, the worst of the wrong ones and those nearest to the margin.
 
     Raises
     ------
-    TooLarge : more than `most` samples are free.
+    TooLarge : the free samples leave no room, or the last band did not settle.
     """
-    if np.count_nonzero(inside) <= most:
-        return inside
-    free = guess.side == FREE
-    room = most - np.count_nonzero(free)
-    if room < 0:
-        raise TooLarge(most)
-    others = np.flatnonzero(inside & ~free)
-    nearest = others[np.argsort(np.abs(guess.inward(target)[others]), kind="stable")[:room]]
-    kept = free.copy()
-    kept[nearest] = True
-    return kept
+    inside = guess.side == FREE
+    room = int(_ROOM * capacity) - np.count_nonzero(inside)
+    if room <= 0 or not guess.settled:
+        raise TooLarge(capacity)
+    entering = wrong[: room // 2]
+    inside[entering] = True
+    others = np.flatnonzero(~inside)
+    nearest = np.argsort(np.abs(guess.inward(problem.target)[others]), kind="stable")
+    inside[others[nearest[: room - len(entering)]]] = True
+    band = Band(problem, inside, guess.side)
+    turn(problem, guess, entering)
+    return band
 
 
 def refine(problem, guess, inside, capacity):
     """Solve the problem from a guess, on a band that starts with the samples `inside` and grows until nothing is wrong."""
-    band = Band(problem, trimmed(inside, guess, problem.target, capacity), guess.side)
+    band = Band(problem, inside, guess.side)
     for _ in range(_MOST_LOOKS):
         here = band.indices
         pivoted, delta = solve_block(
@@ -217,17 +262,9 @@ def refine(problem, guess, inside, capacity):
         spread = band.spread(pivoted, guess.side)
         guess = replace(spread, delta=delta, n_iter=guess.n_iter + pivoted.n_iter)
         wrong, right = held_wrongly(problem, guess, band.outside)
-        if len(wrong) == 0 or not guess.settled:
+        if (guess.settled and len(wrong) == 0) or len(band.outside) == 0:
             return guess
-        near = right[: min(_NEAR_PER_WRONG * len(wrong), int(_NEAR_SHARE * len(here)))]
-        guess.side[wrong] = FREE
-        joining = np.concatenate([wrong, near])
-        if len(here) + len(joining) <= capacity:
-            band.add(joining)
-        else:
-            wanted = band.inside.copy()
-            wanted[joining] = True
-            band = Band(problem, trimmed(wanted, guess, problem.target, int(_ROOM * capacity)), guess.side)
+        band = grown(problem, band, guess, wrong, right, capacity)
     return replace(guess, settled=False)
 
 
@@ -241,9 +278,10 @@ def solve_levels(problem, capacity, random):
     n = problem.n_samples
     everything = np.ones(n, dtype=bool)
     if n <= _COARSEST:
-        return refine(problem, cold_guess(problem), everything, capacity)
+        return replace(refine(problem, cold_guess(problem), everything, capacity), delta=EXACT)
     chosen = stratified_share(problem.target, _RATIO, random)
     coarse = solve_levels(coarse_problem(problem, chosen), capacity, random)
-    guess, window = predict(problem, chosen, coarse)
-    whole = n <= _SMALL or (window.mean() > _NEARLY_ALL and n <= capacity)
-    return refine(problem, guess, everything if whole else window, capacity)
+    guess, inside = predict(problem, chosen, coarse, int(_ROOM * capacity))
+    whole = n <= _SMALL or (inside.mean() > _NEARLY_ALL and n <= capacity)
+    refined = refine(problem, guess, everything if whole else inside, capacity)
+    return replace(refined, n_free_before=np.count_nonzero(coarse.side == FREE))

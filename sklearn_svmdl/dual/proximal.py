@@ -12,6 +12,8 @@ line search it descends from anywhere and ends when the sides repeat (semismooth
 Toh, SIAM J. Optim. 2018). Pair with `pivot`, which turns the right sides into the exact solution.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from .block import BOUND, FREE, ZERO, Centre, Conditions, Point
@@ -19,7 +21,7 @@ from .pivoting import EXACT, Pivoted, pivot, with_free_pair
 
 # First proximal weight of a hard block (in units of its scale), the factor from one to the next, and the smallest.
 FIRST, _SHRINK, _LEAST = 0.1, 0.3, 1e-9
-_EASY = 2
+_LARGER, _MOST_FAILURES = 10.0, 3
 _MOST_STEPS, _MOST_STAGES, _MOST_SEARCHES = 40, 30, 12
 # A full step is taken when the slope at its end is at most this share of the slope at its start.
 _FLAT_ENOUGH, _SEARCH_ENDS = 1e-2, 0.2
@@ -129,7 +131,7 @@ def point_at(block, beta, lam, intercept):
 def solve_block(block, side, lam, beta, intercept, delta):
     """Solve a block to rounding error.
 
-    Pivots at once where the last solve could (delta == EXACT); else proximal stages with shrinking weight, each followed by
+    Pivots at once where the last solve could (delta == EXACT); else proximal stages of shrinking weight, each followed by
     an attempt to pivot.
 
     Returns
@@ -142,19 +144,28 @@ def solve_block(block, side, lam, beta, intercept, delta):
         if done.settled:
             return done, EXACT
         n_iter, delta = done.n_iter, FIRST
-    point, weight = point_at(block, beta, lam, intercept), delta
-    for stage_number in range(_MOST_STAGES):
-        centre = Centre(weight * block.scale, point.beta, point.lam)
-        stage = newton(block, centre, point)
+    point, failures = point_at(block, beta, lam, intercept), 0
+    for _ in range(_MOST_STAGES):
+        stage = proximal_stage(block, side, point, delta)
         n_iter += stage.n_iter
         if not stage.settled:
-            weight *= 10.0
-            point = point_at(block, centre.beta, centre.lam, point.intercept)
+            failures, delta = failures + 1, delta * 10.0
+            if failures > _MOST_FAILURES:
+                break
             continue
-        point = stage.point
-        done = pivot(block, stage.side, point.lam, point.beta)
+        point, side = stage.point, stage.side
+        done = pivot(block, side, point.lam, point.beta)
         n_iter += done.n_iter
         if done.settled:
-            return Pivoted(done.side, done.point, True, n_iter), weight if stage_number >= _EASY else EXACT
-        weight = max(weight * _SHRINK, _LEAST)
-    return Pivoted(stage.side, point, False, n_iter), weight
+            return Pivoted(done.side, done.point, True, n_iter), min(FIRST, _LARGER * delta)
+        delta = max(delta * _SHRINK, _LEAST)
+    return Pivoted(side, point, False, n_iter), FIRST
+
+
+def proximal_stage(block, side, point, delta):
+    """Solve the proximal problem around `point`, by pivoting or else by Newton's method."""
+    stage = pivot(block, side, point.lam, point.beta, delta)
+    if stage.settled:
+        return stage
+    centred = newton(block, Centre(delta * block.scale, point.beta, point.lam), point)
+    return replace(centred, n_iter=stage.n_iter + centred.n_iter)
