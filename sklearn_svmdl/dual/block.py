@@ -90,6 +90,12 @@ class Point:
         return self.beta, self.lam, self.intercept, self.fit, self.held_fit
 
 
+def product(gram, values):
+    """gram @ values: on a copy of the rows with values where they are few, on all where the copy would cost more."""
+    rows = np.flatnonzero(values)
+    return values[rows] @ gram[rows] if 3 * len(rows) < len(gram) else values @ gram
+
+
 class Conditions:
     """The linear conditions for one guess `side` (ZERO, FREE or BOUND per sample), factorised.
 
@@ -98,12 +104,13 @@ class Conditions:
     numpy.linalg.LinAlgError : K_FF + delta I is not numerically positive definite, or no sample is free.
     """
 
-    def __init__(self, block, side, centre):
+    def __init__(self, block, side, centre, previous=None):
         self.block, self.centre = block, centre
         self.free = np.flatnonzero(side == FREE)
         self.t = np.where(side == BOUND, block.bound, 0.0)
-        at_bound = np.flatnonzero(self.t)
-        self.pull = block.held.pull + self.t[at_bound] @ block.gram[at_bound]
+        # From one guess to the next few samples reach or leave their bound.
+        known_t, known_pull = (0.0, block.held.pull) if previous is None else (previous.t, previous.pull)
+        self.pull = known_pull + product(block.gram, self.t - known_t)
         self.reward = block.target + centre.delta * centre.beta
         self.solved = self._solve_free()
         self._reduce()
@@ -130,15 +137,6 @@ class Conditions:
         self.a11, self.a12, self.a22 = curvature - pulls[1], t.sum() + held.total - sums[1], -sums[2]
         self.r1, self.r2 = self.reward @ t + held.reward - budget - pulls[0], -sums[0]
 
-    def _applied(self, beta_free):
-        """K[:, F] beta_F: on a copy of the rows where they are few, on the whole matrix where the copy would cost more."""
-        F, gram = self.free, self.block.gram
-        if 3 * len(F) < len(gram):
-            return beta_free @ gram[F]
-        beta = np.zeros(len(gram))
-        beta[F] = beta_free
-        return beta @ gram
-
     def multiplier(self):
         """lam at the joint solution: where the slack at lam, linear for this guess, meets the budget."""
         return (self.r1 * self.a22 - self.a12 * self.r2) / (self.a11 * self.a22 - self.a12**2)
@@ -149,9 +147,9 @@ class Conditions:
     def point(self, lam):
         """The solution of the free samples' conditions and 1'beta = 0 for the given lam."""
         b = self.intercept(lam)
-        beta = lam * self.t
-        beta_free = self.solved[:, 0] - lam * self.solved[:, 1] - b * self.solved[:, 2]
-        beta[self.free] = beta_free
-        fit = lam * self.pull + self._applied(beta_free)
+        of_free = np.zeros_like(self.t)
+        of_free[self.free] = self.solved[:, 0] - lam * self.solved[:, 1] - b * self.solved[:, 2]
+        beta = lam * self.t + of_free
+        fit = lam * self.pull + product(self.block.gram, of_free)
         held = self.block.held
         return Point(beta, lam, b, fit, held.pull @ beta + lam * held.curvature)

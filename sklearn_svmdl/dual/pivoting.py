@@ -65,10 +65,10 @@ def pivot(block, side, lam, centre_beta, delta=EXACT):
     Pivoted
         Not `settled` when the sides stopped improving; its point is then not to be trusted.
     """
-    fewest, stalled, point = np.inf, 0, None
+    fewest, stalled, point, conditions = np.inf, 0, None, None
     for n_iter in range(1, _MOST_ROUNDS + 1):
         try:
-            conditions = Conditions(block, side, Centre(delta * block.scale, centre_beta, lam))
+            conditions = Conditions(block, side, Centre(delta * block.scale, centre_beta, lam), conditions)
         except np.linalg.LinAlgError:
             break
         target_lam = conditions.multiplier()

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .block import BOUND, FREE, ZERO, Centre, Conditions, Point
+from .block import BOUND, FREE, ZERO, Centre, Conditions, Point, product
 from .pivoting import EXACT, Pivoted, pivot, with_free_pair
 
 # First proximal weight of a hard block (in units of its scale), the factor from one to the next, and the smallest.
@@ -106,7 +106,7 @@ def _secant(slope, low_slope, high_slope):
 def newton(block, centre, point):
     """Minimise psi from `point`; settled when a full step repeats the sides."""
     dual = ProximalDual(block, centre)
-    lam, previous, step = centre.lam, None, 0.0
+    lam, previous, step, conditions = centre.lam, None, 0.0, None
     for n_iter in range(1, _MOST_STEPS + 1):
         lam, reach = dual.maximiser(point, lam)
         side = dual.sides(reach, lam)
@@ -114,7 +114,7 @@ def newton(block, centre, point):
             return Pivoted(side, point, True, n_iter)
         previous = side
         side = with_free_pair(block, side, reach)
-        conditions = Conditions(block, side, centre)
+        conditions = Conditions(block, side, centre, conditions)
         target = conditions.point(conditions.multiplier())
         step = line_search(dual, point, target, lam)
         point = target if step == 1.0 else point.toward(target, step)
@@ -123,8 +123,7 @@ def newton(block, centre, point):
 
 def point_at(block, beta, lam, intercept):
     """The point with the given duals."""
-    support = np.flatnonzero(beta)
-    fit = lam * block.held.pull + beta[support] @ block.gram[support]
+    fit = lam * block.held.pull + product(block.gram, beta)
     return Point(beta, lam, intercept, fit, block.held.pull @ beta + lam * block.held.curvature)
 
 
