@@ -348,7 +348,10 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         if pairwise:
             _check_square(X)
         sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        return weigh(X, y, sample_weight, self.class_weight, pairwise=pairwise)
+        data = weigh(X, y, sample_weight, self.class_weight, pairwise=pairwise)
+        if pairwise:
+            check_symmetric(data.X)
+        return data
 
     def _resolved_kernel(self, data):
         wanted = spec_of(self.kernel).parameters
@@ -434,7 +437,6 @@ def _check_square(K):
             f"Precomputed matrix must be a square matrix: fit takes the kernel values between all pairs of training "
             f"samples, got shape {K.shape}."
         )
-    check_symmetric(K)
 
 
 def _solve_quietly(name, problem, options):
