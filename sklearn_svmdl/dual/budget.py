@@ -4,8 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from .feasibility import least_budget
+from .levels import TooLarge, largest_band, solve_levels
 from .problem import Status, certify
 from .smo import ascend, starting_point
+
+# The least-slack hyperplane is that of a budget this share of C_max above C_min: at C_min itself the multiplier is
+# barely determined.
+_RELAXATION = 1e-6
 
 
 def constant_solution(problem):
@@ -25,15 +31,45 @@ def constant_solution(problem):
     )
 
 
+def certified(problem, guess, tol):
+    """The solution record of a guess, its gradient evaluated afresh from the kernel."""
+    support = np.flatnonzero(guess.beta)
+    fit = problem.source.apply(support, guess.beta[support], np.arange(problem.n_samples))
+    return certify(problem, guess.beta, guess.lam, problem.target - fit, guess.n_iter, tol)
+
+
+def block_steps(problem, _, tol, max_iter, cache_size):
+    """Exact block steps from coarse to fine; None where they end without a finite solution."""
+    try:
+        guess = solve_levels(problem, largest_band(cache_size), np.random.RandomState(0))
+    except (TooLarge, np.linalg.LinAlgError):
+        return None
+    solution = certified(problem, guess, tol)
+    return solution if np.isfinite(solution.duality_gap) else None
+
+
+def pair_steps(problem, start, tol, max_iter, cache_size):
+    """Pair steps, from a solution or from nothing; whichever of start and end has the smaller violation."""
+    if start is None:
+        unit, lam = starting_point(problem)
+        return ascend(problem, lam * unit, lam, tol=tol, max_iter=max_iter, cache_size=cache_size)
+    end = ascend(problem, start.beta, start.lam, tol=tol, max_iter=max_iter, cache_size=cache_size)
+    return end if end.is_within(tol) or end.duality_gap < start.duality_gap else start
+
+
+# What each solver does, one after the other until a certificate holds. Pair steps always make progress.
+PHASES = {"auto": (block_steps, pair_steps), "smo": (pair_steps,)}
+
+
 def solve_budget_dual(problem, *, solver="auto", tol=1e-3, max_iter=100_000, cache_size=200.0):
     """Solve one binary budget problem.
 
     Parameters
     ----------
     problem : BudgetProblem
-    solver : "auto" or "smo"
+    solver : a key of `PHASES`
     tol : float, largest violation and relative budget error of a solution called optimal
-    max_iter : int, most iterations (pair steps and block steps)
+    max_iter : int, most pair steps
     cache_size : float, megabytes of kernel values kept at a time
 
     Returns
@@ -44,5 +80,24 @@ def solve_budget_dual(problem, *, solver="auto", tol=1e-3, max_iter=100_000, cac
     """
     if problem.budget >= problem.largest_budget:
         return constant_solution(problem)
-    unit, lam = starting_point(problem)
-    return ascend(problem, lam * unit, lam, tol=tol, max_iter=max_iter, cache_size=cache_size)
+    limits = {"tol": tol, "max_iter": max_iter, "cache_size": cache_size}
+    first, *others = PHASES[solver]
+    solution = first(problem, None, **limits)
+    if _holds(solution):
+        return solution
+    # Without a certificate the budget may be infeasible: ask before spending more on it.
+    least = least_budget(problem)
+    infeasible = problem.budget < least * (1.0 - 1e-9)
+    if infeasible:
+        problem = problem.with_budget(least + _RELAXATION * problem.largest_budget)
+        solution = first(problem, None, **limits)
+    for phase in others:
+        if not _holds(solution):
+            solution = phase(problem, solution, **limits)
+    if infeasible:
+        return replace(solution, status=Status.INFEASIBLE_BUDGET, least_budget=least)
+    return solution
+
+
+def _holds(solution):
+    return solution is not None and solution.status is Status.OPTIMAL

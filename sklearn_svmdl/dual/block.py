@@ -1,0 +1,149 @@
+"""Exact block steps: the optimality conditions of the budget problem, solved for a guess of who is where.
+
+Every sample is at zero, free, or at its bound lam s_i y_i. Write t for the bounds of the samples at bound (0 elsewhere),
+F for the free ones, and add a proximal term delta/2 (|beta - beta_c|^2 + (lam - lam_c)^2), which keeps singular kernels
+solvable and vanishes as its centre moves to the solution (Rockafellar, Augmented Lagrangians and applications of the
+proximal point algorithm, 1976). With A = K_FF + delta I, q = y + delta beta_c and u = K t the conditions are linear:
+
+    A beta_F + lam u_F + b 1                                     = q_F                     (free samples: y_i f(x_i) = 1)
+    u_F'beta_F + lam (t'u + delta t't + delta) + b 1't           = q't - C + delta lam_c   (the budget is spent)
+    1'beta_F   + lam 1't                                         = 0
+
+One Cholesky factorisation of A and three right-hand sides, Z = A^-1 [q_F, u_F, 1], give beta_F = Z_0 - lam Z_1 - b Z_2 and
+leave two equations in (lam, b).
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.linalg import get_lapack_funcs
+
+ZERO, FREE, BOUND = (np.int8(code) for code in range(3))
+
+_potrf, _potrs = get_lapack_funcs(("potrf", "potrs"), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Held:
+    """What samples held at their bound, outside a block, add to its conditions (t: their bounds s_i y_i).
+
+    pull : K[block, held] t;  curvature : t'K t;  reward : y't;  total : 1't
+    """
+
+    pull: np.ndarray
+    curvature: float = 0.0
+    reward: float = 0.0
+    total: float = 0.0
+
+
+@dataclass(frozen=True)
+class Block:
+    """The budget problem on m samples whose Gram matrix is stored, the others held at zero or at their bound."""
+
+    gram: np.ndarray
+    target: np.ndarray
+    bound: np.ndarray
+    budget: float
+    held: Held
+
+    @property
+    def n_samples(self):
+        return len(self.target)
+
+    @cached_property
+    def weight(self):
+        return np.abs(self.bound)
+
+    @cached_property
+    def scale(self):
+        """The mean squared distance of the samples from their mean in feature space: the unit of delta."""
+        spread = float(np.mean(np.diagonal(self.gram)) - np.mean(self.gram))
+        return max(spread, 1e-12 * float(np.abs(np.diagonal(self.gram)).max()), np.finfo(float).tiny)
+
+
+@dataclass(frozen=True)
+class Centre:
+    """The proximal term: its weight delta and its centre."""
+
+    delta: float
+    beta: np.ndarray
+    lam: float
+
+
+@dataclass(frozen=True)
+class Point:
+    """Duals, multiplier and intercept on a block, with the fit f = K beta and its part from the held samples."""
+
+    beta: np.ndarray
+    lam: float
+    intercept: float
+    fit: np.ndarray
+    held_fit: float
+
+    def toward(self, other, step):
+        """The point a fraction `step` of the way to `other`."""
+        mix = (a + step * (b - a) for a, b in zip(self._parts(), other._parts()))
+        return Point(*mix)
+
+    def _parts(self):
+        return self.beta, self.lam, self.intercept, self.fit, self.held_fit
+
+
+class Conditions:
+    """The linear conditions for one guess `side` (ZERO, FREE or BOUND per sample), factorised.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError : K_FF + delta I is not numerically positive definite.
+    """
+
+    def __init__(self, block, side, centre):
+        self.block, self.centre = block, centre
+        self.free = np.flatnonzero(side == FREE)
+        self.t = np.where(side == BOUND, block.bound, 0.0)
+        at_bound = np.flatnonzero(self.t)
+        self.pull = block.held.pull + self.t[at_bound] @ block.gram[at_bound]
+        self.reward = block.target + centre.delta * centre.beta
+        self.rows = block.gram[self.free]
+        self.solved = self._solve_free()
+        self._reduce()
+
+    def _solve_free(self):
+        F = self.free
+        if len(F) == 0:
+            return np.zeros((0, 3))
+        A = self.rows[:, F]
+        A.flat[:: len(F) + 1] += self.centre.delta
+        factor, info = _potrf(A.T, lower=False, overwrite_a=True, clean=False)
+        if info != 0:
+            raise np.linalg.LinAlgError("the kernel matrix of the free samples is not positive definite")
+        rhs = np.empty((len(F), 3), order="F")
+        rhs[:, 0], rhs[:, 1], rhs[:, 2] = self.reward[F], self.pull[F], 1.0
+        return _potrs(factor, rhs, lower=False, overwrite_b=True)[0]
+
+    def _reduce(self):
+        """The two equations [[a11, a12], [a12, a22]] (lam, b) = (r1, r2) that beta_F leaves."""
+        t, held, centre = self.t, self.block.held, self.centre
+        sums, pulls = self.solved.sum(axis=0), self.pull[self.free] @ self.solved
+        curvature = held.curvature + t @ (self.pull + held.pull) + centre.delta * (t @ t + 1.0)
+        budget = self.block.budget - centre.delta * centre.lam
+        self.a11, self.a12, self.a22 = curvature - pulls[1], t.sum() + held.total - sums[1], -sums[2]
+        self.r1, self.r2 = self.reward @ t + held.reward - budget - pulls[0], -sums[0]
+
+    def multiplier(self):
+        """lam at the joint solution: where the slack at lam, linear for this guess, meets the budget."""
+        return (self.r1 * self.a22 - self.a12 * self.r2) / (self.a11 * self.a22 - self.a12**2)
+
+    def intercept(self, lam):
+        return (self.r2 - self.a12 * lam) / self.a22
+
+    def point(self, lam):
+        """The solution of the free samples' conditions and 1'beta = 0 for the given lam."""
+        b = self.intercept(lam)
+        beta = lam * self.t
+        beta_free = self.solved[:, 0] - lam * self.solved[:, 1] - b * self.solved[:, 2]
+        beta[self.free] = beta_free
+        fit = lam * self.pull + beta_free @ self.rows
+        held = self.block.held
+        return Point(beta, lam, b, fit, held.pull @ beta + lam * held.curvature)

@@ -1,0 +1,160 @@
+"""The proximal point method with a globally convergent Newton step, for kernels on which pivoting alone cycles.
+
+Around a centre (beta_c, lam_c) the proximal problem's dual is to minimise over the fit f = K beta and the intercept b
+
+    psi(f, b) = 1/2 |w|^2 + theta(z),   z = y - f - b,
+    theta(z)  = max over lam >= 0, 0 <= y_i beta_i <= lam s_i of
+                z'beta - lam C - delta/2 (|beta - beta_c|^2 + (lam - lam_c)^2)
+
+psi is convex, once differentiable and piecewise quadratic: its gradient needs only the maximising (beta, lam), found by a
+one-dimensional search. A Newton step solves the conditions of block.py for the sides of that maximiser; with an exact
+line search it descends from anywhere and ends when the sides repeat (semismooth Newton augmented Lagrangian: Li, Sun,
+Toh, SIAM J. Optim. 2018). Pair with `pivot`, which turns the right sides into the exact solution.
+"""
+
+import numpy as np
+
+from .block import BOUND, FREE, ZERO, Centre, Conditions, Point
+from .pivoting import EXACT, Pivoted, pivot, with_free_pair
+
+# First proximal weight of a hard block (in units of its scale), the factor from one to the next, and the smallest.
+FIRST, _SHRINK, _LEAST = 0.1, 0.3, 1e-9
+_EASY = 2
+_MOST_STEPS, _MOST_STAGES, _MOST_SEARCHES = 40, 30, 12
+# A full step is taken when the slope at its end is at most this share of the slope at its start.
+_FLAT_ENOUGH, _SEARCH_ENDS = 1e-2, 0.2
+
+
+class ProximalDual:
+    """psi and its maximisers for one block and one centre."""
+
+    def __init__(self, block, centre):
+        self.block, self.centre = block, centre
+        self.pushed = centre.delta * block.target * centre.beta
+        self.squared_weight = block.weight**2
+
+    def maximiser(self, point, lam):
+        """(lam, y_i beta_i / bound unclipped numerator) that maximise theta at the point; `lam` starts the search."""
+        block, centre = self.block, self.centre
+        reach = block.target * (block.target - point.fit - point.intercept) + self.pushed
+        budget = block.budget - (block.held.reward - point.held_fit - point.intercept * block.held.total)
+        return self._best_lam(reach, budget - centre.delta * centre.lam, lam), reach
+
+    def _best_lam(self, reach, budget, lam):
+        """Root of the decreasing, convex, piecewise linear slope of theta in lam, by Newton's method."""
+        delta, weight = self.centre.delta, self.block.weight
+        breakpoints = reach / (delta * weight)
+        for _ in range(50):
+            beyond = breakpoints > lam
+            new = (weight[beyond] @ reach[beyond] - budget) / (delta * (self.squared_weight[beyond].sum() + 1.0))
+            new = max(new, 0.0)
+            if abs(new - lam) <= 1e-14 * lam:
+                return new
+            lam = new
+        return lam
+
+    def sides(self, reach, lam):
+        """Where the maximiser puts each sample."""
+        ceiling = self.centre.delta * lam * self.block.weight
+        return np.where(reach <= 0, ZERO, np.where(reach >= ceiling, BOUND, FREE)).astype(np.int8)
+
+    def duals(self, reach, lam):
+        """The maximising y_i beta_i."""
+        return np.clip(reach / self.centre.delta, 0.0, lam * self.block.weight)
+
+
+def line_search(dual, start, end, lam):
+    """The step in (0, 1] from `start` to `end` at which psi is (nearly) flat; 1 unless psi turns up before."""
+    block = dual.block
+    change_beta, change_lam = end.beta - start.beta, end.lam - start.lam
+    change_fit, change_b = end.fit - start.fit, end.intercept - start.intercept
+    change_held = end.held_fit - start.held_fit
+    norm_slope = change_beta @ start.fit + change_lam * start.held_fit
+    norm_curve = change_beta @ change_fit + change_lam * change_held
+
+    def slope(step):
+        point = start.toward(end, step)
+        best, reach = dual.maximiser(point, lam)
+        signed = block.target * dual.duals(reach, best)
+        loss = (change_fit + change_b) @ signed + best * (change_held + change_b * block.held.total)
+        return norm_slope + step * norm_curve - loss
+
+    first, last = slope(0.0), slope(1.0)
+    if last <= _FLAT_ENOUGH * abs(first):
+        return 1.0
+    return _secant(slope, first, last)
+
+
+def _secant(slope, low_slope, high_slope):
+    """A step at which the increasing function `slope` has fallen below `_SEARCH_ENDS` of its first value."""
+    low, high, flat = 0.0, 1.0, _SEARCH_ENDS * abs(low_slope)
+    for _ in range(_MOST_SEARCHES):
+        share = low_slope / (low_slope - high_slope)
+        step = low + (high - low) * min(0.9, max(0.1, share))
+        here = slope(step)
+        if abs(here) <= flat:
+            break
+        if here < 0:
+            low, low_slope = step, here
+        else:
+            high, high_slope = step, here
+    return step
+
+
+def newton(block, centre, point):
+    """Minimise psi from `point`; settled when a full step repeats the sides."""
+    dual = ProximalDual(block, centre)
+    lam, previous, step = centre.lam, None, 0.0
+    for n_iter in range(1, _MOST_STEPS + 1):
+        lam, reach = dual.maximiser(point, lam)
+        side = dual.sides(reach, lam)
+        if step == 1.0 and np.array_equal(side, previous):
+            return Pivoted(side, point, True, n_iter)
+        previous = side
+        side = with_free_pair(block, side, reach)
+        conditions = Conditions(block, side, centre)
+        target = conditions.point(conditions.multiplier())
+        step = line_search(dual, point, target, lam)
+        point = target if step == 1.0 else point.toward(target, step)
+    return Pivoted(side, point, False, n_iter)
+
+
+def point_at(block, beta, lam, intercept):
+    """The point with the given duals."""
+    support = np.flatnonzero(beta)
+    fit = lam * block.held.pull + beta[support] @ block.gram[support]
+    return Point(beta, lam, intercept, fit, block.held.pull @ beta + lam * block.held.curvature)
+
+
+def solve_block(block, side, lam, beta, intercept, delta):
+    """Solve a block to rounding error.
+
+    Pivots at once where the last solve could (delta == EXACT); else proximal stages with shrinking weight, each followed by
+    an attempt to pivot.
+
+    Returns
+    -------
+    (Pivoted, delta) : how it ended and the proximal weight to begin with on a similar block
+    """
+    n_iter = 0
+    if delta == EXACT:
+        done = pivot(block, side, lam, beta)
+        if done.settled:
+            return done, EXACT
+        n_iter, delta = done.n_iter, FIRST
+    point, weight = point_at(block, beta, lam, intercept), delta
+    for stage_number in range(_MOST_STAGES):
+        centre = Centre(weight * block.scale, point.beta, point.lam)
+        stage = newton(block, centre, point)
+        n_iter += stage.n_iter
+        if not stage.settled:
+            weight *= 10.0
+            point = point_at(block, centre.beta, centre.lam, point.intercept)
+            continue
+        point = stage.point
+        done = pivot(block, stage.side, point.lam, point.beta)
+        n_iter += done.n_iter
+        if done.settled:
+            return Pivoted(done.side, done.point, True, n_iter), weight if stage_number >= _EASY else EXACT
+        weight = max(weight * _SHRINK, _LEAST)
+    return Pivoted(stage.side, point, False, n_iter), weight
