@@ -349,21 +349,24 @@ class KernelSource:
             values = self.block(piece, slice(piece.start, n))
             gram[piece, piece.start :] = values
             gram[piece.start :, piece] = values.T
-        return GramSource(gram)
+        return GramSource(gram, self.kernel, self.rows)
 
 
 class GramSource:
-    """Kernel values from a stored Gram matrix (n, n)."""
+    """Kernel values from a stored Gram matrix (n, n); `kernel` and `rows` say where from, if known."""
 
-    def __init__(self, gram):
+    def __init__(self, gram, kernel=None, rows=None):
         self.gram = gram
+        self.kernel = kernel
+        self.rows = rows
 
     @property
     def n_samples(self):
         return self.gram.shape[0]
 
     def take(self, indices):
-        return GramSource(self.block(indices, indices))
+        rows = None if self.rows is None else self.rows.take(indices)
+        return GramSource(self.block(indices, indices), self.kernel, rows)
 
     def block(self, rows, columns):
         return self.gram[rows][:, columns]

@@ -259,9 +259,9 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         largest : ndarray of shape (n_problems,)
             C_max = 2 min(W+, W-), from which on the margin is infinite.
         """
-        data, tasks, source, memory = clone(self)._stage(X, y, sample_weight)
+        data, tasks, source, _ = clone(self)._stage(X, y, sample_weight)
         problems = [binary_problem(task, source, data.weight, lambda largest: 0.0) for task in tasks]
-        least = [least_budget(problem, cache_size=memory) for problem in problems]
+        least = [least_budget(problem) for problem in problems]
         return np.array(least, dtype=float), np.array([problem.largest_budget for problem in problems])
 
     def decision_function(self, X):
@@ -372,7 +372,7 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         return self.C * largest if self.budget == "relative" else float(self.C)
 
     def _solve(self, tasks, problems, memory):
-        options = dict(solver=self.solver, tol=min(self.tol, 1e-8), max_iter=self.max_iter, cache_size=memory)
+        options = dict(solver=self.solver, tol=self.tol, max_iter=self.max_iter, cache_size=memory)
         run = delayed(_solve_aloud if self.verbose else _solve_quietly)
         numbered = zip(range(1, len(tasks) + 1), tasks, problems, strict=True)
         return Parallel(n_jobs=self.n_jobs, prefer="threads")(
