@@ -347,6 +347,8 @@ class KernelSource:
         gram = np.empty((n, n))
         for piece in row_blocks(n, n):
             values = self.block(piece, slice(piece.start, n))
+            square = values[:, : len(values)]
+            values[:, : len(values)] = 0.5 * (square + square.T)
             gram[piece, piece.start :] = values
             gram[piece.start :, piece] = values.T
         return GramSource(gram, self.kernel, self.rows)

@@ -385,6 +385,11 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
             message = messages.describe_infeasible(tasks, solutions, problems)
             if message is not None:
                 raise messages.InfeasibleBudgetError(message)
+        curvature = 0.0 if self._kernel.semidefinite else negative_curvature(source)
+        if curvature > _NEGATIVE_CURVATURE:
+            # Budgets and gaps follow from convexity: where that fails, nothing else is worth telling.
+            messages.warn_indefinite(self.kernel, curvature)
+            return
         messages.warn_infeasible(tasks, solutions, problems)
         messages.warn_unbounded(tasks, solutions, problems)
         messages.warn_unconverged(
@@ -395,9 +400,6 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
             X=None if self._kernel.spec.pairwise else data.X,
             feature_names=getattr(self, "feature_names_in_", None),
         )
-        curvature = 0.0 if self._kernel.semidefinite else negative_curvature(source)
-        if curvature > _NEGATIVE_CURVATURE:
-            messages.warn_indefinite(self.kernel, curvature)
 
     def _store(self, data, tasks, solutions):
         """Set the fitted attributes."""
