@@ -21,12 +21,15 @@ ESTIMATORS = [
 ]
 
 
+# The checks' random labels admit no hyperplane of little slack, which is worth a warning.
+@pytest.mark.filterwarnings("ignore::sklearn_svmdl.BudgetWarning")
 @parametrize_with_checks(ESTIMATORS)
 def test_estimator_checks(estimator, check):
     check(estimator)
 
 
 # scikit-learn runs these two on its own estimators only.
+@pytest.mark.filterwarnings("ignore::sklearn_svmdl.BudgetWarning")
 @pytest.mark.parametrize("check", [check_param_validation, check_dataframe_column_names_consistency])
 def test_checks_for_scikit_learns_own(check):
     estimator = BudgetSVC()

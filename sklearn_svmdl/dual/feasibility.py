@@ -11,8 +11,6 @@ import numpy as np
 from scipy import sparse
 from scipy.optimize import linprog
 
-from .kernels import GramSource
-
 # A feature whose share of the largest kernel value is below this is rounding.
 _RANK_TOLERANCE = 1e-10
 # Beyond this many features the kernel counts as strictly positive definite.
@@ -27,7 +25,7 @@ def least_budget(problem):
     decides (HiGHS: Huangfu, Hall, Math. Program. Comput. 2018).
     """
     source = problem.source
-    if not isinstance(source, GramSource) and source.kernel.definite:
+    if source.kernel is not None and source.kernel.definite:
         return _slack_of_equal_points(problem, source.rows.identities())
     features = _features(source)
     if features is None:
@@ -45,7 +43,7 @@ def _slack_of_equal_points(problem, identities):
 
 def _features(source):
     """Finite features phi with phi phi' = K, or None where their number exceeds what a linear programme should face."""
-    if not isinstance(source, GramSource) and source.kernel.is_linear:
+    if source.kernel is not None and source.kernel.is_linear:
         return source.rows.X
     return pivoted_cholesky(source, _MOST_FEATURES)
 

@@ -19,7 +19,7 @@ MEGABYTE = 2**20
 # Kernel values evaluated at a time: 8 MB, about what the outer caches hold.
 BLOCK = 2**20
 
-_TRY_SCALING = "Try to scale the features (sklearn.preprocessing.StandardScaler), or a smaller gamma or degree."
+_TRY_SCALING = "Try to scale the features (sklearn.preprocessing.StandardScaler), or a smaller gamma."
 
 
 def row_identities(X):
@@ -152,7 +152,9 @@ KERNELS = {
     "chi2": KernelSpec(
         _from_scikit_learn("chi2"), ("gamma",), unit_diagonal=True, takes_sparse=False, takes_negative=False
     ),
-    "additive_chi2": KernelSpec(_from_scikit_learn("additive_chi2"), takes_sparse=False, takes_negative=False),
+    "additive_chi2": KernelSpec(
+        _from_scikit_learn("additive_chi2"), takes_sparse=False, takes_negative=False
+    ),
     "precomputed": KernelSpec(None, pairwise=True, takes_sparse=False, semidefinite=lambda **_: False),
 }
 
@@ -179,7 +181,7 @@ def _called(function, X, Y):
 
 
 def resolve_gamma(gamma, X, weight):
-    """The number behind gamma: "scale" is 1 / (n_features * weighted variance of X), "auto" 1 / n_features."""
+    """The number behind gamma: "scale" is 1 / (n_features * weighted variance), "auto" 1 / n_features."""
     if gamma == "auto":
         return 1.0 / X.shape[1]
     if gamma != "scale":
@@ -213,8 +215,8 @@ class Kernel:
     Parameters
     ----------
     name : str or callable
-        A key of `KERNELS`, or a function of two sample matrices (n, d), (m, d) that returns their (n, m) kernel
-        values.
+        A key of `KERNELS`, or a function of two sample matrices (n, d), (m, d) that returns their (n, m)
+        kernel values.
     params : dict
         The parameters that this kernel has, all numbers.
     """
@@ -245,7 +247,7 @@ class Kernel:
         return self.spec.function is _linear
 
     def source(self, X):
-        """Where a solver reads the kernel values of the samples X (n, d), or of the kernel values X (n, n)."""
+        """Where a solver reads the kernel values of samples X (n, d), or of kernel values X (n, n)."""
         if self.spec.pairwise:
             return GramSource(_as_float64(X))
         return KernelSource.of(self, X)
@@ -340,28 +342,33 @@ class KernelSource:
         return out
 
     def stored(self):
-        """The same kernel values as a stored Gram matrix, exactly symmetric: half the values are evaluated."""
+        """The same kernel values as a stored Gram matrix, exactly symmetric: half of it is evaluated."""
         n = self.n_samples
         gram = np.empty((n, n))
         for piece in row_blocks(n, n):
             values = self.block(piece, slice(piece.start, n))
+            square = values[:, : len(values)]
+            values[:, : len(values)] = 0.5 * (square + square.T)
             gram[piece, piece.start :] = values
             gram[piece.start :, piece] = values.T
-        return GramSource(gram)
+        return GramSource(gram, self.kernel, self.rows)
 
 
 class GramSource:
-    """Kernel values from a stored Gram matrix (n, n)."""
+    """Kernel values from a stored Gram matrix (n, n); `kernel` and `rows` say where from, if known."""
 
-    def __init__(self, gram):
+    def __init__(self, gram, kernel=None, rows=None):
         self.gram = gram
+        self.kernel = kernel
+        self.rows = rows
 
     @property
     def n_samples(self):
         return self.gram.shape[0]
 
     def take(self, indices):
-        return GramSource(self.block(indices, indices))
+        rows = None if self.rows is None else self.rows.take(indices)
+        return GramSource(self.block(indices, indices), self.kernel, rows)
 
     def block(self, rows, columns):
         return self.gram[rows][:, columns]
@@ -393,8 +400,8 @@ def check_symmetric(gram):
         if difference > 1e-5 * largest:
             raise ValueError(
                 f"A precomputed kernel must be symmetric, but K and its transpose differ by up to "
-                f"{difference:.3g} (largest value {largest:.3g}). fit takes the kernel values between all pairs "
-                f"of training samples."
+                f"{difference:.3g} (largest value {largest:.3g}). fit takes the kernel values between all "
+                f"pairs of training samples."
             )
 
 

@@ -39,11 +39,12 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
 
         max M   s.t.   |w| = 1,   y_i (w.x_i + b) >= M (1 - e_i),   e_i >= 0,   sum_i s_i e_i <= C
 
-    with slacks e_i and sample weights s_i, for x in the feature space of the kernel. The *larger* C, the *softer*
-    the margin: the opposite direction of `sklearn.svm.SVC`, whose C is a cost. C = 0 is the maximal margin
-    classifier. A misclassified sample has e_i > 1, so a binary problem with unit weights makes at most C mistakes
-    on its training samples. Budgets are feasible and not trivial for C_min <= C < C_max: C_min is the least total
-    slack of any hyperplane (0 for separable classes), C_max = 2 min(W+, W-) with the classes' total weights.
+    with slacks e_i and sample weights s_i, for x in the feature space of the kernel. The *larger* C, the
+    *softer* the margin: the opposite direction of `sklearn.svm.SVC`, whose C is a cost. C = 0 is the maximal
+    margin classifier. A misclassified sample has e_i > 1, so a binary problem with unit weights makes at most
+    C mistakes on its training samples. Budgets are feasible and not trivial for C_min <= C < C_max: C_min is
+    the least total slack of any hyperplane (0 for separable classes), C_max = 2 min(W+, W-) with the classes'
+    total weights.
 
     Parameters
     ----------
@@ -51,24 +52,26 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         The budget, in the unit that `budget` says. "auto" is 0.1 C_max in either unit.
     budget : {"total", "relative"}, default="total"
         "total": C is the total slack allowed. "relative": C in [0, 1) is a fraction of each binary problem's
-        C_max; it means the same for any number of samples, class balance and weights, so it is the unit to tune.
-        Each binary problem of a multiclass fit gets the budget.
+        C_max; it means the same for any number of samples, class balance and weights, so it is the unit to
+        tune. Each binary problem of a multiclass fit gets the budget.
     kernel : str or callable, default="rbf"
         "linear" <x, x'>, "poly" (gamma <x, x'> + coef0)^degree, "rbf" exp(-gamma |x - x'|^2), "sigmoid",
-        "laplacian", "cosine", "chi2", "additive_chi2" as in `sklearn.metrics.pairwise`; "precomputed" where X holds
-        the kernel values; or a function k(X, Y) of two matrices (n, d), (m, d) that returns the (n, m) values.
+        "laplacian", "cosine", "chi2", "additive_chi2" as in `sklearn.metrics.pairwise`; "precomputed" where X
+        holds the kernel values; or a function k(X, Y) of two matrices (n, d), (m, d) that returns the (n, m)
+        values.
     degree : int >= 1, default=3
         Degree of the polynomial kernel. Ignored by other kernels.
     gamma : {"scale", "auto"} or float > 0, default="scale"
         "scale" is 1 / (n_features * weighted variance of X), "auto" is 1 / n_features.
     coef0 : float, default=1.0
-        Constant term of the polynomial and the sigmoid kernel. With gamma=1 and coef0=1 the polynomial kernel is
-        the textbooks' (1 + <x, x'>)^p.
+        Constant term of the polynomial and the sigmoid kernel. With gamma=1 and coef0=1 the polynomial kernel
+        is the textbooks' (1 + <x, x'>)^p.
     multi_class : {"ovo", "ovr"}, default="ovo"
-        "ovo" trains k (k - 1) / 2 classifiers, one for each pair of classes; "ovr" trains k, each class against the
-        rest.
+        "ovo" trains k (k - 1) / 2 classifiers, one for each pair of classes; "ovr" trains k, each class
+        against the rest.
     decision_function_shape : {"ovr", "ovo"}, default="ovr"
-        For more than two classes: one score for each class, or the decisions of all pairs (multi_class="ovo" only).
+        For more than two classes: one score for each class, or the decisions of all pairs (multi_class="ovo"
+        only).
     infeasible : {"relax", "raise"}, default="relax"
         For C < C_min: fit the solution of least slack and warn, or raise `InfeasibleBudgetError`.
     class_weight : dict, "balanced" or None, default=None
@@ -82,7 +85,8 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
     cache_size : float > 0, default=200
         Megabytes of kernel values kept in memory.
     n_jobs : int or None, default=None
-        Number of threads that solve binary problems. None means 1 unless in a `joblib.parallel_config` context.
+        Number of threads that solve binary problems. None means 1 unless in a `joblib.parallel_config`
+        context.
     verbose : bool or int, default=0
         From 1 on, prints a line for each binary problem solved.
 
@@ -97,12 +101,13 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
     n_support_ : ndarray of shape (n_classes,)
         Number of support vectors of each class.
     dual_coef_ : ndarray of shape (n_problems, n_SV)
-        Signed duals y_i alpha_i; 0 where a problem does not use a support vector. The decisions of all problems
-        are K(X, support_vectors_) @ dual_coef_.T + intercept_.
+        Signed duals y_i alpha_i; 0 where a problem does not use a support vector. The decisions of all
+        problems are K(X, support_vectors_) @ dual_coef_.T + intercept_.
     intercept_ : ndarray of shape (n_problems,)
         Intercepts b.
     coef_ : ndarray of shape (n_problems, n_features)
-        The normals w of the hyperplanes f(x) = w.x + b, scaled such that f = +-1 on the margins. Linear kernel only.
+        The normals w of the hyperplanes f(x) = w.x + b, scaled such that f = +-1 on the margins. Linear
+        kernel only.
     n_iter_ : ndarray of shape (n_problems,)
         Iterations taken.
     margin_ : ndarray of shape (n_problems,)
@@ -127,11 +132,11 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
 
     References
     ----------
-    .. [1] G. James, D. Witten, T. Hastie, R. Tibshirani, "An Introduction to Statistical Learning", chapter 9,
-       Springer, 2021.
+    .. [1] G. James, D. Witten, T. Hastie, R. Tibshirani, "An Introduction to Statistical Learning",
+       chapter 9, Springer, 2021.
     .. [2] C. Cortes, V. Vapnik, "Support-Vector Networks", Machine Learning 20, 1995.
-    .. [3] R.-E. Fan, P.-H. Chen, C.-J. Lin, "Working Set Selection Using Second Order Information for Training
-       Support Vector Machines", JMLR 6, 2005.
+    .. [3] R.-E. Fan, P.-H. Chen, C.-J. Lin, "Working Set Selection Using Second Order Information for
+       Training Support Vector Machines", JMLR 6, 2005.
 
     Examples
     --------
@@ -211,7 +216,8 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         y : array-like of shape (n_samples,)
             Class labels.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights s_i >= 0 of the slacks, 1 if None. A weight of 2 equals a repeated sample, 0 equals its removal.
+            Weights s_i >= 0 of the slacks, 1 if None. A weight of 2 equals a repeated sample, 0 equals its
+            removal.
 
         Returns
         -------
@@ -253,9 +259,9 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         largest : ndarray of shape (n_problems,)
             C_max = 2 min(W+, W-), from which on the margin is infinite.
         """
-        data, tasks, source, memory = clone(self)._stage(X, y, sample_weight)
+        data, tasks, source, _ = clone(self)._stage(X, y, sample_weight)
         problems = [binary_problem(task, source, data.weight, lambda largest: 0.0) for task in tasks]
-        least = [least_budget(problem, cache_size=memory) for problem in problems]
+        least = [least_budget(problem) for problem in problems]
         return np.array(least, dtype=float), np.array([problem.largest_budget for problem in problems])
 
     def decision_function(self, X):
@@ -268,10 +274,11 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
 
         Returns
         -------
-        scores : ndarray of shape (n_samples,), (n_samples, n_classes) or (n_samples, n_classes (n_classes - 1) / 2)
-            f(x) for two classes, positive for classes_[1]. Else with decision_function_shape="ovr" one score for
-            each class: its own decision (multi_class="ovr"), or its votes plus a confidence below 1/2 ("ovo").
-            With decision_function_shape="ovo" the decisions of all pairs, positive for the later class.
+        scores : ndarray of shape (n_samples,), (n_samples, n_classes) or (n_samples, n_pairs)
+            f(x) for two classes, positive for classes_[1]. Else with decision_function_shape="ovr" one score
+            for each class: its own decision (multi_class="ovr"), or its votes plus a confidence below 1/2
+            ("ovo"). With decision_function_shape="ovo" the decisions of all pairs, positive for the later
+            class.
         """
         decisions = self._decisions(X)
         if len(self.classes_) == 2:
@@ -301,7 +308,7 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         """The normals w (n_problems, n_features), linear kernel only."""
         check_is_fitted(self, "dual_coef_")
         if self._coef is None:
-            raise AttributeError(f"coef_ exists for the linear kernel only; this model has kernel={self.kernel!r}.")
+            raise AttributeError(f"coef_ exists for the linear kernel only, not for {self._kernel.name!r}.")
         return self._coef
 
     def __sklearn_tags__(self):
@@ -326,7 +333,7 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
             )
 
     def _stage(self, X, y, sample_weight):
-        """All that precedes the solver: checked samples, binary tasks, their kernel values, megabytes for each."""
+        """All that precedes the solver: checked samples, binary tasks, kernel values, megabytes for each."""
         data = self._training_set(X, y, sample_weight)
         self._scheme = SCHEMES[self.multi_class]
         self._kernel = self._resolved_kernel(data)
@@ -348,7 +355,10 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         if pairwise:
             _check_square(X)
         sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        return weigh(X, y, sample_weight, self.class_weight, pairwise=pairwise)
+        data = weigh(X, y, sample_weight, self.class_weight, pairwise=pairwise)
+        if pairwise:
+            check_symmetric(data.X)
+        return data
 
     def _resolved_kernel(self, data):
         wanted = spec_of(self.kernel).parameters
@@ -362,7 +372,7 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         return self.C * largest if self.budget == "relative" else float(self.C)
 
     def _solve(self, tasks, problems, memory):
-        options = dict(solver=self.solver, tol=min(self.tol, 1e-8), max_iter=self.max_iter, cache_size=memory)
+        options = dict(solver=self.solver, tol=self.tol, max_iter=self.max_iter, cache_size=memory)
         run = delayed(_solve_aloud if self.verbose else _solve_quietly)
         numbered = zip(range(1, len(tasks) + 1), tasks, problems, strict=True)
         return Parallel(n_jobs=self.n_jobs, prefer="threads")(
@@ -375,6 +385,11 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
             message = messages.describe_infeasible(tasks, solutions, problems)
             if message is not None:
                 raise messages.InfeasibleBudgetError(message)
+        curvature = 0.0 if self._kernel.semidefinite else negative_curvature(source)
+        if curvature > _NEGATIVE_CURVATURE:
+            # Budgets and gaps follow from convexity: where that fails, nothing else is worth telling.
+            messages.warn_indefinite(self.kernel, curvature)
+            return
         messages.warn_infeasible(tasks, solutions, problems)
         messages.warn_unbounded(tasks, solutions, problems)
         messages.warn_unconverged(
@@ -385,9 +400,6 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
             X=None if self._kernel.spec.pairwise else data.X,
             feature_names=getattr(self, "feature_names_in_", None),
         )
-        curvature = 0.0 if self._kernel.semidefinite else negative_curvature(source)
-        if curvature > _NEGATIVE_CURVATURE:
-            messages.warn_indefinite(self.kernel, curvature)
 
     def _store(self, data, tasks, solutions):
         """Set the fitted attributes."""
@@ -431,10 +443,9 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
 def _check_square(K):
     if K.shape[0] != K.shape[1]:
         raise ValueError(
-            f"Precomputed matrix must be a square matrix: fit takes the kernel values between all pairs of training "
-            f"samples, got shape {K.shape}."
+            f"Precomputed matrix must be a square matrix: fit takes the kernel values between all pairs of "
+            f"training samples, got shape {K.shape}."
         )
-    check_symmetric(K)
 
 
 def _solve_quietly(name, problem, options):
@@ -445,9 +456,10 @@ def _solve_aloud(name, problem, options):
     start = perf_counter()
     solution = solve_budget_dual(problem, **options)
     print(
-        f"[BudgetSVC] {name}: {solution.status.name}, budget {solution.budget:.4g}, margin {solution.margin:.4g}, "
-        f"{np.count_nonzero(solution.beta)} of {problem.n_samples} samples are support vectors, relative duality "
-        f"gap {solution.duality_gap:.2g}, {solution.n_iter} iterations, {perf_counter() - start:.2f} s",
+        f"[BudgetSVC] {name}: {solution.status.name}, budget {solution.budget:.4g}, margin "
+        f"{solution.margin:.4g}, {np.count_nonzero(solution.beta)} of {problem.n_samples} samples are "
+        f"support vectors, relative duality gap {solution.duality_gap:.2g}, {solution.n_iter} iterations, "
+        f"{perf_counter() - start:.2f} s",
         flush=True,
     )
     return solution

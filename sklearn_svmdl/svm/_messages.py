@@ -34,10 +34,10 @@ def describe_infeasible(tasks, solutions, asked):
     worst = max(short, key=lambda k: solutions[k].least_budget - asked[k].budget)
     least, largest = solutions[worst].least_budget, asked[worst].largest_budget
     return (
-        f"The budget C={asked[worst].budget:.6g} is infeasible{_where(short, tasks, worst)}: no hyperplane has a "
-        f"total slack below C_min={least:.6g}. Feasible budgets: {least:.6g} <= C < {largest:.6g} (as a fraction "
-        f"of C_max, {least / largest:.4g} <= C < 1). Raise C, choose a more flexible kernel, or see "
-        f"feasible_budget(X, y)."
+        f"The budget C={asked[worst].budget:.6g} is infeasible{_where(short, tasks, worst)}: no hyperplane "
+        f"has a total slack below C_min={least:.6g}. Feasible budgets: {least:.6g} <= C < {largest:.6g} (as "
+        f"a fraction of C_max, {least / largest:.4g} <= C < 1). Raise C, choose a more flexible kernel, or "
+        f"see feasible_budget(X, y)."
     )
 
 
@@ -84,14 +84,14 @@ def warn_indefinite(kernel_name, negative_curvature):
     _warn(
         f"The kernel {name!r} is not positive semi-definite on these samples (its smallest eigenvalue is "
         f"{-negative_curvature:.3g} of its largest): it is no inner product. The model is a stationary point "
-        f"that can be used to predict, but margin_, penalty_ and duality_gap_ lose their meaning. Choose another "
-        f"kernel, or other values of gamma and coef0.",
+        f"that can be used to predict, but margin_, penalty_ and duality_gap_ lose their meaning. Choose "
+        f"another kernel, or other values of gamma and coef0.",
         IndefiniteKernelWarning,
     )
 
 
 def odd_columns(X):
-    """Columns of X whose root mean square is more than `_ODD_SCALE` times off the median one, oddest first."""
+    """Columns of X whose root mean square is more than `_ODD_SCALE` times off the median, oddest first."""
     squares = X.multiply(X) if sparse.issparse(X) else np.square(X, dtype=np.float64)
     scale = np.asarray(squares.mean(axis=0), dtype=float).ravel() ** 0.5
     used = np.flatnonzero(scale)
@@ -110,8 +110,8 @@ def _advice(X, feature_names):
     names = [str(k) if feature_names is None else repr(str(feature_names[k])) for k in odd[:_MOST_NAMES]]
     more = f" and {len(odd) - _MOST_NAMES} more" if len(odd) > _MOST_NAMES else ""
     return (
-        f"The scales of the features differ by orders of magnitude: look at column(s) {', '.join(names)}{more}. "
-        f"Scale the data, for example with sklearn.preprocessing.StandardScaler."
+        f"The scales of the features differ by orders of magnitude: look at column(s) {', '.join(names)}"
+        f"{more}. Scale the data, for example with sklearn.preprocessing.StandardScaler."
     )
 
 

@@ -1,7 +1,7 @@
 """From binary problems to many classes: which problems to solve, and how their decisions become scores.
 
-Classes are numbered 0 .. k-1. In every binary problem +1 is the later class: class j of a pair i < j, class k of
-"class k against the rest". Two classes make one problem under either scheme.
+Classes are numbered 0 .. k-1. In every binary problem +1 is the later class: class j of a pair i < j, class k
+of "class k against the rest". Two classes make one problem under either scheme.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,8 @@ class BinaryTask:
 
 
 def _two_classes(codes, classes):
-    return [BinaryTask(np.arange(len(codes)), np.where(codes == 1, 1.0, -1.0), str(classes[0]), str(classes[1]))]
+    target = np.where(codes == 1, 1.0, -1.0)
+    return [BinaryTask(np.arange(len(codes)), target, str(classes[0]), str(classes[1]))]
 
 
 class OneVsOne:
@@ -45,7 +46,7 @@ class OneVsOne:
 
     @staticmethod
     def scores(decisions, n_classes):
-        """(n, n_classes): each pair's vote, plus a confidence in (-1/3, 1/3) that breaks ties of votes only."""
+        """(n, n_classes): each pair's vote, plus a confidence in (-1/3, 1/3) to break ties of votes only."""
         votes = np.zeros((len(decisions), n_classes))
         confidence = np.zeros_like(votes)
         for decision, (i, j) in zip(decisions.T, combinations(range(n_classes), 2), strict=True):

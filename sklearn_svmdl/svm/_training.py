@@ -39,7 +39,7 @@ def weigh(X, y, sample_weight, class_weight, *, pairwise):
     weight = sample_weight * factor[codes]
     kept = np.flatnonzero(weight)
     if len(kept) == 0:
-        raise ValueError("All sample weights are zero, so no sample is left to fit; give some a positive weight.")
+        raise ValueError("All sample weights are zero, so no sample is left to fit; make some positive.")
     present, codes = np.unique(codes[kept], return_inverse=True)
     if len(present) == 1:
         raise ValueError(
