@@ -66,7 +66,7 @@ def _class_factors(class_weight, labels, y, totals):
 
 
 def share_kernel_values(source, tasks, n_jobs, cache_size):
-    """Evaluate the Gram matrix once for all problems where it fits in half the cache.
+    """Evaluate the Gram matrix once for all problems, if there are several and it fits in half the cache.
 
     Returns the source and the megabytes of kernel values that each of the `n_jobs` solvers may keep.
     """
@@ -74,7 +74,7 @@ def share_kernel_values(source, tasks, n_jobs, cache_size):
     n = source.n_samples
     sizes = [len(task.rows) for task in tasks if len(task.rows) < n]
     values = n**2 + workers * max(sizes, default=0) ** 2
-    if 8 * values > 0.5 * cache_size * MEGABYTE:
+    if len(tasks) == 1 or 8 * values > 0.5 * cache_size * MEGABYTE:
         return source, cache_size / workers
     return source.stored(), 0.5 * cache_size / workers
 
