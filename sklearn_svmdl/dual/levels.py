@@ -30,6 +30,8 @@ _WRONG = 1e-9
 # From this share of free samples on, count instead of trusting signs. Samples of the level below within this share of the
 # band's width belong to it too.
 _MOSTLY_FREE, _OLD_SHARE = 0.3, 0.175
+# A Gram matrix that grows gets this much room a side.
+_SPARE = 1.2
 # A band that outgrew its memory starts again at this share of it.
 _ROOM = 0.9
 _MOST_LOOKS = 40
@@ -134,6 +136,17 @@ def doubtful_band(side, inward, chosen, new, free, bound, capacity):
     return inside
 
 
+def bordered(gram, cross, corner):
+    """[[gram, cross], [cross', corner]], in place where `gram` is a corner of a larger array with room for it."""
+    m, n = cross.shape[0], cross.shape[0] + cross.shape[1]
+    room = gram.base
+    if room is None or room.ndim != 2 or len(room) < n:
+        room = np.empty((int(_SPARE * n),) * 2)
+        room[:m, :m] = gram
+    room[:m, m:n], room[m:n, :m], room[m:n, m:n] = cross, cross.T, corner
+    return room[:n, :n]
+
+
 class Band:
     """The samples that are pivoted, their Gram matrix, and what the held ones add to every sample's fit.
 
@@ -171,7 +184,7 @@ class Band:
         """Take `samples` into the band."""
         cross = self.problem.source.block(self.indices, samples)
         corner = self.problem.source.block(samples, samples)
-        self.gram = np.block([[self.gram, cross], [cross.T, corner]])
+        self.gram = bordered(self.gram, cross, corner)
         self.indices = np.concatenate([self.indices, samples])
         self.inside[samples] = True
         freed = self.held[self.inside[self.held]]
