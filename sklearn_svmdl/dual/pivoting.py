@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .block import BOUND, FREE, ZERO, Centre, Conditions, Point
+from .block import BOUND, FREE, ZERO, Centre, Conditions, Point, is_balanced
 
 # The proximal weight of an exact solve, relative to the block's scale: far below the certificate, enough for Cholesky.
 EXACT = 1e-11
@@ -45,9 +45,9 @@ def moves(block, side, point, free, residual):
     return wanted
 
 
-def with_free_pair(block, side, residual):
-    """`side` with at least one free sample in each class that has none anywhere: b needs one to be determined."""
-    if (side == FREE).any():
+def balanced(block, side, residual):
+    """`side`, with the sample of each class nearest to the margin freed where none is free to balance those at bound."""
+    if (side == FREE).any() or is_balanced(block, side):
         return side
     side = side.copy()
     for label in (-1.0, 1.0):
@@ -86,5 +86,5 @@ def pivot(block, side, lam, centre_beta, delta=EXACT):
         fewest = min(fewest, wrong)
         if stalled >= _PATIENCE:
             break
-        side = with_free_pair(block, wanted, residual)
+        side = balanced(block, wanted, residual)
     return Pivoted(side, point, False, n_iter)

@@ -17,7 +17,7 @@ from dataclasses import replace
 import numpy as np
 
 from .block import BOUND, FREE, ZERO, Centre, Conditions, Point, product
-from .pivoting import EXACT, Pivoted, pivot, with_free_pair
+from .pivoting import EXACT, Pivoted, pivot, balanced
 
 # First proximal weight of a hard block (in units of its scale), the factor from one to the next, and the smallest.
 FIRST, _SHRINK, _LEAST = 0.1, 0.3, 1e-9
@@ -82,7 +82,8 @@ def line_search(dual, start, end, lam):
         return norm_slope + step * norm_curve - loss
 
     first, last = slope(0.0), slope(1.0)
-    if last <= _FLAT_ENOUGH * abs(first):
+    rounding = 1e-13 * (abs(norm_slope) + abs(norm_curve))
+    if last <= _FLAT_ENOUGH * abs(first) + rounding:
         return 1.0
     return _secant(slope, first, last)
 
@@ -90,6 +91,7 @@ def line_search(dual, start, end, lam):
 def _secant(slope, low_slope, high_slope):
     """A step at which the increasing function `slope` has fallen below `_SEARCH_ENDS` of its first value."""
     low, high, flat = 0.0, 1.0, _SEARCH_ENDS * abs(low_slope)
+    low_slope = min(low_slope, -np.finfo(float).tiny)
     for _ in range(_MOST_SEARCHES):
         share = low_slope / (low_slope - high_slope)
         step = low + (high - low) * min(0.9, max(0.1, share))
@@ -106,14 +108,13 @@ def _secant(slope, low_slope, high_slope):
 def newton(block, centre, point):
     """Minimise psi from `point`; settled when a full step repeats the sides."""
     dual = ProximalDual(block, centre)
-    lam, previous, step, conditions = centre.lam, None, 0.0, None
+    lam, asked, step, conditions = centre.lam, None, 0.0, None
     for n_iter in range(1, _MOST_STEPS + 1):
         lam, reach = dual.maximiser(point, lam)
-        side = dual.sides(reach, lam)
-        if step == 1.0 and np.array_equal(side, previous):
+        before, asked = asked, dual.sides(reach, lam)
+        if step == 1.0 and np.array_equal(asked, before):
             return Pivoted(side, point, True, n_iter)
-        previous = side
-        side = with_free_pair(block, side, reach)
+        side = balanced(block, asked, reach)
         conditions = Conditions(block, side, centre, conditions)
         target = conditions.point(conditions.multiplier())
         step = line_search(dual, point, target, lam)
