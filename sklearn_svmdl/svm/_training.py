@@ -82,8 +82,8 @@ def share_kernel_values(source, tasks, n_jobs, cache_size):
 def binary_problem(task, source, data, budget_of):
     """The budget problem of a task; `budget_of` turns the unit of relative budgets into the budget.
 
-    The unit is C_max before or after class weights, whichever is larger: a class that is made to weigh less has
-    cheaper slacks. Were the unit to shrink with it, its slacks would cost what they did before.
+    The unit is C_max before or after class weights, whichever is larger: a class that is made to weigh less
+    has cheaper slacks. Were the unit to shrink with it, its slacks would cost what they did before.
     """
     rows = task.rows
     own = source if len(rows) == source.n_samples else source.take(rows)
