@@ -245,7 +245,24 @@ def test_class_of_zero_weight_is_not_learnt(iris):
 def test_class_weight_multiplies_sample_weight(moons):
     X, y = moons
     by_class = BudgetSVC(class_weight={0: 2.0, 1: 0.5}).fit(X, y)
-    same_model(by_class, BudgetSVC().fit(X, y, np.where(y == 0, 2.0, 0.5)), X)
+    by_sample = BudgetSVC(C=by_class.budget_[0]).fit(X, y, np.where(y == 0, 2.0, 0.5))
+    same_model(by_class, by_sample, X)
+
+
+def test_class_weights_shrink_no_relative_budget(moons):
+    X, y = moons
+    budgets = [
+        BudgetSVC(C=0.1, budget="relative", class_weight=class_weight).fit(X, y).budget_[0]
+        for class_weight in (None, {1: 0.5}, {0: 2.0, 1: 2.0})
+    ]
+    np.testing.assert_allclose(budgets, [8.0, 8.0, 16.0])
+
+
+def test_cheap_class_is_sacrificed(overlapping):
+    X, y = overlapping
+    model = BudgetSVC(C=0.5, budget="relative", kernel="rbf", class_weight={1: 0.6}).fit(X, y)
+    fair = BudgetSVC(C=0.5, budget="relative", kernel="rbf").fit(X, y)
+    assert np.mean(model.predict(X)) < np.mean(fair.predict(X))
 
 
 def test_balanced_classes_weigh_the_same(moons):

@@ -21,7 +21,9 @@ from scipy.linalg import get_lapack_funcs
 
 ZERO, FREE, BOUND = (np.int8(code) for code in range(3))
 
-_potrf, _potrs = get_lapack_funcs(("potrf", "potrs"), dtype=np.float64)
+_CHOLESKY = {dtype: get_lapack_funcs(("potrf", "potrs"), dtype=dtype) for dtype in (np.float32, np.float64)}
+# Rows of a matrix gathered at a time.
+_GATHERED = 256
 
 
 @dataclass(frozen=True)
@@ -90,10 +92,25 @@ class Point:
         return self.beta, self.lam, self.intercept, self.fit, self.held_fit
 
 
+def is_balanced(block, side):
+    """Whether the samples at bound, the held ones included, weigh the same in both classes."""
+    at_bound = block.bound[side == BOUND]
+    return abs(at_bound.sum() + block.held.total) <= 1e-12 * (np.abs(at_bound).sum() + abs(block.held.total))
+
+
 def product(gram, values):
     """gram @ values: on a copy of the rows with values where they are few, on all where the copy would cost more."""
     rows = np.flatnonzero(values)
     return values[rows] @ gram[rows] if 3 * len(rows) < len(gram) else values @ gram
+
+
+def principal(gram, rows, dtype):
+    """gram[rows, rows] in the given precision, gathered a few rows at a time."""
+    out = np.empty((len(rows), len(rows)), dtype=dtype)
+    for start in range(0, len(rows), _GATHERED):
+        piece = slice(start, start + _GATHERED)
+        out[piece] = gram[rows[piece]][:, rows]
+    return out
 
 
 class Conditions:
@@ -101,12 +118,13 @@ class Conditions:
 
     Raises
     ------
-    numpy.linalg.LinAlgError : K_FF + delta I is not numerically positive definite, or no sample is free.
+    numpy.linalg.LinAlgError : K_FF + delta I is not numerically positive definite, or no sample is free to balance those at
+        bound.
     """
 
-    def __init__(self, block, side, centre, previous=None):
-        self.block, self.centre = block, centre
-        self.free = np.flatnonzero(side == FREE)
+    def __init__(self, block, side, centre, previous=None, precision=np.float64):
+        self.block, self.centre, self.precision = block, centre, precision
+        self.side, self.free = side, np.flatnonzero(side == FREE)
         self.t = np.where(side == BOUND, block.bound, 0.0)
         # From one guess to the next few samples reach or leave their bound.
         known_t, known_pull = (0.0, block.held.pull) if previous is None else (previous.t, previous.pull)
@@ -118,15 +136,18 @@ class Conditions:
     def _solve_free(self):
         F = self.free
         if len(F) == 0:
-            raise np.linalg.LinAlgError("no sample is free, so the intercept is not determined")
-        A = self.block.gram[np.ix_(F, F)]
+            if not is_balanced(self.block, self.side):
+                raise np.linalg.LinAlgError("no sample is free to balance those at bound")
+            return np.zeros((0, 3))
+        potrf, potrs = _CHOLESKY[self.precision]
+        A = principal(self.block.gram, F, self.precision)
         A.flat[:: len(F) + 1] += self.centre.delta
-        factor, info = _potrf(A.T, lower=False, overwrite_a=True, clean=False)
+        factor, info = potrf(A.T, lower=False, overwrite_a=True, clean=False)
         if info != 0:
             raise np.linalg.LinAlgError("the kernel matrix of the free samples is not positive definite")
-        rhs = np.empty((len(F), 3), order="F")
+        rhs = np.empty((len(F), 3), order="F", dtype=self.precision)
         rhs[:, 0], rhs[:, 1], rhs[:, 2] = self.reward[F], self.pull[F], 1.0
-        return _potrs(factor, rhs, lower=False, overwrite_b=True)[0]
+        return potrs(factor, rhs, lower=False, overwrite_b=True)[0].astype(np.float64, copy=False)
 
     def _reduce(self):
         """The two equations [[a11, a12], [a12, a22]] (lam, b) = (r1, r2) that beta_F leaves."""
@@ -139,10 +160,22 @@ class Conditions:
 
     def multiplier(self):
         """lam at the joint solution: where the slack at lam, linear for this guess, meets the budget."""
+        if len(self.free) == 0:
+            return self.r1 / self.a11
         return (self.r1 * self.a22 - self.a12 * self.r2) / (self.a11 * self.a22 - self.a12**2)
 
     def intercept(self, lam):
+        if len(self.free) == 0:
+            return self._middle_intercept(lam)
         return (self.r2 - self.a12 * lam) / self.a22
+
+    def _middle_intercept(self, lam):
+        """The middle of the intercepts that leave every sample on its side."""
+        gradient = self.reward - lam * (self.pull + self.centre.delta * self.t)
+        # y_i (g_i - b) >= 0 at bound and <= 0 at zero.
+        above = (self.side == BOUND) == (self.block.target > 0)
+        ends = np.array([gradient[~above].max(initial=-np.inf), gradient[above].min(initial=np.inf)])
+        return float(ends[np.isfinite(ends)].mean())
 
     def point(self, lam):
         """The solution of the free samples' conditions and 1'beta = 0 for the given lam."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .block import BOUND, FREE, ZERO, Centre, Conditions, Point
+from .block import BOUND, FREE, ZERO, Centre, Conditions, Point, is_balanced
 
 # The proximal weight of an exact solve, relative to the block's scale: far below the certificate, enough for Cholesky.
 EXACT = 1e-11
@@ -18,6 +18,9 @@ EXACT = 1e-11
 _PATIENCE, _MOST_ROUNDS = 4, 30
 # How far a sample may stand on the wrong side of its bound (relative) or of the margin without being moved.
 _AT_BOUND, _AT_MARGIN = 1e-11, 1e-10
+# Half the price: single precision while this many samples are free and this share of them was wrong. Never for the point
+# that is accepted.
+_MANY_FREE, _MANY_WRONG = 200, 0.02
 # lam may change by this factor in one round.
 _LAM_RANGE = 10.0
 
@@ -45,9 +48,9 @@ def moves(block, side, point, free, residual):
     return wanted
 
 
-def with_free_pair(block, side, residual):
-    """`side` with at least one free sample in each class that has none anywhere: b needs one to be determined."""
-    if (side == FREE).any():
+def balanced(block, side, residual):
+    """`side`, with the sample of each class nearest to the margin freed where none is free to balance those at bound."""
+    if (side == FREE).any() or is_balanced(block, side):
         return side
     side = side.copy()
     for label in (-1.0, 1.0):
@@ -55,6 +58,11 @@ def with_free_pair(block, side, residual):
         if len(members):
             side[members[np.argmin(np.abs(residual[members]))]] = FREE
     return side
+
+
+def affordable_precision(n_free, n_wrong):
+    """Single while the sides are far from settled, else double."""
+    return np.float32 if n_free >= _MANY_FREE and n_wrong > _MANY_WRONG * n_free else np.float64
 
 
 def pivot(block, side, lam, centre_beta, delta=EXACT):
@@ -65,10 +73,11 @@ def pivot(block, side, lam, centre_beta, delta=EXACT):
     Pivoted
         Not `settled` when the sides stopped improving; its point is then not to be trusted.
     """
-    fewest, stalled, point, conditions = np.inf, 0, None, None
+    fewest, wrong, stalled, point, conditions = np.inf, block.n_samples, 0, None, None
     for n_iter in range(1, _MOST_ROUNDS + 1):
+        precision = affordable_precision(np.count_nonzero(side == FREE), wrong)
         try:
-            conditions = Conditions(block, side, Centre(delta * block.scale, centre_beta, lam), conditions)
+            conditions = Conditions(block, side, Centre(delta * block.scale, centre_beta, lam), conditions, precision)
         except np.linalg.LinAlgError:
             break
         target_lam = conditions.multiplier()
@@ -80,11 +89,11 @@ def pivot(block, side, lam, centre_beta, delta=EXACT):
         residual = conditions.reward - point.fit - centre.delta * point.beta - point.intercept
         wanted = moves(block, side, point, conditions.free, residual)
         wrong = np.count_nonzero(wanted != side)
-        if wrong == 0 and lam == target_lam:
+        if wrong == 0 and lam == target_lam and precision is np.float64:
             return Pivoted(side, point, True, n_iter)
         stalled = 0 if wrong < fewest else stalled + 1
         fewest = min(fewest, wrong)
         if stalled >= _PATIENCE:
             break
-        side = with_free_pair(block, wanted, residual)
+        side = balanced(block, wanted, residual)
     return Pivoted(side, point, False, n_iter)

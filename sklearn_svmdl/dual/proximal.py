@@ -17,7 +17,7 @@ from dataclasses import replace
 import numpy as np
 
 from .block import BOUND, FREE, ZERO, Centre, Conditions, Point, product
-from .pivoting import EXACT, Pivoted, pivot, with_free_pair
+from .pivoting import EXACT, Pivoted, pivot, balanced
 
 # First proximal weight of a hard block (in units of its scale), the factor from one to the next, and the smallest.
 FIRST, _SHRINK, _LEAST = 0.1, 0.3, 1e-9
@@ -82,7 +82,8 @@ def line_search(dual, start, end, lam):
         return norm_slope + step * norm_curve - loss
 
     first, last = slope(0.0), slope(1.0)
-    if last <= _FLAT_ENOUGH * abs(first):
+    rounding = 1e-13 * (abs(norm_slope) + abs(norm_curve))
+    if last <= _FLAT_ENOUGH * abs(first) + rounding:
         return 1.0
     return _secant(slope, first, last)
 
@@ -90,6 +91,7 @@ def line_search(dual, start, end, lam):
 def _secant(slope, low_slope, high_slope):
     """A step at which the increasing function `slope` has fallen below `_SEARCH_ENDS` of its first value."""
     low, high, flat = 0.0, 1.0, _SEARCH_ENDS * abs(low_slope)
+    low_slope = min(low_slope, -np.finfo(float).tiny)
     for _ in range(_MOST_SEARCHES):
         share = low_slope / (low_slope - high_slope)
         step = low + (high - low) * min(0.9, max(0.1, share))
@@ -106,14 +108,13 @@ def _secant(slope, low_slope, high_slope):
 def newton(block, centre, point):
     """Minimise psi from `point`; settled when a full step repeats the sides."""
     dual = ProximalDual(block, centre)
-    lam, previous, step, conditions = centre.lam, None, 0.0, None
+    lam, asked, step, conditions = centre.lam, None, 0.0, None
     for n_iter in range(1, _MOST_STEPS + 1):
         lam, reach = dual.maximiser(point, lam)
-        side = dual.sides(reach, lam)
-        if step == 1.0 and np.array_equal(side, previous):
+        before, asked = asked, dual.sides(reach, lam)
+        if step == 1.0 and np.array_equal(asked, before):
             return Pivoted(side, point, True, n_iter)
-        previous = side
-        side = with_free_pair(block, side, reach)
+        side = balanced(block, asked, reach)
         conditions = Conditions(block, side, centre, conditions)
         target = conditions.point(conditions.multiplier())
         step = line_search(dual, point, target, lam)
@@ -127,24 +128,31 @@ def point_at(block, beta, lam, intercept):
     return Point(beta, lam, intercept, fit, block.held.pull @ beta + lam * block.held.curvature)
 
 
-def solve_block(block, side, lam, beta, intercept, delta):
-    """Solve a block to rounding error.
+def solve_block(block, guess, delta, exact):
+    """Solve a block, to rounding error if `exact`.
 
-    Pivots at once where the last solve could (delta == EXACT); else proximal stages of shrinking weight, each followed by
-    an attempt to pivot.
+    Pivots at once where the last solve could (delta == EXACT); else proximal stages of shrinking weight, each but the first
+    followed by an attempt to pivot. A rough solution is that of the first stage.
+
+    Parameters
+    ----------
+    guess : Pivoted, where to begin
+    delta : float, proximal weight to begin with, in units of block.scale
 
     Returns
     -------
-    (Pivoted, delta) : how it ended and the proximal weight to begin with on a similar block
+    Pivoted
+    float : the proximal weight of its point, EXACT for an exact solution
+    float : the proximal weight to begin with on a similar block
     """
     n_iter = 0
     if delta == EXACT:
-        done = pivot(block, side, lam, beta)
+        done = pivot(block, guess.side, guess.point.lam, guess.point.beta)
         if done.settled:
-            return done, EXACT
+            return done, EXACT, EXACT
         n_iter, delta = done.n_iter, FIRST
-    point, failures = point_at(block, beta, lam, intercept), 0
-    for _ in range(_MOST_STAGES):
+    side, point, failures = guess.side, guess.point, 0
+    for number in range(_MOST_STAGES):
         stage = proximal_stage(block, side, point, delta)
         n_iter += stage.n_iter
         if not stage.settled:
@@ -152,13 +160,16 @@ def solve_block(block, side, lam, beta, intercept, delta):
             if failures > _MOST_FAILURES:
                 break
             continue
-        point, side = stage.point, stage.side
-        done = pivot(block, side, point.lam, point.beta)
-        n_iter += done.n_iter
-        if done.settled:
-            return Pivoted(done.side, done.point, True, n_iter), min(FIRST, _LARGER * delta)
+        side, point = stage.side, stage.point
+        if not exact:
+            return replace(stage, n_iter=n_iter), delta, delta
+        if number > 0:
+            done = pivot(block, side, point.lam, point.beta)
+            n_iter += done.n_iter
+            if done.settled:
+                return replace(done, n_iter=n_iter), EXACT, min(FIRST, _LARGER * delta)
         delta = max(delta * _SHRINK, _LEAST)
-    return Pivoted(side, point, False, n_iter), FIRST
+    return Pivoted(side, point, False, n_iter), delta, FIRST
 
 
 def proximal_stage(block, side, point, delta):

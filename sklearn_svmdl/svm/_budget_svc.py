@@ -52,8 +52,10 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         The budget, in the unit that `budget` says. "auto" is 0.1 C_max in either unit.
     budget : {"total", "relative"}, default="total"
         "total": C is the total slack allowed. "relative": C in [0, 1) is a fraction of each binary problem's
-        C_max; it means the same for any number of samples, class balance and weights, so it is the unit to
-        tune. Each binary problem of a multiclass fit gets the budget.
+        C_max; it means the same for any number of samples, class balance and sample weights, so it is the
+        unit to tune. C_max is taken before or after class_weight, whichever is larger: to weigh a class less
+        makes its slacks cheaper, not the budget smaller. Each binary problem of a multiclass fit gets the
+        budget.
     kernel : str or callable, default="rbf"
         "linear" <x, x'>, "poly" (gamma <x, x'> + coef0)^degree, "rbf" exp(-gamma |x - x'|^2), "sigmoid",
         "laplacian", "cosine", "chi2", "additive_chi2" as in `sklearn.metrics.pairwise`; "precomputed" where X
@@ -233,7 +235,7 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         """
         self._check_parameters_together()
         data, tasks, source, memory = self._stage(X, y, sample_weight)
-        problems = [binary_problem(task, source, data.weight, self._total_budget) for task in tasks]
+        problems = [binary_problem(task, source, data, self._total_budget) for task in tasks]
         solutions = self._solve(tasks, problems, memory)
         self._report(data, tasks, problems, solutions, source)
         self._store(data, tasks, solutions)
@@ -260,7 +262,7 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
             C_max = 2 min(W+, W-), from which on the margin is infinite.
         """
         data, tasks, source, _ = clone(self)._stage(X, y, sample_weight)
-        problems = [binary_problem(task, source, data.weight, lambda largest: 0.0) for task in tasks]
+        problems = [binary_problem(task, source, data, lambda unit: 0.0) for task in tasks]
         least = [least_budget(problem) for problem in problems]
         return np.array(least, dtype=float), np.array([problem.largest_budget for problem in problems])
 
@@ -365,11 +367,11 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         gamma = resolve_gamma(self.gamma, data.X, data.weight) if "gamma" in wanted else None
         return Kernel.of(self.kernel, gamma=gamma, degree=self.degree, coef0=self.coef0)
 
-    def _total_budget(self, largest):
-        """C in units of total slack, for a problem with C_max = largest."""
+    def _total_budget(self, unit):
+        """C as a total slack, for a problem with this unit of relative budgets."""
         if self.C == "auto":
-            return AUTO_FRACTION * largest
-        return self.C * largest if self.budget == "relative" else float(self.C)
+            return AUTO_FRACTION * unit
+        return self.C * unit if self.budget == "relative" else float(self.C)
 
     def _solve(self, tasks, problems, memory):
         options = dict(solver=self.solver, tol=self.tol, max_iter=self.max_iter, cache_size=memory)

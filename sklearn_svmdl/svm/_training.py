@@ -18,7 +18,8 @@ class TrainingSet:
     ----------
     X : (n, d), or the kernel values (n, n) among the samples kept
     codes : ndarray (n,), class numbers
-    weight : ndarray (n,), positive
+    weight : ndarray (n,), positive, sample weight times class weight
+    sample_weight : ndarray (n,), positive
     classes : ndarray (k,), sorted labels
     kept : ndarray (n,), where the samples are in the user's X
     n_given : int, number of samples in the user's X
@@ -27,6 +28,7 @@ class TrainingSet:
     X: object
     codes: np.ndarray
     weight: np.ndarray
+    sample_weight: np.ndarray
     classes: np.ndarray
     kept: np.ndarray
     n_given: int
@@ -48,7 +50,7 @@ def weigh(X, y, sample_weight, class_weight, *, pairwise):
         )
     if len(kept) < len(weight):
         X = X[kept][:, kept] if pairwise else X[kept]
-    return TrainingSet(X, codes, weight[kept], labels[present], kept, len(weight))
+    return TrainingSet(X, codes, weight[kept], sample_weight[kept], labels[present], kept, len(weight))
 
 
 def _class_factors(class_weight, labels, y, totals):
@@ -64,7 +66,7 @@ def _class_factors(class_weight, labels, y, totals):
 
 
 def share_kernel_values(source, tasks, n_jobs, cache_size):
-    """Evaluate the Gram matrix once for all problems where it fits in half the cache.
+    """Evaluate the Gram matrix once for all problems, if there are several and it fits in half the cache.
 
     Returns the source and the megabytes of kernel values that each of the `n_jobs` solvers may keep.
     """
@@ -72,14 +74,19 @@ def share_kernel_values(source, tasks, n_jobs, cache_size):
     n = source.n_samples
     sizes = [len(task.rows) for task in tasks if len(task.rows) < n]
     values = n**2 + workers * max(sizes, default=0) ** 2
-    if 8 * values > 0.5 * cache_size * MEGABYTE:
+    if len(tasks) == 1 or 8 * values > 0.5 * cache_size * MEGABYTE:
         return source, cache_size / workers
     return source.stored(), 0.5 * cache_size / workers
 
 
-def binary_problem(task, source, weight, budget_of):
-    """The budget problem of a task; `budget_of` turns C_max into the budget."""
+def binary_problem(task, source, data, budget_of):
+    """The budget problem of a task; `budget_of` turns the unit of relative budgets into the budget.
+
+    The unit is C_max before or after class weights, whichever is larger: a class that is made to weigh less
+    has cheaper slacks. Were the unit to shrink with it, its slacks would cost what they did before.
+    """
     rows = task.rows
     own = source if len(rows) == source.n_samples else source.take(rows)
-    problem = BudgetProblem(own, task.target, weight[rows], 0.0)
-    return problem.with_budget(budget_of(problem.largest_budget))
+    problem = BudgetProblem(own, task.target, data.weight[rows], 0.0)
+    before = BudgetProblem(own, task.target, data.sample_weight[rows], 0.0)
+    return problem.with_budget(budget_of(max(problem.largest_budget, before.largest_budget)))
