@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from sklearn_svmdl.dual.block import BOUND, FREE, ZERO, Block, Centre, Conditions, Held, Point
 from sklearn_svmdl.dual.kernels import GramSource
+from sklearn_svmdl.dual.pivoting import Pivoted
 from sklearn_svmdl.dual.problem import BudgetProblem, certify, kkt_violation, least_slack_intercept
 from sklearn_svmdl.dual.proximal import FIRST, ProximalDual, newton, point_at, solve_block
 
@@ -153,7 +154,8 @@ def test_solved_block_satisfies_the_optimality_conditions(seed):
     problem = random_problem(seed, n=60)
     K, y, s = problem.source.gram, problem.target, problem.weight
     block = Block(K, y, problem.bound, problem.budget, Held(np.zeros(60)))
-    outcome, _ = solve_block(block, np.full(60, FREE), 1.0, np.zeros(60), 0.0, FIRST)
+    start = Pivoted(np.full(60, FREE), point_at(block, np.zeros(60), 1.0, 0.0), False, 0)
+    outcome, *_ = solve_block(block, start, FIRST, exact=True)
     assert outcome.settled
     beta, lam = outcome.point.beta, outcome.point.lam
     z = y * (y - K @ beta - outcome.point.intercept)
