@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from sklearn_svmdl.dual.block import BOUND, FREE, ZERO, Block, Centre, Conditions, Held, Point
 from sklearn_svmdl.dual.kernels import GramSource
 from sklearn_svmdl.dual.pivoting import Pivoted
-from sklearn_svmdl.dual.problem import BudgetProblem, certify, kkt_violation, least_slack_intercept
+from sklearn_svmdl.dual.problem import (
+    BudgetProblem,
+    Status,
+    certify,
+    feasible_duals,
+    kkt_violation,
+    least_slack_intercept,
+)
 from sklearn_svmdl.dual.proximal import FIRST, ProximalDual, newton, point_at, solve_block
 
 
@@ -244,3 +251,41 @@ def test_point_moves_linearly_between_two():
     np.testing.assert_allclose(middle.beta, [0.25, 0.25])
     np.testing.assert_allclose(middle.fit, [0.75, 0.75])
     assert (middle.lam, middle.intercept, middle.held_fit) == (1.5, 1.0, 1.5)
+
+
+@pytest.mark.parametrize("fault", ["unbalanced", "above its bound", "below zero", "negative multiplier"])
+def test_duals_that_are_not_feasible_are_never_optimal(fault):
+    """Every sample is given a gradient of zero, so the violation alone would call it optimal."""
+    problem = random_problem(0)
+    y, s, lam = problem.target, problem.weight, 0.5
+    beta = 0.5 * lam * problem.bound
+    beta[y > 0] *= s[y < 0].sum() / s[y > 0].sum()
+    intercept_free = certify(problem.with_budget(0.0), beta, lam, np.zeros(40), 0, 1e-3)
+    assert intercept_free.status is Status.OPTIMAL
+    first = np.flatnonzero(y > 0)[:2]
+    if fault == "unbalanced":
+        beta[first[0]] *= 1.5
+    if fault == "above its bound":
+        beta[first] = np.array([1.1, -0.1]) * lam * s[first]
+    if fault == "below zero":
+        beta[first] = beta[first].sum() + 0.2, -0.2
+    if fault == "negative multiplier":
+        lam = -lam
+    faulty = certify(problem.with_budget(0.0), beta, lam, np.zeros(40), 0, 1e-3)
+    assert faulty.violation <= 1e-3 and faulty.budget_error <= 1e-3
+    assert faulty.status is Status.MAX_ITER
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_feasible_duals_are_feasible_and_near(seed):
+    problem, lam = random_problem(seed), 0.7
+    random = np.random.RandomState(seed)
+    wanted = random_duals(problem, random, lam)
+    distorted = wanted + 0.1 ** (seed % 4) * random.randn(40)
+    beta = feasible_duals(problem, distorted, lam)
+    magnitude = problem.target * beta
+    assert magnitude.min() >= 0 and (magnitude - lam * problem.weight).max() <= 0
+    assert abs(beta.sum()) <= 1e-12
+    # Clipping is the nearest point of the box; balancing moves as much again as it misses by, in one direction.
+    assert np.abs(beta - wanted).sum() <= 2 * np.abs(distorted - wanted).sum()
+    np.testing.assert_allclose(feasible_duals(problem, wanted, lam), wanted, atol=1e-12)
