@@ -210,7 +210,9 @@ def test_polynomial_kernel_has_the_objective_of_the_primal_in_its_features(fract
     assert 0.5 / model.margin_[0] ** 2 == pytest.approx(expected.objective, rel=1e-6)
 
 
-@pytest.mark.parametrize("name, fraction", [("moons", 0.45), ("moons", 0.8), ("iris 0, 1", 0.0), ("wine 1, 2", 0.1)])
+@pytest.mark.parametrize(
+    "name, fraction", [("moons", 0.45), ("moons", 0.8), ("iris 0, 1", 0.0), ("wine 1, 2", 0.1)]
+)
 def test_explicit_features_and_polynomial_kernel_agree(name, fraction):
     X, y = load(name)
     options = {"C": fraction, "budget": "relative", "tol": 1e-8}
@@ -246,7 +248,7 @@ cases = st.builds(
     n=st.integers(6, 60),
     d=st.integers(1, 4),
     weighted=st.booleans(),
-)
+).filter(lambda case: least_total_slack(case.X, case.y, case.weight) < 0.9 * case.largest)
 identity = settings(max_examples=15, deadline=None, derandomize=True)
 
 
@@ -320,13 +322,13 @@ def test_swapped_labels_turn_the_normal_round(case):
 @given(cases)
 @identity
 def test_features_twice_widen_the_margin_by_the_root_of_two(case):
-    doubled = fit(case, case.budget, X=np.hstack([case.X, case.X]))
-    d = case.X.shape[1]
+    doubled = fit(case, case.budget, X=np.hstack([case.X] * 2))
     single = fit(case)
-    np.testing.assert_allclose(doubled.coef_[0, :d], doubled.coef_[0, d:], atol=1e-9 * abs(doubled.coef_).max())
+    halves = np.split(doubled.coef_[0], 2)
+    np.testing.assert_allclose(halves[0], halves[1], atol=1e-9 * abs(halves[0]).max())
     assert doubled.margin_[0] == pytest.approx(np.sqrt(2) * single.margin_[0], rel=1e-6)
     norm = np.linalg.norm(single.coef_[0])
-    np.testing.assert_allclose(doubled.coef_[0, :d] + doubled.coef_[0, d:], single.coef_[0], atol=1e-6 * norm)
+    np.testing.assert_allclose(halves[0] + halves[1], single.coef_[0], atol=1e-6 * norm)
 
 
 @given(cases)
