@@ -25,6 +25,8 @@ from scipy.linalg import get_lapack_funcs
 ZERO, FREE, BOUND = (np.int8(code) for code in range(3))
 
 _CHOLESKY = {dtype: get_lapack_funcs(("potrf", "potrs"), dtype=dtype) for dtype in (np.float32, np.float64)}
+# Relative rounding of the sums in the conditions.
+_ROUNDING = 1e-14
 # Rows of a matrix gathered at a time.
 _GATHERED = 256
 
@@ -164,11 +166,20 @@ class Conditions:
         self.a11, self.a12, self.a22 = curvature - pulls[1], T - sums[1], -sums[2]
         self.r1, self.r2 = self.reward @ t + held.reward - budget - pulls[0], -sums[0]
 
-    def multiplier(self):
-        """lam at the joint solution: where the slack at lam, linear for this guess, meets the budget."""
-        if len(self.free) == 0:
-            return self.r1 / self.a11
-        return (self.r1 * self.a22 - self.a12 * self.r2) / (self.a11 * self.a22 - self.a12**2)
+    def multiplier(self, lam):
+        """Newton's step from lam to where the slack, which falls linearly in lam for this guess, meets the budget.
+
+        Ten times up or down where the slack hardly depends on lam, as beyond the least lam of the least slack.
+        """
+        coupling = self.a12**2 / self.a22 if len(self.free) else 0.0
+        offset = self.a12 * self.r2 / self.a22 if len(self.free) else 0.0
+        fall = self.a11 - coupling
+        excess = self.r1 - offset - fall * lam
+        if abs(excess) <= _ROUNDING * (abs(self.r1) + abs(offset)):
+            return lam
+        if fall <= _ROUNDING * (abs(self.a11) + abs(coupling)):
+            return lam * 10.0 if excess > 0 else lam / 10.0
+        return lam + excess / fall
 
     def intercept(self, lam):
         if len(self.free) == 0:
