@@ -7,7 +7,7 @@ import numpy as np
 
 from .feasibility import least_budget
 from .levels import TooLarge, largest_band, solve_levels
-from .problem import Status, certify
+from .problem import Status, certify, feasible_duals
 from .smo import ascend, starting_point
 
 # The least-slack hyperplane is that of a budget just above C_min, by this share of C_max - C_min: at C_min itself the
@@ -30,6 +30,7 @@ def constant_solution(problem):
         duality_gap=0.0,
         violation=0.0,
         budget_error=0.0,
+        infeasibility=0.0,
         status=Status.UNBOUNDED_MARGIN,
     )
 
@@ -46,12 +47,14 @@ def block_steps(problem, _, tol, max_iter, cache_size):
 
 
 def pair_steps(problem, start, tol, max_iter, cache_size):
-    """Pair steps, from a solution or from nothing; whichever of start and end has the smaller violation."""
-    if start is None:
+    """Pair steps, from a solution or from nothing; whichever of start and end has the smaller gap."""
+    if start is None or not start.lam > 0:
         unit, lam = starting_point(problem)
         return ascend(problem, lam * unit, lam, tol=tol, max_iter=max_iter, cache_size=cache_size)
-    end = ascend(problem, start.beta, start.lam, tol=tol, max_iter=max_iter, cache_size=cache_size)
-    return end if end.is_within(tol) or end.duality_gap < start.duality_gap else start
+    beta = feasible_duals(problem, start.beta, start.lam)
+    end = ascend(problem, beta, start.lam, tol=tol, max_iter=max_iter, cache_size=cache_size)
+    better = end.is_within(tol) or end.duality_gap < start.duality_gap or start.infeasibility > tol
+    return end if better else start
 
 
 # What each solver does, one after the other until a certificate holds. Pair steps always make progress.
