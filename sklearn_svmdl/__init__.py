@@ -8,6 +8,8 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _HOME = {
+    "TorchMLPClassifier": ".neural_network",
+    "TorchMLPRegressor": ".neural_network",
 }
 
 __all__ = ["__version__", *_HOME]

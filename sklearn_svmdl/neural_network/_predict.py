@@ -1,0 +1,62 @@
+"""Raw outputs of a trained module for many rows, a chunk at a time."""
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from ._activations import ACTIVATIONS
+from ._autograd import as_matrix
+from ._module import MLPModule
+
+# Rows a chunk: small enough for a hidden layer's activations to stay in the cache, large enough for one efficient product.
+CHUNK = 2048
+
+
+def raw_outputs(module, X, n_outputs, device="cpu"):
+    """The module's raw outputs, a tensor of shape (n, n_outputs) on the CPU, without touching the module's parameters.
+
+    Parameters
+    ----------
+    module : nn.Module
+        On `device`.
+    X : ndarray or CSR of shape (n, n_features)
+        In the precision of the module.
+    """
+    forward = _plain_forward(module) if isinstance(module, MLPModule) else _custom_forward(module, n_outputs)
+    out = None
+    with torch.no_grad():
+        for start in range(0, X.shape[0], CHUNK):
+            z = forward(_dense_tensor(X[start:start + CHUNK]).to(device)).cpu()
+            if out is None:
+                out = torch.empty(X.shape[0], n_outputs, dtype=z.dtype)
+            out[start:start + CHUNK] = z
+    return out
+
+
+def _dense_tensor(X):
+    """A tensor of these rows; rows that may not be written to are copied, as torch has no read-only tensors."""
+    X = X.toarray() if sparse.issparse(X) else X
+    return torch.from_numpy(X if X.flags.writeable else np.array(X))
+
+
+def _plain_forward(module):
+    activation = ACTIVATIONS[module.activation]
+    layers = [(layer.bias.detach(), layer.weight.detach().t()) for layer in module.layers]
+
+    def forward(a):
+        for bias, weight in layers[:-1]:
+            z = torch.addmm(bias, a, weight)
+            a = activation.apply_(z, out=torch.empty_like(z) if activation.from_input else z)
+        bias, weight = layers[-1]
+        return torch.addmm(bias, a, weight)
+
+    return forward
+
+
+def _custom_forward(module, n_outputs):
+    module.eval()
+
+    def forward(X):
+        return as_matrix(module(X), X.new_empty(len(X), n_outputs))
+
+    return forward
