@@ -336,6 +336,8 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
         if len(self.classes_) == 1 and raw.shape[1] == 1:
             return np.ones((len(raw), 1))
         probability = self.net_.head.link(raw, out=raw)
+        if self.out_activation_ == "logistic":
+            probability.clamp_(max=1 - torch.finfo(raw.dtype).eps)  # rounding must not make a prediction certain
         if raw.shape[1] == 1:
             return torch.cat([1 - probability, probability], 1).numpy()
         return probability.numpy()
@@ -351,17 +353,10 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
         Returns
         -------
         log_probability : ndarray of shape (n_samples, n_classes)
-            The logarithm of `predict_proba`, accurate where that rounds to 0.
+            The logarithm of `predict_proba`, -inf where that rounds to 0.
         """
-        raw = self._raw_outputs(X)
-        if len(self.classes_) == 1 and raw.shape[1] == 1:
-            return np.zeros((len(raw), 1))
-        if self.out_activation_ == "softmax":
-            return torch.log_softmax(raw, 1).numpy()
-        log_probability = torch.nn.functional.logsigmoid(raw)
-        if raw.shape[1] == 1:
-            return torch.cat([torch.nn.functional.logsigmoid(-raw), log_probability], 1).numpy()
-        return log_probability.numpy()
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
 
     def _learn_targets(self, y, sample_weight, first_pass, incremental):
         check_classification_targets(y)

@@ -53,7 +53,8 @@ class _Objective:
         plain = isinstance(self.module, MLPModule)
         self.gradient = (_PlainGradient if plain else _CustomGradient)(self.module, self.head)
         self.batches = Batches(job.train, CHUNK, net.device)
-        self.kept = None if sparse.issparse(job.train.X) else list(self.batches.epoch())
+        one_by_one = sparse.issparse(job.train.X) and len(job.train) > CHUNK
+        self.kept = None if one_by_one else list(self.batches.epoch())
         self.total = len(job.train) * (1.0 if job.train.weight is None else self.batches.mean_weight())
 
     def vector(self):

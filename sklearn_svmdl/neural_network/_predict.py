@@ -7,6 +7,7 @@ from scipy import sparse
 from ._activations import ACTIVATIONS
 from ._autograd import as_matrix
 from ._module import MLPModule
+from ._threads import fitting_threads
 
 # Rows a chunk: small enough for a hidden layer's activations to stay in the cache, large enough for one efficient product.
 CHUNK = 2048
@@ -22,9 +23,10 @@ def raw_outputs(module, X, n_outputs, device="cpu"):
     X : ndarray or CSR of shape (n, n_features)
         In the precision of the module.
     """
+    multiplications = CHUNK * sum(p.numel() for p in module.parameters())
     forward = _plain_forward(module) if isinstance(module, MLPModule) else _custom_forward(module, n_outputs)
     out = None
-    with torch.no_grad():
+    with torch.no_grad(), fitting_threads(multiplications):
         for start in range(0, X.shape[0], CHUNK):
             z = forward(_dense_tensor(X[start:start + CHUNK]).to(device)).cpu()
             if out is None:

@@ -297,7 +297,8 @@ class TorchMLPRegressor(RegressorMixin, BaseTorchMLP):
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             Predictions in the units of y, in float64.
         """
-        standard = self.net_.head.link(self._raw_outputs(X)).numpy()
+        raw = self._raw_outputs(X)
+        standard = self.net_.head.link(raw).numpy()
         y = self._center + self._scale * standard.astype(np.float64)
         return y[:, 0] if self._y_is_flat else y
 

@@ -5,8 +5,8 @@ from functools import cache
 
 from threadpoolctl import ThreadpoolController
 
-# Multiplications of a forward pass over one batch below which waking other threads costs more than they save.
-WORTH_THREADS = 2**22
+# Multiplications of a forward pass over one batch or chunk below which waking other threads costs more than they save.
+WORTH_THREADS = 2**24
 
 
 def fitting_threads(multiplications):
