@@ -15,21 +15,23 @@ class Activation:
     """One activation a = f(z).
 
     apply : z -> a, differentiable by autograd.
-    apply_ : (z, out) -> writes a into out; out may be z itself unless `from_input`.
-    pull_back_ : (delta, saved, scratch) -> delta *= f'(z) in place, where saved is a, or z if `from_input`;
+    pull_back_ : (delta, saved, scratch) -> delta *= f'(z) in place, where saved is a if `apply_` is given and z if not;
         scratch is a tensor of the same shape to write to.
-    from_input : whether f' needs z (then a must not overwrite z) rather than a.
+    apply_ : z -> a in place, or None if f' is a function of z rather than of a, so that z must be kept.
     spread : the first weights are uniform in +-sqrt(spread / (fan_in + fan_out)) (Glorot & Bengio, 2010).
     """
 
     apply: Callable
-    apply_: Callable
     pull_back_: Callable
-    from_input: bool = False
+    apply_: Callable | None = None
     spread: float = 6.0
 
+    def consume(self, z):
+        """a, over z's memory where that is allowed."""
+        return self.apply(z) if self.apply_ is None else self.apply_(z)
 
-def _keep(z, out=None):
+
+def _keep(z):
     return z
 
 
@@ -60,19 +62,11 @@ def _gelu_pull_back_(delta, z, scratch):
     return delta.copy_(torch.ops.aten.gelu_backward(delta, z))
 
 
-def _silu_(z, out):
-    return out.copy_(F.silu(z))
-
-
-def _gelu_(z, out):
-    return out.copy_(F.gelu(z))
-
-
 ACTIVATIONS = {
-    "identity": Activation(_keep, _keep, _identity_pull_back_),
-    "logistic": Activation(torch.sigmoid, lambda z, out: torch.sigmoid(z, out=out), _logistic_pull_back_, spread=2.0),
-    "tanh": Activation(torch.tanh, lambda z, out: torch.tanh(z, out=out), _tanh_pull_back_),
-    "relu": Activation(torch.relu, lambda z, out: torch.clamp_min(z, 0, out=out), _relu_pull_back_),
-    "silu": Activation(F.silu, _silu_, _silu_pull_back_, from_input=True),
-    "gelu": Activation(F.gelu, _gelu_, _gelu_pull_back_, from_input=True),
+    "identity": Activation(_keep, _identity_pull_back_, _keep),
+    "logistic": Activation(torch.sigmoid, _logistic_pull_back_, torch.sigmoid_, spread=2.0),
+    "tanh": Activation(torch.tanh, _tanh_pull_back_, torch.tanh_),
+    "relu": Activation(torch.relu, _relu_pull_back_, torch.relu_),
+    "silu": Activation(F.silu, _silu_pull_back_),
+    "gelu": Activation(F.gelu, _gelu_pull_back_),
 }

@@ -46,16 +46,21 @@ class WrittenOutGradient:
         self.n_weights = sum(layer.weight.numel() for layer in module.layers)
         self.flat = torch.cat([p.detach().ravel() for p in self._parameters])
         self.grad = torch.zeros_like(self.flat)
-        values, grads = self._views(self.flat), self._views(self.grad)
-        for parameter, value in zip(self._parameters, values):
-            parameter.data = value
-        depth = len(module.layers)
-        self._weights, self._biases = values[:depth], values[depth:]
-        self._transposed = [w.t() for w in self._weights]
-        self._weight_grads, self._bias_grads = grads[:depth], grads[depth:]
+        self._take_views(len(module.layers))
         self._buffers = {}
 
-    def _views(self, flat):
+    def _take_views(self, depth):
+        """Name the parts of the flat vectors once: making a view costs as much as a small product."""
+        values, grads = self._pieces(self.flat), self._pieces(self.grad)
+        for parameter, value in zip(self._parameters, values):
+            parameter.data = value
+        self._weights, self._biases = values[:depth], values[depth:]
+        self._transposed = [w.t() for w in self._weights]
+        self._weight_grads = grads[:depth]
+        self._all_weights, self._all_weight_grads = self.flat[:self.n_weights], self.grad[:self.n_weights]
+        self._all_bias_grads = self.grad[self.n_weights:]
+
+    def _pieces(self, flat):
         pieces = flat.split([p.numel() for p in self._parameters])
         return [piece.view(p.shape) for piece, p in zip(pieces, self._parameters)]
 
@@ -69,9 +74,10 @@ class WrittenOutGradient:
 
         `total` is what the weighted loss is divided by, the batch's own weight if None; weight None means ones.
         """
+        rows = X.shape[0]
         if total is None:
-            total = len(X) if weight is None else weight.sum()
-        buffers = self._buffers_for(X)
+            total = rows if weight is None else weight.sum()
+        buffers = self._buffers.get(rows) or self._make_buffers(rows)
         z = self._forward(X, buffers)
         delta = self.head.link(z, out=buffers.deltas[-1]).sub_(targets)
         delta.mul_(1.0 / total if weight is None else (weight / total).unsqueeze(1))
@@ -81,55 +87,53 @@ class WrittenOutGradient:
         return z
 
     def _forward(self, X, buffers):
-        fed = X
-        for layer, (z, a) in enumerate(zip(buffers.inputs, buffers.outputs)):
-            torch.addmm(self._biases[layer], fed, self._transposed[layer], out=z)
-            self.activation.apply_(z, out=a)
-            fed = self._drop(a, layer, buffers) if self.dropout else a
-            buffers.fed[layer] = fed
-        return torch.addmm(self._biases[-1], fed, self._transposed[-1])
-
-    def _drop(self, a, layer, buffers):
-        mask = dropout_mask(buffers.masks[layer], self.dropout, self.generator)
-        return torch.mul(a, mask, out=buffers.fed[layer])
+        a = X
+        for layer, z in enumerate(buffers.inputs):
+            torch.addmm(self._biases[layer], a, self._transposed[layer], out=z)
+            a = buffers.outputs[layer] = self.activation.consume(z)
+            if self.dropout:
+                mask = dropout_mask(buffers.masks[layer], self.dropout, self.generator)
+                a = torch.mul(a, mask, out=buffers.dropped[layer])
+        return torch.addmm(self._biases[-1], a, self._transposed[-1])
 
     def _backward(self, X, delta, buffers):
+        saved = buffers.inputs if self.activation.apply_ is None else buffers.outputs
+        fed = buffers.dropped if self.dropout else buffers.outputs
         for layer in range(len(self._weights) - 1, 0, -1):
-            self._parameter_gradients(layer, delta, buffers.fed[layer - 1])
+            torch.mm(buffers.transposed_deltas[layer], fed[layer - 1], out=self._weight_grads[layer])
             below = torch.mm(delta, self._weights[layer], out=buffers.deltas[layer - 1])
             if self.dropout:
                 below.mul_(buffers.masks[layer - 1])
-            saved = buffers.inputs if self.activation.from_input else buffers.outputs
             delta = self.activation.pull_back_(below, saved[layer - 1], buffers.scratch[layer - 1])
-        self._parameter_gradients(0, delta, X)
-
-    def _parameter_gradients(self, layer, delta, fed):
-        torch.mm(delta.t(), fed, out=self._weight_grads[layer])
-        torch.sum(delta, 0, out=self._bias_grads[layer])
+        torch.mm(buffers.transposed_deltas[0], X, out=self._weight_grads[0])
+        torch.sum(buffers.all_deltas, 0, out=self._all_bias_grads)
 
     def _add_penalty(self, total):
-        weights, grad = self.flat[:self.n_weights], self.grad[:self.n_weights]
         if isinstance(total, torch.Tensor):
-            grad.addcdiv_(weights, total, value=self.penalty)
+            self._all_weight_grads.addcdiv_(self._all_weights, total, value=self.penalty)
         else:
-            grad.add_(weights, alpha=self.penalty / total)
+            self._all_weight_grads.add_(self._all_weights, alpha=self.penalty / total)
 
-    def _buffers_for(self, X):
-        """The buffers for a batch of this many rows: an epoch has at most two sizes, the full batch and the last."""
-        if len(X) not in self._buffers:
-            self._buffers[len(X)] = self._make_buffers(X)
-        return self._buffers[len(X)]
+    def _make_buffers(self, rows):
+        """Buffers for a batch of this many rows: an epoch has at most two sizes, the full batch and the last.
 
-    def _make_buffers(self, X):
+        The deltas of all layers are columns of one matrix, so that one sum over its rows gives all bias gradients.
+        """
+        widths = [w.shape[0] for w in self._weights]
+
         def hidden():
-            return [X.new_empty(len(X), w.shape[0]) for w in self._weights[:-1]]
+            return [self.flat.new_empty(rows, width) for width in widths[:-1]]
 
-        inputs = hidden()
-        return SimpleNamespace(
-            inputs=inputs,
-            outputs=hidden() if self.activation.from_input else inputs,
-            fed=hidden() if self.dropout else [None] * len(inputs),
+        all_deltas = self.flat.new_empty(rows, sum(widths))
+        deltas = all_deltas.split(widths, dim=1)
+        self._buffers[rows] = SimpleNamespace(
+            inputs=hidden(),
+            outputs=[None] * (len(widths) - 1),
+            dropped=hidden() if self.dropout else None,
             masks=hidden() if self.dropout else None,
             scratch=hidden(),
-            deltas=[X.new_empty(len(X), w.shape[0]) for w in self._weights],
+            all_deltas=all_deltas,
+            deltas=deltas,
+            transposed_deltas=[delta.t() for delta in deltas],
         )
+        return self._buffers[rows]

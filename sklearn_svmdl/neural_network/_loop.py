@@ -4,6 +4,7 @@ import time
 import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from math import inf, isfinite
 
 import torch
 
@@ -46,6 +47,7 @@ class TrainingLoop:
         self.job = job
         self.train = Batches(job.train, job.batch_size, net.device)
         self.valid = None if job.valid is None else _Watched(job.valid, net)
+        self.best = {"train_loss": inf, "valid_loss": inf}
         self._lend_generator()
         self.trainer = make_trainer(net, job.recipe)
         if job.solver_state is not None:
@@ -150,14 +152,14 @@ class TrainingLoop:
         history = self.net.history
         for name in ("train_loss", "valid_loss"):
             if name in names:
-                best = min((row[name] for row in history[:-1]), default=float("inf"))
-                names[f"{name}_best"] = bool(names[name] < best)
+                names[f"{name}_best"] = names[name] < self.best[name]
+                self.best[name] = min(self.best[name], names[name])
         for name, value in names.items():
             history.record(name, value)
 
     def _is_finished(self):
         progress, recipe = self.job.progress, self.job.recipe
-        if not torch.isfinite(torch.tensor(progress.loss_curve[-1])) and not _all_finite(self.net.module_):
+        if not isfinite(progress.loss) and not _all_finite(self.net.module_):
             return True
         if progress.no_improvement <= recipe.n_iter_no_change:
             return False

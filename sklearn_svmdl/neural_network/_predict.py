@@ -47,8 +47,7 @@ def _plain_forward(module):
 
     def forward(a):
         for bias, weight in layers[:-1]:
-            z = torch.addmm(bias, a, weight)
-            a = activation.apply_(z, out=torch.empty_like(z) if activation.from_input else z)
+            a = activation.consume(torch.addmm(bias, a, weight))
         bias, weight = layers[-1]
         return torch.addmm(bias, a, weight)
 
