@@ -24,7 +24,7 @@ from ._hold_out import hold_out
 from ._loop import Job
 from ._module import MLPModule
 from ._net import MLPNet
-from ._predict import raw_outputs
+from ._predict import outputs
 from ._random import make_generator
 from ._recipe import SCHEDULES, Progress, Recipe
 from ._rows import make_rows
@@ -72,6 +72,10 @@ class BaseTorchMLP(BaseEstimator, ABC):
     @abstractmethod
     def _learn_targets(self, y, sample_weight, first_pass, incremental):
         """Learn from y what the targets are: classes and their weights, or nothing."""
+
+    @abstractmethod
+    def _check_watched(self, y):
+        """Raise ValueError if y, of rows to watch, is not of the kind learnt."""
 
     @abstractmethod
     def _targets(self, y):
@@ -151,6 +155,7 @@ class BaseTorchMLP(BaseEstimator, ABC):
             raise ValueError("X_val and y_val must be given together; only one of them was.")
         if X_val is not None:
             X_val, y_val = self._check_X_y(X_val, y_val, (X.dtype,), reset=False)
+            self._check_watched(y_val)
             weight_val = self._check_weights(weight_val, X_val)
             return self._rows(X, y, sample_weight), self._rows(X_val, y_val, weight_val)
         if incremental or self.solver == "lbfgs" or not (self.early_stopping or self.monitor_validation):
@@ -250,13 +255,13 @@ class BaseTorchMLP(BaseEstimator, ABC):
 
     # --- predict
 
-    def _raw_outputs(self, X):
-        """The raw outputs of the fitted net for rows X, a tensor on the CPU."""
+    def _outputs(self, X, linked=True):
+        """The outputs of the fitted net for rows X, an ndarray: what the head's link makes of them, or the raw ones."""
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype=(self._dtype,), order="C", reset=False)
         device = device_or_cpu(self.device)
         module = self.module_ if device == "cpu" else deepcopy(self.module_).to(device)
-        return raw_outputs(module, X, self.n_outputs_, device)
+        return outputs(module, X, self.n_outputs_, device, link=self.net_.head.link if linked else None)
 
     # --- fitted attributes that are views of the net
 

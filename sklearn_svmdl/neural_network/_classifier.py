@@ -1,7 +1,6 @@
 """The classifier."""
 
 import numpy as np
-import torch
 from sklearn.base import ClassifierMixin
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.metaestimators import available_if
@@ -311,10 +310,10 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
         y : ndarray of shape (n_samples,) or (n_samples, n_labels)
             The most probable class, or for multilabel targets every label of probability above 1/2.
         """
-        raw = self._raw_outputs(X)
+        raw = self._outputs(X, linked=False)
         if self.out_activation_ == "softmax":
-            return self.classes_[raw.argmax(1).numpy()]
-        chosen = (raw > 0).numpy().astype(np.int64)
+            return self.classes_[raw.argmax(1)]
+        chosen = (raw > 0).astype(np.int64)
         if self._label_binarizer.y_type_.startswith("multilabel"):
             return self._label_binarizer.inverse_transform(chosen)
         return self.classes_[chosen[:, 0] if len(self.classes_) == 2 else np.zeros(len(chosen), np.int64)]
@@ -332,15 +331,14 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
         probability : ndarray of shape (n_samples, n_classes)
             Probability of each class, in the order of `classes_`; for multilabel targets that of each label.
         """
-        raw = self._raw_outputs(X)
-        if len(self.classes_) == 1 and raw.shape[1] == 1:
-            return np.ones((len(raw), 1))
-        probability = self.net_.head.link(raw, out=raw)
-        if self.out_activation_ == "logistic":
-            probability.clamp_(max=1 - torch.finfo(raw.dtype).eps)  # rounding must not make a prediction certain
-        if raw.shape[1] == 1:
-            return torch.cat([1 - probability, probability], 1).numpy()
-        return probability.numpy()
+        probability = self._outputs(X)
+        if self.out_activation_ == "logistic":  # rounding must not make a prediction certain
+            np.minimum(probability, 1 - np.finfo(probability.dtype).eps, out=probability)
+        if probability.shape[1] > 1:
+            return probability
+        if len(self.classes_) == 1:
+            return np.ones_like(probability)
+        return np.hstack([1 - probability, probability])
 
     def predict_log_proba(self, X):
         """Predict the logarithms of the class probabilities.
@@ -367,6 +365,9 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
             self._check_known(y, all_of_them=self.warm_start and not incremental)
         self._class_factors = ClassFactors(self.class_weight, self.classes_, y, sample_weight)
 
+    def _check_watched(self, y):
+        self._check_known(y)
+
     def _check_known(self, y, all_of_them=False):
         """The classes of y must be among those of the first fit, and all of them when fit starts warm."""
         labels = unique_labels(y)
@@ -381,7 +382,6 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
             )
 
     def _targets(self, y):
-        self._check_known(y)
         return self._label_binarizer.transform(y)
 
     def _loss_weight(self, y):

@@ -9,7 +9,7 @@ from math import inf, isfinite
 import torch
 
 from ._module import MLPModule
-from ._predict import raw_outputs
+from ._predict import outputs
 from ._random import borrowed_global_generator
 from ._recipe import Progress, Recipe, next_rate, rate_after_plateau
 from ._rows import Batches, Rows
@@ -184,8 +184,8 @@ class _Watched:
         """Loss and score of the module as it stands."""
         self.net.module_.eval()
         head = self.net.head
-        z = raw_outputs(self.net.module_, self.rows.X, self.targets.shape[1], self.net.device)
-        z = z.to(self.targets.device)[torch.from_numpy(self.rows.index)]
+        z = outputs(self.net.module_, self.rows.X, self.targets.shape[1], self.net.device)
+        z = torch.from_numpy(z[self.rows.index]).to(self.targets.device)
         return {
             "val_loss": head.loss(z, self.targets, self.weight),
             f"val_{head.score_name}": head.score(z, self.targets, self.weight),

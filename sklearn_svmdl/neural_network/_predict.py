@@ -1,4 +1,4 @@
-"""Raw outputs of a trained module for many rows, a chunk at a time."""
+"""Outputs of a trained module for many rows, a chunk at a time."""
 
 import numpy as np
 import torch
@@ -13,8 +13,8 @@ from ._threads import fitting_threads
 CHUNK = 2048
 
 
-def raw_outputs(module, X, n_outputs, device="cpu"):
-    """The module's raw outputs, a tensor of shape (n, n_outputs) on the CPU, without touching the module's parameters.
+def outputs(module, X, n_outputs, device="cpu", link=None):
+    """The module's outputs, an ndarray of shape (n, n_outputs): the raw ones, or what a head's link makes of them.
 
     Parameters
     ----------
@@ -28,9 +28,10 @@ def raw_outputs(module, X, n_outputs, device="cpu"):
     out = None
     with torch.no_grad(), fitting_threads(multiplications):
         for start in range(0, X.shape[0], CHUNK):
-            z = forward(_dense_tensor(X[start:start + CHUNK]).to(device)).cpu()
+            z = forward(_dense_tensor(X[start:start + CHUNK]).to(device))
+            z = (z if link is None else link(z)).cpu().numpy()
             if out is None:
-                out = torch.empty(X.shape[0], n_outputs, dtype=z.dtype)
+                out = np.empty((X.shape[0], n_outputs), z.dtype)
             out[start:start + CHUNK] = z
     return out
 

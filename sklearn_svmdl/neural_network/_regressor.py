@@ -297,8 +297,7 @@ class TorchMLPRegressor(RegressorMixin, BaseTorchMLP):
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             Predictions in the units of y, in float64.
         """
-        raw = self._raw_outputs(X)
-        standard = self.net_.head.link(raw).numpy()
+        standard = self._outputs(X)
         y = self._center + self._scale * standard.astype(np.float64)
         return y[:, 0] if self._y_is_flat else y
 
@@ -307,6 +306,9 @@ class TorchMLPRegressor(RegressorMixin, BaseTorchMLP):
             raise ValueError(f"loss='poisson' needs y >= 0, but the smallest y is {np.min(y)}. Use loss='squared_error'.")
         if first_pass:
             self._y_is_flat = y.ndim == 1
+
+    def _check_watched(self, y):
+        """Any number will do."""
 
     def _targets(self, y):
         return y.astype(np.float64).reshape(len(y), -1)
