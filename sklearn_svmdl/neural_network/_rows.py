@@ -64,8 +64,7 @@ def make_rows(X, targets, sample_weight=None, loss_weight=None, canonical=True):
     index, sample_weight = _unroll(np.arange(X.shape[0]), sample_weight)
     weight = _product(sample_weight, loss_weight, X.dtype)
     if canonical:
-        keys = [targets] if weight is None else [targets, weight[:, np.newaxis]]
-        index = index[np.argsort(row_hash(X, *keys)[index], kind="stable")]
+        index = index[_canonical_order(X, targets, weight, index)]
     return Rows(X, targets, weight, index)
 
 
@@ -87,16 +86,15 @@ def _product(first, second, dtype):
     return np.prod(factors, axis=0).astype(dtype)
 
 
-def row_hash(X, *columns):
+def _canonical_order(X, targets, weight, index):
+    """Rows by the hash of X; equal rows of X by that of their targets and weights, so that the units of y do not matter."""
+    rest = row_hash(targets) if weight is None else row_hash(targets) ^ row_hash(weight[:, np.newaxis])
+    return np.lexsort((rest[index], row_hash(X)[index]))
+
+
+def row_hash(X):
     """One 64-bit number a row, from the bits of its entries: the same for dense and CSR, whatever the order of the rows."""
-    total = _matrix_hash(X, salt=0)
-    for salt, extra in enumerate(columns, start=1):
-        total += _matrix_hash(extra, salt)
-    return total
-
-
-def _matrix_hash(X, salt):
-    keys = np.random.Generator(np.random.PCG64(salt)).integers(0, 2**63, X.shape[1], dtype=np.uint64) * 2 + 1
+    keys = np.random.Generator(np.random.PCG64(0)).integers(0, 2**63, X.shape[1], dtype=np.uint64) * 2 + 1
     if sparse.issparse(X):
         terms = _scramble(X.data) * keys[X.indices]
         cumulated = np.concatenate([np.zeros(1, np.uint64), np.cumsum(terms, dtype=np.uint64)])
