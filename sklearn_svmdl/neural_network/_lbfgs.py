@@ -12,10 +12,8 @@ from ._autograd import AutogradGradient
 from ._fast import WrittenOutGradient
 from ._loop import check_finite
 from ._module import MLPModule
-from ._rows import Batches
+from ._rows import Batches, chunk_rows
 
-# Rows a chunk of the full batch: bounds the memory of the activations, and of CSR rows made dense.
-CHUNK = 4096
 
 
 def minimise_loss(net, job):
@@ -52,8 +50,8 @@ class _Objective:
         self.module.eval()  # a random mask would make the loss another function at every evaluation
         plain = isinstance(self.module, MLPModule)
         self.gradient = (_PlainGradient if plain else _CustomGradient)(self.module, self.head)
-        self.batches = Batches(job.train, CHUNK, net.device)
-        one_by_one = sparse.issparse(job.train.X) and len(job.train) > CHUNK
+        self.batches = Batches(job.train, chunk_rows(job.train.X), net.device)
+        one_by_one = sparse.issparse(job.train.X) and len(job.train) > self.batches.batch_size
         self.kept = None if one_by_one else list(self.batches.epoch())
         self.total = len(job.train) * (1.0 if job.train.weight is None else self.batches.mean_weight())
 

@@ -150,6 +150,8 @@ class TrainingLoop:
         if "val_loss" in record:
             names["valid_loss"] = record["val_loss"]
         history = self.net.history
+        if not history[-1]["batches"]:
+            history.new_batch()  # callbacks may look at the last batch, whether or not one listened to it
         for name in ("train_loss", "valid_loss"):
             if name in names:
                 names[f"{name}_best"] = names[name] < self.best[name]
@@ -177,7 +179,7 @@ class _Watched:
     def __init__(self, rows, net):
         self.rows = rows
         self.net = net
-        self.batches = Batches(rows, 2048, net.device)
+        self.batches = Batches(rows, len(rows), net.device)
         self.targets, self.weight = self.batches.all_targets(), self.batches.all_weights()
 
     def look(self):

@@ -72,7 +72,7 @@ class MLPNet(NeuralNet):
         self.module_.to("cpu")
         self.criterion_.to("cpu")
         self.device = "cpu"
-        self._generator = self._recipe = None
+        self._generator = self._recipe = self._loop = None
         for row in self.history:
             row["batches"] = []
         return self
@@ -126,11 +126,15 @@ class MLPNet(NeuralNet):
         hits = (scores > 0.5).astype(np.int64)
         return hits[:, 0] if self.head_name == "binary" else hits
 
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        """Prepare the loop for a `Job` before any callback is told, so that callbacks find an optimizer."""
+        self._recipe = X.recipe
+        self._loop = None if X.recipe.solver == "lbfgs" else TrainingLoop(self, X)
+
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
         """Run a `Job`."""
-        self._recipe = X.recipe
-        if X.recipe.solver == "lbfgs":
+        if self._loop is None:
             minimise_loss(self, X)
         else:
-            TrainingLoop(self, X).run()
+            self._loop.run()
         return self

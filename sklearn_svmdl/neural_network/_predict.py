@@ -7,10 +7,9 @@ from scipy import sparse
 from ._activations import ACTIVATIONS
 from ._autograd import as_matrix
 from ._module import MLPModule
+from ._rows import chunk_rows
 from ._threads import fitting_threads
 
-# Rows a chunk: small enough for a hidden layer's activations to stay in the cache, large enough for one efficient product.
-CHUNK = 2048
 
 
 def outputs(module, X, n_outputs, device="cpu", link=None):
@@ -23,16 +22,17 @@ def outputs(module, X, n_outputs, device="cpu", link=None):
     X : ndarray or CSR of shape (n, n_features)
         In the precision of the module.
     """
-    multiplications = CHUNK * sum(p.numel() for p in module.parameters())
+    rows = chunk_rows(X)
+    multiplications = rows * sum(p.numel() for p in module.parameters())
     forward = _plain_forward(module) if isinstance(module, MLPModule) else _custom_forward(module, n_outputs)
     out = None
     with torch.no_grad(), fitting_threads(multiplications):
-        for start in range(0, X.shape[0], CHUNK):
-            z = forward(_dense_tensor(X[start:start + CHUNK]).to(device))
+        for start in range(0, X.shape[0], rows):
+            z = forward(_dense_tensor(X[start:start + rows]).to(device))
             z = (z if link is None else link(z)).cpu().numpy()
             if out is None:
                 out = np.empty((X.shape[0], n_outputs), z.dtype)
-            out[start:start + CHUNK] = z
+            out[start:start + rows] = z
     return out
 
 

@@ -88,7 +88,7 @@ def _product(first, second, dtype):
 
 def _canonical_order(X, targets, weight, index):
     """Rows by the hash of X; equal rows of X by that of their targets and weights, so that the units of y do not matter."""
-    rest = row_hash(targets) if weight is None else row_hash(targets) ^ row_hash(weight[:, np.newaxis])
+    rest = row_hash(targets if weight is None else np.column_stack([targets, weight]))
     return np.lexsort((rest[index], row_hash(X)[index]))
 
 
@@ -111,6 +111,15 @@ def _scramble(values):
     bits = (np.asarray(values, dtype=np.float64) + 0.0).view(np.uint64)  # + 0.0 turns -0.0 into 0.0
     bits = (bits ^ (bits >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
     return bits ^ (bits >> np.uint64(32))
+
+
+def chunk_rows(X):
+    """Rows of X to treat at a time where the number is ours to choose.
+
+    Few enough for a hidden layer's activations to stay in the cache and for CSR rows to be made dense, many enough for
+    efficient products.
+    """
+    return max(1, min(2048, 8 * BLOCK_SIZE // X.shape[1]))
 
 
 class Batches:
