@@ -1,7 +1,7 @@
 """The private names of scikit-learn that this package relies on, gathered in one place.
 
-scikit-learn offers no public way to declare parameter constraints; imbalanced-learn and other packages import the same
-names. When scikit-learn moves one, this is the only file to mend.
+scikit-learn offers no public way to declare parameter constraints; imbalanced-learn and other packages import
+the same names. When scikit-learn moves one, this is the only file to mend.
 """
 
 from sklearn.base import _fit_context

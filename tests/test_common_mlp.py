@@ -9,7 +9,8 @@ from sklearn.utils.estimator_checks import (
 
 from sklearn_svmdl import TorchMLPClassifier, TorchMLPRegressor
 
-# The checks train for a fixed number of epochs on data where that is too few, or noise; MLPClassifier warns there as well.
+# The checks train for a fixed number of epochs on data where that is too few, or noise; MLPClassifier warns
+# there as well.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 CONFIGURATIONS = [
@@ -41,6 +42,8 @@ def test_estimator_checks(estimator, check):
 
 
 @pytest.mark.parametrize("check", [check_param_validation, check_dataframe_column_names_consistency])
-@pytest.mark.parametrize("estimator", [TorchMLPClassifier(), TorchMLPRegressor()], ids=["classifier", "regressor"])
+@pytest.mark.parametrize(
+    "estimator", [TorchMLPClassifier(), TorchMLPRegressor()], ids=["classifier", "regressor"]
+)
 def test_checks_that_check_estimator_leaves_out(estimator, check):
     check(type(estimator).__name__, estimator)

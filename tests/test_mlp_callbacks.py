@@ -6,7 +6,14 @@ import torch
 from numpy.testing import assert_allclose
 from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.preprocessing import StandardScaler
-from skorch.callbacks import Callback, Checkpoint, EarlyStopping, EpochScoring, GradientNormClipping, LRScheduler
+from skorch.callbacks import (
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    EpochScoring,
+    GradientNormClipping,
+    LRScheduler,
+)
 
 from sklearn_svmdl import TorchMLPClassifier, TorchMLPRegressor
 
@@ -90,7 +97,10 @@ class TwoTowers(torch.nn.Module):
         super().__init__()
         self.wide = torch.nn.Linear(n_features, n_outputs)
         self.deep = torch.nn.Sequential(
-            torch.nn.Linear(n_features, 16), torch.nn.BatchNorm1d(16), torch.nn.ReLU(), torch.nn.Linear(16, n_outputs)
+            torch.nn.Linear(n_features, 16),
+            torch.nn.BatchNorm1d(16),
+            torch.nn.ReLU(),
+            torch.nn.Linear(16, n_outputs),
         )
 
     def forward(self, X):
@@ -108,7 +118,9 @@ def test_a_module_of_ones_own(cancer, solver):
 
 def test_a_regression_module(cancer):
     X, y = load_diabetes(return_X_y=True)
-    network = TorchMLPRegressor(module=TwoTowers, learning_rate_init=0.01, **QUICK | {"max_iter": 30}).fit(X, y)
+    network = TorchMLPRegressor(module=TwoTowers, learning_rate_init=0.01, **QUICK | {"max_iter": 30}).fit(
+        X, y
+    )
     assert network.score(X, y) > 0.4
 
 

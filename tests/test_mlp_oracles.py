@@ -81,9 +81,13 @@ def test_predictions_are_those_of_mlpclassifier_with_the_same_weights(iris, acti
 
 @pytest.mark.parametrize(
     "solver",
-    [{"solver": "sgd", "nesterovs_momentum": True}, {"solver": "sgd", "nesterovs_momentum": False},
-     {"solver": "sgd", "momentum": 0.0}, {"solver": "sgd", "alpha": 0.1},
-     {"solver": "adam", "alpha": 0.1, "epsilon": 1e-12}],
+    [
+        {"solver": "sgd", "nesterovs_momentum": True},
+        {"solver": "sgd", "nesterovs_momentum": False},
+        {"solver": "sgd", "momentum": 0.0},
+        {"solver": "sgd", "alpha": 0.1},
+        {"solver": "adam", "alpha": 0.1, "epsilon": 1e-12},
+    ],
     ids=str,
 )
 @pytest.mark.parametrize("weighted", [False, True])
@@ -92,7 +96,14 @@ def test_training_steps_are_those_of_mlpclassifier(iris, solver, weighted):
     if weighted and "sample_weight" not in signature(MLPClassifier.fit).parameters:
         pytest.skip("this scikit-learn has no sample_weight in MLPClassifier")
     X, y = iris
-    same = dict(hidden_layer_sizes=(6,), batch_size=40, shuffle=False, learning_rate_init=0.01, random_state=0, **solver)
+    same = dict(
+        hidden_layer_sizes=(6,),
+        batch_size=40,
+        shuffle=False,
+        learning_rate_init=0.01,
+        random_state=0,
+        **solver,
+    )
     weight = {"sample_weight": np.random.default_rng(0).uniform(0.5, 2.0, len(y))} if weighted else {}
     network = TorchMLPClassifier(max_iter=20, **same, **FOREVER)
     peer = MLPClassifier(**same)
@@ -127,21 +138,38 @@ def test_written_out_gradient_is_autograd(activation, head_name, weighted):
     written_out = WrittenOutGradient(module, head, penalty=0.3)
     z = written_out.evaluate(X, targets, weight)
     assert_allclose(z.numpy(), z_autograd.numpy(), rtol=1e-12)
-    assert_allclose(written_out.grad.numpy(), torch.cat([g.ravel() for g in expected]).numpy(), rtol=1e-10, atol=1e-14)
+    assert_allclose(
+        written_out.grad.numpy(), torch.cat([g.ravel() for g in expected]).numpy(), rtol=1e-10, atol=1e-14
+    )
 
 
 @pytest.mark.parametrize("solver", ["adam", "adamw", "sgd"])
 @pytest.mark.parametrize(
     "choice",
-    [{}, {"dropout": 0.3}, {"activation": "gelu"}, {"learning_rate": "cosine"}, {"early_stopping": True},
-     {"hidden_layer_sizes": ()}],
+    [
+        {},
+        {"dropout": 0.3},
+        {"activation": "gelu"},
+        {"learning_rate": "cosine"},
+        {"early_stopping": True},
+        {"hidden_layer_sizes": ()},
+    ],
     ids=str,
 )
 def test_both_paths_give_the_same_weights(iris, solver, choice):
     X, y = iris
     weight = np.random.default_rng(1).uniform(0.5, 2.0, len(y))
-    parameters = {"hidden_layer_sizes": (8, 6), "solver": solver, "alpha": 0.01, "batch_size": 16, "max_iter": 12,
-                  "random_state": 3, "learning_rate_init": 0.01, **FOREVER, **choice}
+    parameters = {
+        "hidden_layer_sizes": (8, 6),
+        "solver": solver,
+        "alpha": 0.01,
+        "batch_size": 16,
+        "max_iter": 12,
+        "random_state": 3,
+        "learning_rate_init": 0.01,
+        **FOREVER,
+        **choice,
+    }
     fast = TorchMLPClassifier(**parameters).fit(X, y, sample_weight=weight)
     ordinary = TorchMLPClassifier(callbacks=[Listener()], **parameters).fit(X, y, sample_weight=weight)
     assert fast.n_iter_ == ordinary.n_iter_
@@ -178,7 +206,9 @@ def test_loss_is_the_log_loss_and_scores_are_scikit_learns():
     X, y = load_breast_cancer(return_X_y=True)
     X = StandardScaler().fit_transform(X)
     X_val, y_val, weight = X[400:], y[400:], np.random.default_rng(0).uniform(0.5, 2, 169)
-    network = TorchMLPClassifier((8,), alpha=0.0, max_iter=3, random_state=0, monitor_validation=True, **FOREVER)
+    network = TorchMLPClassifier(
+        (8,), alpha=0.0, max_iter=3, random_state=0, monitor_validation=True, **FOREVER
+    )
     network.fit(X[:400], y[:400], X_val=X_val, y_val=y_val, sample_weight_val=weight)
     last = network.history_[-1]
     assert_allclose(last["val_loss"], log_loss(y_val, network.predict_proba(X_val), sample_weight=weight))

@@ -1,6 +1,7 @@
 """The hidden activations: name -> how to apply it, how to differentiate it, how wide to draw the first weights.
 
-To add one, add one entry to `ACTIVATIONS`; the parameter check, the module and the written-out backward pass read it here.
+To add one, add one entry to `ACTIVATIONS`; the parameter check, the module and the written-out backward pass
+read it here.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,8 @@ class Activation:
     """One activation a = f(z).
 
     apply : z -> a, differentiable by autograd.
-    pull_back_ : (delta, saved, scratch) -> delta *= f'(z) in place, where saved is a if `apply_` is given and z if not;
+    pull_back_ : (delta, saved, scratch) -> delta *= f'(z) in place, where saved is a if `apply_` is given and
+    z if not;
         scratch is a tensor of the same shape to write to.
     apply_ : z -> a in place, or None if f' is a function of z rather than of a, so that z must be kept.
     spread : the first weights are uniform in +-sqrt(spread / (fan_in + fan_out)) (Glorot & Bengio, 2010).

@@ -1,7 +1,7 @@
 """What the two estimators share: the flow of fit and of prediction.
 
-fit: X, y -> validate -> targets -> rows (weights, held-out part) -> skorch net -> epochs -> fitted attributes.
-predict: X -> validate -> raw outputs -> the head's link -> labels or units of y.
+fit: X, y -> validate -> targets -> rows (weights, held-out part) -> skorch net -> epochs -> fitted
+attributes. predict: X -> validate -> raw outputs -> the head's link -> labels or units of y.
 """
 
 from abc import ABC, abstractmethod
@@ -118,7 +118,9 @@ class BaseTorchMLP(BaseEstimator, ABC):
 
     def _check_choices(self, incremental):
         if incremental and self.early_stopping:
-            raise ValueError("partial_fit does not support early_stopping=True; call fit, or set early_stopping=False.")
+            raise ValueError(
+                "partial_fit does not support early_stopping=True; call fit, or set early_stopping=False."
+            )
         if isinstance(self.module, torch.nn.Module):
             raise TypeError(
                 "module must be a class or function (n_features, n_outputs) -> torch.nn.Module, got an instance of "
@@ -132,7 +134,14 @@ class BaseTorchMLP(BaseEstimator, ABC):
 
     def _check_X_y(self, X, y, dtype, reset):
         X, y = validate_data(
-            self, X, y, accept_sparse="csr", multi_output=True, y_numeric=is_regressor(self), dtype=dtype, order="C",
+            self,
+            X,
+            y,
+            accept_sparse="csr",
+            multi_output=True,
+            y_numeric=is_regressor(self),
+            dtype=dtype,
+            order="C",
             reset=reset,
         )
         return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
@@ -143,7 +152,9 @@ class BaseTorchMLP(BaseEstimator, ABC):
             return None
         sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
         if np.any(sample_weight < 0):
-            raise ValueError(f"Negative values in sample_weight, the smallest being {sample_weight.min()}; use >= 0.")
+            raise ValueError(
+                f"Negative values in sample_weight, the smallest being {sample_weight.min()}; use >= 0."
+            )
         if not np.any(sample_weight > 0):
             raise ValueError("sample_weight must contain at least one non-zero number; all weights are zero.")
         return sample_weight
@@ -175,16 +186,24 @@ class BaseTorchMLP(BaseEstimator, ABC):
         if state is None:
             progress.rate = self.learning_rate_init
         return Job(
-            recipe=recipe, progress=progress, epochs=1 if incremental else self.max_iter, train=train, valid=valid,
-            batch_size=self._batch_rows(len(train)), generator=make_generator(random_state, stream=progress.t),
-            solver_state=state, keep_solver_state=incremental,
+            recipe=recipe,
+            progress=progress,
+            epochs=1 if incremental else self.max_iter,
+            train=train,
+            valid=valid,
+            batch_size=self._batch_rows(len(train)),
+            generator=make_generator(random_state, stream=progress.t),
+            solver_state=state,
+            keep_solver_state=incremental,
         )
 
     def _batch_rows(self, n_rows):
         if self.batch_size == "auto":
             return min(200, n_rows)
         if self.batch_size > n_rows:
-            warn(f"batch_size={self.batch_size} is larger than the {n_rows} rows to train on and is clipped to that.")
+            warn(
+                f"batch_size={self.batch_size} is larger than the {n_rows} rows to train on and is clipped to that."
+            )
         return min(self.batch_size, n_rows)
 
     def _net(self, job, device, first_pass):
@@ -194,12 +213,21 @@ class BaseTorchMLP(BaseEstimator, ABC):
         if not first_pass:
             return self._net_so_far(layer_units, device)
         dtype = torch.float32 if job.train.X.dtype == np.float32 else torch.float64
-        own = dict(layer_units=layer_units, activation=self.activation, dropout=float(self.dropout), dtype=dtype)
+        own = dict(
+            layer_units=layer_units, activation=self.activation, dropout=float(self.dropout), dtype=dtype
+        )
         net = MLPNet(
             self.module or MLPModule,
             **({} if self.module else {f"module__{name}": value for name, value in own.items()}),
-            head_name=self._head_name, shape=shape, dtype=dtype, device=device, callbacks=deepcopy(self.callbacks),
-            lr=self.learning_rate_init, max_epochs=self.max_iter, batch_size=job.batch_size, verbose=0,
+            head_name=self._head_name,
+            shape=shape,
+            dtype=dtype,
+            device=device,
+            callbacks=deepcopy(self.callbacks),
+            lr=self.learning_rate_init,
+            max_epochs=self.max_iter,
+            batch_size=job.batch_size,
+            verbose=0,
         )
         return net.build(job.generator, job.recipe)
 
@@ -217,7 +245,9 @@ class BaseTorchMLP(BaseEstimator, ABC):
     def _hidden_units(self):
         sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object)).tolist()
         if any(not isinstance(size, Integral) or size <= 0 for size in sizes):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}. Use () for a network without hidden layers.")
+            raise ValueError(
+                f"hidden_layer_sizes must be > 0, got {sizes}. Use () for a network without hidden layers."
+            )
         return sizes
 
     def _run(self, net, job):
@@ -274,7 +304,9 @@ class BaseTorchMLP(BaseEstimator, ABC):
     def history_(self):
         """One dict an epoch: epoch, loss, accuracy or r2, val_loss and so on if a part was watched, lr, dur (seconds)."""
         ours = ("epoch", "loss", "accuracy", "r2", "val_loss", "val_accuracy", "val_r2", "lr", "dur")
-        return [{name: row[name] for name in ours if name in row} for row in self._fitted_net("history_").history]
+        return [
+            {name: row[name] for name in ours if name in row} for row in self._fitted_net("history_").history
+        ]
 
     @property
     def coefs_(self):

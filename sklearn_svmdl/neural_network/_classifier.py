@@ -15,28 +15,30 @@ from ._class_weight import ClassFactors
 class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
     """Multi-layer perceptron classifier on torch, with the parameters and behaviour of scikit-learn's MLPClassifier.
 
-    Minimises the weighted mean log-loss plus ``alpha / 2`` times the squared weights over the total weight, by stochastic
-    gradient steps or L-BFGS. Beyond MLPClassifier it takes class weights, dropout, a validation set of the user's own,
-    skorch callbacks, GPUs and any torch module.
+    Minimises the weighted mean log-loss plus ``alpha / 2`` times the squared weights over the total weight,
+    by stochastic gradient steps or L-BFGS. Beyond MLPClassifier it takes class weights, dropout, a validation
+    set of the user's own, skorch callbacks, GPUs and any torch module.
 
     Parameters
     ----------
     hidden_layer_sizes : int or array-like of int, default=(100,)
-        Units of each hidden layer. ``()`` is a single perceptron: logistic, softmax or linear regression by gradient descent.
+        Units of each hidden layer. ``()`` is a single perceptron: logistic, softmax or linear regression by
+        gradient descent.
     activation : {"identity", "logistic", "tanh", "relu", "silu", "gelu"}, default="relu"
         Activation of the hidden layers.
     solver : {"lbfgs", "sgd", "adam", "adamw"}, default="adam"
-        "adam" and "sgd" as in scikit-learn; "adamw" is Adam with decoupled weight decay; "lbfgs" minimises the loss over all
-        rows at once by quasi-Newton steps.
+        "adam" and "sgd" as in scikit-learn; "adamw" is Adam with decoupled weight decay; "lbfgs" minimises
+        the loss over all rows at once by quasi-Newton steps.
     alpha : float in [0, inf), default=0.0001
-        Strength of the L2 penalty on the weights (never on the biases), divided by the weight of the batch when added to the
-        loss. With "adamw" each step instead multiplies the weights by ``1 - learning rate * alpha``.
+        Strength of the L2 penalty on the weights (never on the biases), divided by the weight of the batch
+        when added to the loss. With "adamw" each step instead multiplies the weights by ``1 - learning rate *
+        alpha``.
     batch_size : int or "auto", default="auto"
         Rows a step; "auto" is ``min(200, n_samples)``. Not used with "lbfgs".
     learning_rate : {"constant", "invscaling", "adaptive", "cosine"}, default="constant"
-        How the learning rate moves from epoch to epoch. "invscaling": ``learning_rate_init / t_ ** power_t``; "adaptive":
-        divided by 5 when training stops improving; both with "sgd" only. "cosine": half a cosine from
-        `learning_rate_init` to 0 at `max_iter` epochs, with every stochastic solver.
+        How the learning rate moves from epoch to epoch. "invscaling": ``learning_rate_init / t_ ** power_t``;
+        "adaptive": divided by 5 when training stops improving; both with "sgd" only. "cosine": half a cosine
+        from `learning_rate_init` to 0 at `max_iter` epochs, with every stochastic solver.
     learning_rate_init : float in (0, inf), default=0.001
         The first learning rate.
     power_t : float in [0, inf), default=0.5
@@ -46,10 +48,11 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
     shuffle : bool, default=True
         Whether to draw the batches anew in each epoch. If False the rows are taken in the order given.
     random_state : int, RandomState instance or None, default=None
-        Determines the first weights, the batches, dropout and the held-out part. An int makes fits equal to the last bit.
-        numpy's and torch's global generators are never touched.
+        Determines the first weights, the batches, dropout and the held-out part. An int makes fits equal to
+        the last bit. numpy's and torch's global generators are never touched.
     tol : float in [0, inf), default=1e-4
-        Improvement of the loss (or of the validation score, with `early_stopping`) below which an epoch counts as none.
+        Improvement of the loss (or of the validation score, with `early_stopping`) below which an epoch
+        counts as none.
     verbose : bool or int, default=False
         Whether to print a line an epoch: time, loss and score, and the same of the watched part.
     warm_start : bool, default=False
@@ -59,37 +62,42 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
     nesterovs_momentum : bool, default=True
         Whether the momentum of "sgd" is Nesterov's.
     early_stopping : bool, default=False
-        Whether to stop when the score on a held-out part no longer improves, and to restore the weights of the best epoch.
+        Whether to stop when the score on a held-out part no longer improves, and to restore the weights of
+        the best epoch.
     validation_fraction : float in [0, 1), default=0.1
-        Share of the rows held out by `early_stopping` or `monitor_validation`, unless `fit` is given `X_val` and `y_val`.
+        Share of the rows held out by `early_stopping` or `monitor_validation`, unless `fit` is given `X_val`
+        and `y_val`.
     beta_1, beta_2 : float in [0, 1), default=0.9, 0.999
         Decay of Adam's moment estimates.
     epsilon : float in (0, inf), default=1e-8
         Keeps Adam's division away from zero.
     n_iter_no_change : int in [1, inf) or np.inf, default=10
-        Epochs without improvement after which training stops. ``tol=0, n_iter_no_change=np.inf`` trains for exactly
-        `max_iter` epochs, without a warning.
+        Epochs without improvement after which training stops. ``tol=0, n_iter_no_change=np.inf`` trains for
+        exactly `max_iter` epochs, without a warning.
     max_fun : int in [1, inf), default=15000
         Largest number of loss evaluations of "lbfgs".
     class_weight : dict, list of dict, "balanced" or None, default=None
-        Factors of the loss of each class, also in validation. "balanced" gives every class the same total weight among the
-        rows given to `fit` (so in each fold of a cross-validation) or to each `partial_fit`.
+        Factors of the loss of each class, also in validation. "balanced" gives every class the same total
+        weight among the rows given to `fit` (so in each fold of a cross-validation) or to each `partial_fit`.
     dropout : float in [0, 1), default=0.0
         Share of the hidden activations set to zero in each training step. Not used with "lbfgs" or `module`.
     device : str, default="cpu"
-        "cpu", "cuda" (or "cuda:1" ...), "mps", or "auto" for the fastest of these that is there. The fitted net always lives on
-        the CPU, so it can be pickled and loaded anywhere; predictions move it to `device` where that exists.
+        "cpu", "cuda" (or "cuda:1" ...), "mps", or "auto" for the fastest of these that is there. The fitted
+        net always lives on the CPU, so it can be pickled and loaded anywhere; predictions move it to `device`
+        where that exists.
     dtype : {"auto", "float32", "float64"}, default="auto"
         Precision of the computation; "auto" keeps that of X. float32 is faster.
     callbacks : list of skorch callbacks or None, default=None
-        Copied before training; afterwards they are in ``net_.callbacks_``. They see the epochs under the names ``train_loss``
-        and ``valid_loss``. With callbacks the ordinary, slower path through autograd and a torch optimizer is taken.
+        Copied before training; afterwards they are in ``net_.callbacks_``. They see the epochs under the
+        names ``train_loss`` and ``valid_loss``. With callbacks the ordinary, slower path through autograd and
+        a torch optimizer is taken.
     module : callable or None, default=None
-        A `torch.nn.Module` class, or a function, called as ``module(n_features, n_outputs)``; it must map rows to raw outputs of
-        shape (n_samples, n_outputs), without softmax or sigmoid. Trained by autograd; `hidden_layer_sizes`, `activation` and
-        `dropout` are then not used.
+        A `torch.nn.Module` class, or a function, called as ``module(n_features, n_outputs)``; it must map
+        rows to raw outputs of shape (n_samples, n_outputs), without softmax or sigmoid. Trained by autograd;
+        `hidden_layer_sizes`, `activation` and `dropout` are then not used.
     monitor_validation : bool, default=False
-        Whether to hold out `validation_fraction` of the rows only to watch them, as Keras' ``validation_split`` does.
+        Whether to hold out `validation_fraction` of the rows only to watch them, as Keras'
+        ``validation_split`` does.
 
     Attributes
     ----------
@@ -137,17 +145,18 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
 
     Notes
     -----
-    Whole-number `sample_weight` are the same as repeated rows, to the last bit, as long as they add up to at most ten times
-    the number of rows; other weights multiply the loss of their rows. With `shuffle` the order of the rows in X has no
-    influence: they are sorted by content before the seeded shuffle.
+    Whole-number `sample_weight` are the same as repeated rows, to the last bit, as long as they add up to at
+    most ten times the number of rows; other weights multiply the loss of their rows. With `shuffle` the order
+    of the rows in X has no influence: they are sorted by content before the seeded shuffle.
 
-    A validation set given to `fit` is not seen by the steps of a pipeline, unless ``Pipeline(transform_input=["X_val"])`` is
-    used with metadata routing.
+    A validation set given to `fit` is not seen by the steps of a pipeline, unless
+    ``Pipeline(transform_input=["X_val"])`` is used with metadata routing.
     With one class only, its probability is 1.
 
     References
     ----------
-    Glorot, X. and Bengio, Y. (2010). Understanding the difficulty of training deep feedforward neural networks. AISTATS.
+    Glorot, X. and Bengio, Y. (2010). Understanding the difficulty of training deep feedforward neural
+    networks. AISTATS.
 
     Kingma, D. and Ba, J. (2015). Adam: a method for stochastic optimization. ICLR.
 
@@ -262,8 +271,8 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
         Raises
         ------
         ValueError
-            If the weights turn non-finite in training (and `early_stopping` has no finite ones to restore), or the input is not
-            what is described here.
+            If the weights turn non-finite in training (and `early_stopping` has no finite ones to restore),
+            or the input is not what is described here.
         """
         return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
 
@@ -294,7 +303,9 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
             If `classes` is missing in the first call, y has other classes, or `early_stopping` is set.
         """
         if _check_partial_fit_first_call(self, classes):
-            self._label_binarizer = LabelBinarizer().fit(y if type_of_target(y).startswith("multilabel") else classes)
+            self._label_binarizer = LabelBinarizer().fit(
+                y if type_of_target(y).startswith("multilabel") else classes
+            )
         return self._fit(X, y, sample_weight, incremental=True)
 
     def predict(self, X):

@@ -1,7 +1,8 @@
 """The gradient of a plain MLP with the backward pass written out: what autograd would return, without its bookkeeping.
 
-On small networks autograd and optimizers spend their time in Python. Here every product is written into a buffer made
-once, all parameters are views of one flat vector (so one kernel updates them), and no graph is built.
+On small networks autograd and optimizers spend their time in Python. Here every product is written into a
+buffer made once, all parameters are views of one flat vector (so one kernel updates them), and no graph is
+built.
 
 With activations a_0 = X, z_i = a_i W_i^T + b_i, a_{i+1} = f(z_i), and the canonical link of the head,
 
@@ -26,7 +27,8 @@ class WrittenOutGradient:
         Its parameters become views of `flat` until `release` is called.
     head : Head
     penalty : float
-        Strength of the L2 term, half the penalty times the squared weights, divided by the batch's total weight.
+        Strength of the L2 term, half the penalty times the squared weights, divided by the batch's total
+        weight.
 
     Attributes
     ----------
@@ -57,8 +59,8 @@ class WrittenOutGradient:
         self._weights, self._biases = values[:depth], values[depth:]
         self._transposed = [w.t() for w in self._weights]
         self._weight_grads = grads[:depth]
-        self._all_weights, self._all_weight_grads = self.flat[:self.n_weights], self.grad[:self.n_weights]
-        self._all_bias_grads = self.grad[self.n_weights:]
+        self._all_weights, self._all_weight_grads = self.flat[: self.n_weights], self.grad[: self.n_weights]
+        self._all_bias_grads = self.grad[self.n_weights :]
 
     def _pieces(self, flat):
         pieces = flat.split([p.numel() for p in self._parameters])
@@ -72,7 +74,8 @@ class WrittenOutGradient:
     def evaluate(self, X, targets, weight, total=None):
         """Write the gradient of the mean loss over a batch to `grad`; return the raw outputs.
 
-        `total` is what the weighted loss is divided by, the batch's own weight if None; weight None means ones.
+        `total` is what the weighted loss is divided by, the batch's own weight if None; weight None means
+        ones.
         """
         rows = X.shape[0]
         if total is None:
@@ -117,7 +120,8 @@ class WrittenOutGradient:
     def _make_buffers(self, rows):
         """Buffers for a batch of this many rows: an epoch has at most two sizes, the full batch and the last.
 
-        The deltas of all layers are columns of one matrix, so that one sum over its rows gives all bias gradients.
+        The deltas of all layers are columns of one matrix, so that one sum over its rows gives all bias
+        gradients.
         """
         widths = [w.shape[0] for w in self._weights]
 

@@ -1,7 +1,7 @@
 """The output heads: what the raw outputs z of the last layer mean, and the loss they are trained by.
 
-All of them pair a loss with its canonical link, so that dloss/dz = link(z) - target: the written-out backward pass starts
-from this one line, whatever the head (Bishop, 2006, section 4.3.6).
+All of them pair a loss with its canonical link, so that dloss/dz = link(z) - target: the written-out backward
+pass starts from this one line, whatever the head (Bishop, 2006, section 4.3.6).
 """
 
 from collections.abc import Callable

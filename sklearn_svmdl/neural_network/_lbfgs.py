@@ -15,14 +15,17 @@ from ._module import MLPModule
 from ._rows import Batches, chunk_rows
 
 
-
 def minimise_loss(net, job):
     """Minimise the mean loss plus penalty over all rows; writes the weights to the module, the rest to the progress."""
     objective = _Objective(net, job)
     recipe = job.recipe
     try:
         result = scipy.optimize.minimize(
-            objective, objective.vector(), method="L-BFGS-B", jac=True, callback=objective.show if recipe.verbose else None,
+            objective,
+            objective.vector(),
+            method="L-BFGS-B",
+            jac=True,
+            callback=objective.show if recipe.verbose else None,
             options={"maxfun": recipe.max_fun, "maxiter": recipe.max_iter, "gtol": recipe.tol},
         )
         objective.load(result.x)
@@ -75,9 +78,9 @@ class _Objective:
             losses = self.head.row_losses(z, targets)
             loss += float((losses if weight is None else losses * weight).sum()) / self.total
             grad += part
-        weights = self.gradient.flat()[:self.gradient.n_weights]
+        weights = self.gradient.flat()[: self.gradient.n_weights]
         loss += 0.5 * self.penalty / self.total * float(weights.square().sum())
-        grad[:self.gradient.n_weights] += self.penalty / self.total * weights
+        grad[: self.gradient.n_weights] += self.penalty / self.total * weights
         return loss, grad.cpu().numpy().astype(np.float64)
 
     def show(self, intermediate_result):

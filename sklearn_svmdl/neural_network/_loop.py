@@ -104,7 +104,10 @@ class TrainingLoop:
             record.update(self.valid.look())
         progress.n_iter += 1
         progress.t += len(self.job.train)
-        if progress.record(recipe, record["loss"], record.get(f"val_{head.score_name}")) and recipe.early_stopping:
+        if (
+            progress.record(recipe, record["loss"], record.get(f"val_{head.score_name}"))
+            and recipe.early_stopping
+        ):
             self.job.best_state = _snapshot(self.net.module_)
         record.update(lr=progress.rate, dur=time.perf_counter() - start)
         self._write_history(record)
@@ -210,6 +213,8 @@ def check_finite(module, recipe):
 
 def progress_line(epoch, epochs, record):
     """One epoch in one line, in Keras' words."""
-    shown = [name for name in ("loss", "accuracy", "r2", "val_loss", "val_accuracy", "val_r2") if name in record]
+    shown = [
+        name for name in ("loss", "accuracy", "r2", "val_loss", "val_accuracy", "val_r2") if name in record
+    ]
     scores = " - ".join(f"{name}: {record[name]:.4f}" for name in shown)
     return f"Epoch {epoch}/{epochs} - {record['dur']:.3f}s - {scores}"

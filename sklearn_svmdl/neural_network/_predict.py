@@ -11,7 +11,6 @@ from ._rows import chunk_rows
 from ._threads import fitting_threads
 
 
-
 def outputs(module, X, n_outputs, device="cpu", link=None):
     """The module's outputs, an ndarray of shape (n, n_outputs): the raw ones, or what a head's link makes of them.
 
@@ -28,11 +27,11 @@ def outputs(module, X, n_outputs, device="cpu", link=None):
     out = None
     with torch.no_grad(), fitting_threads(multiplications):
         for start in range(0, X.shape[0], rows):
-            z = forward(_dense_tensor(X[start:start + rows]).to(device))
+            z = forward(_dense_tensor(X[start : start + rows]).to(device))
             z = (z if link is None else link(z)).cpu().numpy()
             if out is None:
                 out = np.empty((X.shape[0], n_outputs), z.dtype)
-            out[start:start + rows] = z
+            out[start : start + rows] = z
     return out
 
 

@@ -59,7 +59,8 @@ def _cosine(recipe, rate, t, epoch):
 # name -> (recipe, rate so far, samples seen, epochs done) -> the rate of the next epoch
 SCHEDULES = {"constant": _constant, "invscaling": _invscaling, "adaptive": _constant, "cosine": _cosine}
 
-# 'adaptive' divides the rate by this on a plateau, until it falls below the smallest rate worth training with.
+# 'adaptive' divides the rate by this on a plateau, until it falls below the smallest rate worth training
+# with.
 PLATEAU_DIVISOR = 5.0
 SMALLEST_RATE = 1e-6
 

@@ -1,8 +1,8 @@
 """The training rows: their weights, an order that does not depend on how the caller sorted them, and mini-batches.
 
-Floating-point sums depend on the order of their terms, and the batches on the order of the rows. Bringing the rows into an
-order of their own before the seeded shuffle makes a fit independent of the caller's order, and makes whole-number weights
-the very same as repeated rows, to the last bit.
+Floating-point sums depend on the order of their terms, and the batches on the order of the rows. Bringing the
+rows into an order of their own before the seeded shuffle makes a fit independent of the caller's order, and
+makes whole-number weights the very same as repeated rows, to the last bit.
 """
 
 from dataclasses import dataclass, replace
@@ -11,9 +11,11 @@ import numpy as np
 import torch
 from scipy import sparse
 
-# Whole-number weights are unrolled into repeated rows up to this many times the rows there are: it bounds an epoch's work.
+# Whole-number weights are unrolled into repeated rows up to this many times the rows there are: it bounds an
+# epoch's work.
 MAX_REPETITION = 10
-# Rows are fetched in blocks of whole batches of about this many numbers (2 MB in float64): one fetch serves many batches.
+# Rows are fetched in blocks of whole batches of about this many numbers (2 MB in float64): one fetch serves
+# many batches.
 BLOCK_SIZE = 2**18
 
 
@@ -55,7 +57,8 @@ def make_rows(X, targets, sample_weight=None, loss_weight=None, canonical=True):
     ----------
     X, targets : see `Rows`.
     sample_weight : ndarray of shape (n,) or None
-        The caller's weights: repetition when they are whole numbers and not too large, factors of the loss otherwise.
+        The caller's weights: repetition when they are whole numbers and not too large, factors of the loss
+        otherwise.
     loss_weight : ndarray of shape (n,) or None
         Class weights: always factors of the loss.
     canonical : bool
@@ -102,7 +105,7 @@ def row_hash(X):
     total = np.empty(X.shape[0], np.uint64)
     step = max(1, BLOCK_SIZE // X.shape[1])
     for start in range(0, X.shape[0], step):
-        np.dot(_scramble(X[start:start + step]), keys, out=total[start:start + step])
+        np.dot(_scramble(X[start : start + step]), keys, out=total[start : start + step])
     return total
 
 
@@ -116,8 +119,8 @@ def _scramble(values):
 def chunk_rows(X):
     """Rows of X to treat at a time where the number is ours to choose.
 
-    Few enough for a hidden layer's activations to stay in the cache and for CSR rows to be made dense, many enough for
-    efficient products.
+    Few enough for a hidden layer's activations to stay in the cache and for CSR rows to be made dense, many
+    enough for efficient products.
     """
     return max(1, min(2048, 8 * BLOCK_SIZE // X.shape[1]))
 
@@ -140,9 +143,13 @@ class Batches:
         if generator is not None:
             index = index[torch.randperm(len(index), generator=generator).numpy()]
         for start in range(0, len(index), self._block):
-            chosen = index[start:start + self._block]
+            chosen = index[start : start + self._block]
             X, targets, weight = (fetch(chosen) for fetch in self._fetch)
-            weights = [None] * -(-len(chosen) // self.batch_size) if weight is None else weight.split(self.batch_size)
+            weights = (
+                [None] * -(-len(chosen) // self.batch_size)
+                if weight is None
+                else weight.split(self.batch_size)
+            )
             yield from zip(X.split(self.batch_size), targets.split(self.batch_size), weights)
 
     def all_targets(self):

@@ -1,7 +1,8 @@
 """The stochastic solvers, each in two forms with the same arithmetic: on one flat vector, and as a torch optimizer.
 
-The flat form serves the written-out backward pass: one kernel updates all parameters, and no torch optimizer is made
-(making the first one imports half a second of torch). The torch form serves skorch callbacks that reach for it.
+The flat form serves the written-out backward pass: one kernel updates all parameters, and no torch optimizer
+is made (making the first one imports half a second of torch). The torch form serves skorch callbacks that
+reach for it.
 """
 
 from functools import cache
@@ -31,7 +32,9 @@ class FlatSGD:
     def step(self, grad):
         """Move the parameters against the gradient."""
         velocity = self.state["velocity"].mul_(self.momentum).add_(grad)
-        self.flat.add_(grad.add_(velocity, alpha=self.momentum) if self.nesterov else velocity, alpha=-self.rate)
+        self.flat.add_(
+            grad.add_(velocity, alpha=self.momentum) if self.nesterov else velocity, alpha=-self.rate
+        )
 
 
 class FlatAdam:
@@ -64,8 +67,18 @@ class FlatAdamW(FlatAdam):
 
 def _fused_adam(flat, grad, state, rate, recipe):
     torch._fused_adam_(
-        [flat], [grad], [state["mean"]], [state["square"]], [], [state["steps"]],
-        amsgrad=False, lr=rate, beta1=recipe.beta_1, beta2=recipe.beta_2, weight_decay=0.0, eps=recipe.epsilon,
+        [flat],
+        [grad],
+        [state["mean"]],
+        [state["square"]],
+        [],
+        [state["steps"]],
+        amsgrad=False,
+        lr=rate,
+        beta1=recipe.beta_1,
+        beta2=recipe.beta_2,
+        weight_decay=0.0,
+        eps=recipe.epsilon,
         maximize=False,
     )
 

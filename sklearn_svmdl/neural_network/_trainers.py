@@ -1,7 +1,7 @@
 """One training step on a mini-batch, in two ways with the same arithmetic.
 
-`FlatTrainer` is the fast one. `SkorchTrainer` keeps what skorch callbacks and custom modules rely on: a torch optimizer,
-gradients on the parameters, and the per-batch notifications.
+`FlatTrainer` is the fast one. `SkorchTrainer` keeps what skorch callbacks and custom modules rely on: a torch
+optimizer, gradients on the parameters, and the per-batch notifications.
 """
 
 import torch
@@ -73,7 +73,9 @@ class SkorchTrainer:
         z = self._gradient.evaluate(X, targets, weight)
         if self._gradients_heard:
             named = self._net.get_all_learnable_params()
-            self._net.notify("on_grad_computed", named_parameters=list(named), batch=(X, targets), training=True)
+            self._net.notify(
+                "on_grad_computed", named_parameters=list(named), batch=(X, targets), training=True
+            )
         self._net.optimizer_.step()
         return z
 
