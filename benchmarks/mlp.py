@@ -1,7 +1,7 @@
 """Time of fit and of predict_proba against MLPClassifier: same architecture, epochs, batches and solver.
 
-Both sides run interleaved in one process; the ratio is that of the medians. Each row also shows what the training reached,
-so that no speed is bought with quality.
+Both sides run interleaved in one process; the ratio is that of the medians. Each row also shows what the training
+reached, so that no speed is bought with quality.
 """
 
 import argparse
@@ -77,8 +77,10 @@ def compare_fits(case, quick):
     calls = [partial(theirs.fit, X, y), partial(ours.fit, X, y), partial(ours32.fit, X32, y)]
     times = interleaved(calls, repeats)
     label = f"fit {case.name}, {case.hidden}, batch {case.batch_size}, {epochs} epochs"
-    quality = [f"{model.loss_:.4f} / {model.score(data, y):.4f}" for model, data in
-               ((theirs, X), (ours, X), (ours32, X32))]
+    quality = [
+        f"{model.loss_:.4f} / {model.score(data, y):.4f}"
+        for model, data in ((theirs, X), (ours, X), (ours32, X32))
+    ]
     yield label, "float64", times[0], times[1], case.target, quality[0], quality[1]
     yield label, "float32", times[0], times[2], case.target_float32, quality[0], quality[2]
 
@@ -88,7 +90,9 @@ def compare_predictions(hidden, quick):
     X, y = LARGE()
     same = dict(hidden_layer_sizes=hidden, batch_size=256, max_iter=1, random_state=0)
     theirs, ours = MLPClassifier(**same).fit(X, y), TorchMLPClassifier(**same).fit(X, y)
-    times = interleaved([partial(theirs.predict_proba, X), partial(ours.predict_proba, X)], 3 if quick else 15)
+    times = interleaved(
+        [partial(theirs.predict_proba, X), partial(ours.predict_proba, X)], 3 if quick else 15
+    )
     label = f"predict_proba 100,000x30, {hidden}"
     return label, "float64", *times, TARGET_PREDICT, f"{theirs.score(X, y):.4f}", f"{ours.score(X, y):.4f}"
 
@@ -110,8 +114,10 @@ for network in (sklearn_svmdl.neural_network.TorchMLPClassifier, sklearn.neural_
 
 def first_fit(quick):
     """Median seconds of the first fit of a fresh process, imports aside, of ours and of MLPClassifier."""
-    runs = [subprocess.run([sys.executable, "-c", FIRST_FIT], capture_output=True, text=True, check=True)
-            for _ in range(1 if quick else 5)]
+    runs = [
+        subprocess.run([sys.executable, "-c", FIRST_FIT], capture_output=True, text=True, check=True)
+        for _ in range(1 if quick else 5)
+    ]
     return np.median([[float(line) for line in run.stdout.split()] for run in runs], axis=0)
 
 
@@ -132,7 +138,9 @@ def main(quick=False):
 
 def print_table(quick):
     """Every question in turn."""
-    print("| what | precision | MLPClassifier s | ours s | ratio | target | met | loss / accuracy, theirs | ours |")
+    print(
+        "| what | precision | MLPClassifier s | ours s | ratio | target | met | loss / accuracy of theirs | of ours |"
+    )
     print("|---|---|---|---|---|---|---|---|---|")
     for case in CASES:
         for row in compare_fits(case, quick):
@@ -141,7 +149,9 @@ def print_table(quick):
         print_row(*compare_predictions(hidden, quick))
     ours, theirs = first_fit(quick)
     met = "yes" if ours <= TARGET_FIRST_FIT else "no"
-    print(f"\nFirst fit of a fresh process, imports aside: {1e3 * ours:.1f} ms (target < 50 ms: {met}; ", end="")
+    print(
+        f"\nFirst fit of a fresh process, imports aside: {1e3 * ours:.1f} ms (target < 50 ms: {met}; ", end=""
+    )
     print(f"MLPClassifier {1e3 * theirs:.1f} ms).")
 
 

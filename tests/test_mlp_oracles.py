@@ -1,4 +1,4 @@
-"""The MLPs against other algorithms that must give the same: convex solvers, MLPClassifier's own steps, autograd."""
+"""The MLPs against algorithms that must give the same: convex solvers, MLPClassifier's steps, autograd."""
 
 from inspect import signature
 

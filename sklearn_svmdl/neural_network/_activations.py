@@ -1,4 +1,4 @@
-"""The hidden activations: name -> how to apply it, how to differentiate it, how wide to draw the first weights.
+"""The hidden activations: how to apply them, how to differentiate them, how wide to draw the first weights.
 
 To add one, add one entry to `ACTIVATIONS`; the parameter check, the module and the written-out backward pass
 read it here.

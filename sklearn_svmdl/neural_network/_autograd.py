@@ -6,7 +6,7 @@ from ._module import penalised
 
 
 class AutogradGradient:
-    """Loss gradients of any module, left on its parameters as torch does. Parameters as `WrittenOutGradient`."""
+    """Loss gradients of any module, left on its parameters. Parameters as `WrittenOutGradient`."""
 
     def __init__(self, module, head, penalty):
         self.module = module

@@ -123,8 +123,10 @@ class BaseTorchMLP(BaseEstimator, ABC):
             )
         if isinstance(self.module, torch.nn.Module):
             raise TypeError(
-                "module must be a class or function (n_features, n_outputs) -> torch.nn.Module, got an instance of "
-                f"{type(self.module).__name__}: every fit needs a fresh one. Pass its class, or a function that makes it."
+                "module must be a class or function (n_features, n_outputs) -> torch.nn.Module, got an "
+                "instance of "
+                f"{type(self.module).__name__}: every fit needs a fresh one. Pass its class, or a function "
+                "that makes it."
             )
 
     def _check_data(self, X, y, sample_weight, device, first_pass):
@@ -202,7 +204,8 @@ class BaseTorchMLP(BaseEstimator, ABC):
             return min(200, n_rows)
         if self.batch_size > n_rows:
             warn(
-                f"batch_size={self.batch_size} is larger than the {n_rows} rows to train on and is clipped to that."
+                f"batch_size={self.batch_size} is larger than the {n_rows} rows to train on and is clipped "
+                "to that."
             )
         return min(self.batch_size, n_rows)
 
@@ -235,7 +238,8 @@ class BaseTorchMLP(BaseEstimator, ABC):
         net = self.net_
         if isinstance(net.module_, MLPModule) and net.module_.layer_units != layer_units:
             raise ValueError(
-                f"The network to go on with has layers of {net.module_.layer_units} units, but the parameters and the data "
+                f"The network to go on with has layers of {net.module_.layer_units} units, but the "
+                "parameters and the data "
                 f"now ask for {layer_units}. Keep hidden_layer_sizes, or set warm_start=False and call fit."
             )
         net.device = device
@@ -259,8 +263,10 @@ class BaseTorchMLP(BaseEstimator, ABC):
             net.trim()
         if job.out_of_epochs and not job.keep_solver_state and self.n_iter_no_change < inf:
             warn(
-                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization hasn't converged "
-                "yet. Increase max_iter, or ask for exactly this many epochs with tol=0, n_iter_no_change=np.inf.",
+                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization "
+                "hasn't converged "
+                "yet. Increase max_iter, or ask for exactly this many epochs with tol=0, "
+                "n_iter_no_change=np.inf.",
                 ConvergenceWarning,
             )
 
@@ -286,7 +292,7 @@ class BaseTorchMLP(BaseEstimator, ABC):
     # --- predict
 
     def _outputs(self, X, linked=True):
-        """The outputs of the fitted net for rows X, an ndarray: what the head's link makes of them, or the raw ones."""
+        """The outputs of the fitted net for rows X, an ndarray: as the head's link makes them, or raw."""
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype=(self._dtype,), order="C", reset=False)
         device = device_or_cpu(self.device)
@@ -297,12 +303,12 @@ class BaseTorchMLP(BaseEstimator, ABC):
 
     @property
     def module_(self):
-        """The trained `torch.nn.Module`, on the CPU; it returns raw outputs (before the output activation)."""
+        """The trained `torch.nn.Module`, on the CPU; it returns raw outputs."""
         return self._fitted_net("module_").module_
 
     @property
     def history_(self):
-        """One dict an epoch: epoch, loss, accuracy or r2, val_loss and so on if a part was watched, lr, dur (seconds)."""
+        """One dict an epoch: epoch, loss, accuracy or r2, the same of a watched part, lr, dur (seconds)."""
         ours = ("epoch", "loss", "accuracy", "r2", "val_loss", "val_accuracy", "val_r2", "lr", "dur")
         return [
             {name: row[name] for name in ours if name in row} for row in self._fitted_net("history_").history
@@ -337,7 +343,8 @@ class BaseTorchMLP(BaseEstimator, ABC):
     def _check_solver(self):
         if self.solver not in STOCHASTIC_SOLVERS:
             raise AttributeError(
-                f"partial_fit is only available for stochastic solvers {sorted(STOCHASTIC_SOLVERS)}; {self.solver!r} is not."
+                f"partial_fit is only available for stochastic solvers {sorted(STOCHASTIC_SOLVERS)}; "
+                f"{self.solver!r} is not."
             )
         return True
 

@@ -5,7 +5,6 @@ from sklearn.base import ClassifierMixin
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
-from sklearn.utils.validation import check_is_fitted
 
 from .._sklearn_private import StrOptions, _check_partial_fit_first_call, _fit_context
 from ._base import BaseTorchMLP
@@ -13,7 +12,7 @@ from ._class_weight import ClassFactors
 
 
 class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
-    """Multi-layer perceptron classifier on torch, with the parameters and behaviour of scikit-learn's MLPClassifier.
+    """Multi-layer perceptron classifier on torch, with the parameters of scikit-learn's MLPClassifier.
 
     Minimises the weighted mean log-loss plus ``alpha / 2`` times the squared weights over the total weight,
     by stochastic gradient steps or L-BFGS. Beyond MLPClassifier it takes class weights, dropout, a validation
@@ -171,7 +170,7 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
     >>> from sklearn.preprocessing import StandardScaler
     >>> from sklearn_svmdl import TorchMLPClassifier
     >>> X, y = load_iris(return_X_y=True)
-    >>> network = TorchMLPClassifier((16,), learning_rate_init=0.01, tol=0, n_iter_no_change=float("inf"), random_state=0)
+    >>> network = TorchMLPClassifier((16,), learning_rate_init=0.01, max_iter=500, random_state=0)
     >>> make_pipeline(StandardScaler(), network).fit(X, y).score(X, y) > 0.95
     True
     """
@@ -384,7 +383,8 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
         labels = unique_labels(y)
         if len(np.setdiff1d(labels, self.classes_)):
             raise ValueError(
-                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {labels}."
+                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. "
+                f"'y' has {labels}."
             )
         if all_of_them and set(labels) != set(self.classes_):
             raise ValueError(
@@ -393,7 +393,12 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
             )
 
     def _targets(self, y):
-        return self._label_binarizer.transform(y)
+        if y.ndim == 2:
+            return self._label_binarizer.transform(y)
+        codes = np.searchsorted(self.classes_, y)
+        if self._head_name == "binary":
+            return (codes[:, np.newaxis] == 1).astype(np.float64)
+        return np.eye(len(self.classes_))[codes]
 
     def _loss_weight(self, y):
         return self._class_factors.of(y)

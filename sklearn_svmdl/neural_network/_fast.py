@@ -1,4 +1,4 @@
-"""The gradient of a plain MLP with the backward pass written out: what autograd would return, without its bookkeeping.
+"""The gradient of a plain MLP with the backward pass written out: autograd's result without its bookkeeping.
 
 On small networks autograd and optimizers spend their time in Python. Here every product is written into a
 buffer made once, all parameters are views of one flat vector (so one kernel updates them), and no graph is

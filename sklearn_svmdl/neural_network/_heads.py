@@ -37,7 +37,7 @@ class Head:
         return float(_mean(self.row_losses(z, targets), weight))
 
     def score(self, z, targets, weight=None):
-        """The weighted accuracy of a classifier or R2 of a regressor, nan for raw outputs that are not finite."""
+        """The weighted accuracy of a classifier or R2 of a regressor; nan if a raw output is not finite."""
         if not torch.isfinite(z).all():
             return nan
         if self.row_hits is None:
@@ -52,7 +52,7 @@ def _mean(values, weight):
 
 
 def _r2(prediction, targets, weight):
-    """R2 averaged over the outputs, as `sklearn.metrics.r2_score`: a constant output scores 1 if hit exactly, else 0."""
+    """R2 averaged over the outputs as in scikit-learn: a constant output scores 1 if hit exactly, else 0."""
     residual = _mean((targets - prediction).square(), weight)
     spread = _mean((targets - _mean(targets, weight)).square(), weight)
     constant = torch.where(residual == 0, 1.0, 0.0)

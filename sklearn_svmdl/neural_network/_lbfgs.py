@@ -16,7 +16,7 @@ from ._rows import Batches, chunk_rows
 
 
 def minimise_loss(net, job):
-    """Minimise the mean loss plus penalty over all rows; writes the weights to the module, the rest to the progress."""
+    """Minimise the mean loss plus penalty over all rows, in place on the module; fill in the progress."""
     objective = _Objective(net, job)
     recipe = job.recipe
     try:
@@ -40,8 +40,9 @@ def minimise_loss(net, job):
 
 def _not_converged(result, recipe):
     return (
-        f"lbfgs stopped after {result.nit} iterations and {result.nfev} evaluations without converging to tol={recipe.tol} "
-        f"({result.message}). Increase max_iter={recipe.max_iter} or max_fun={recipe.max_fun}, or scale the features."
+        f"lbfgs stopped after {result.nit} iterations and {result.nfev} evaluations without converging to "
+        f"tol={recipe.tol} ({result.message}). Increase max_iter={recipe.max_iter} or "
+        f"max_fun={recipe.max_fun}, or scale the features."
     )
 
 

@@ -16,9 +16,10 @@ from ._rows import Batches, Rows
 from ._trainers import make_trainer
 
 NON_FINITE = (
-    "Training produced non-finite weights with learning_rate_init={rate!r} and solver={solver!r}. Scale the features (for "
-    "instance with StandardScaler in a Pipeline), or try a smaller learning_rate_init, a larger alpha, or "
-    "early_stopping=True, which goes back to the best epoch."
+    "Training produced non-finite weights with learning_rate_init={rate!r} and solver={solver!r}. Scale the "
+    "features (for instance with StandardScaler in a Pipeline), or try a smaller learning_rate_init, a "
+    "larger "
+    "alpha, or early_stopping=True, which goes back to the best epoch."
 )
 
 
@@ -54,7 +55,7 @@ class TrainingLoop:
             self.trainer.load_state(job.solver_state)
 
     def run(self):
-        """Train until the epochs are used up, nothing improves, the user interrupts, or the weights are lost."""
+        """Train until the epochs are used up, nothing improves, the user interrupts or weights are lost."""
         try:
             self._run_epochs()
         finally:
@@ -115,7 +116,7 @@ class TrainingLoop:
             print(progress_line(progress.n_iter, self.job.epochs, record))
 
     def _train_epoch(self):
-        """Step through the batches; the epoch's raw outputs, targets and weights, each output from before its step."""
+        """Step through the batches; return raw outputs (each from before its step), targets, weights."""
         self.net.module_.train()
         generator = self.job.generator if self.job.recipe.shuffle else None
         seen = []
@@ -130,7 +131,7 @@ class TrainingLoop:
         return borrowed_global_generator(self.job.generator) if self.net.is_custom else nullcontext()
 
     def _lend_generator(self):
-        """Dropout inside `MLPModule` draws from the job's generator, or from one seeded by it on another device."""
+        """Dropout in `MLPModule` draws from the job's generator, or from its like on another device."""
         generator = self.job.generator
         if self.net.device != "cpu":
             generator = torch.Generator(self.net.device).manual_seed(generator.initial_seed())

@@ -9,14 +9,14 @@ from ._activations import ACTIVATIONS
 
 
 class Dense(nn.Linear):
-    """`torch.nn.Linear` that leaves its weights for `draw_weights`: torch's own start would draw from the global generator."""
+    """`torch.nn.Linear` that leaves its weights for `draw_weights`: torch's use the global generator."""
 
     def reset_parameters(self):
         """Draw nothing."""
 
 
 class MLPModule(nn.Module):
-    """A multi-layer perceptron: dense layers with one activation between them; it returns the last layer's raw outputs.
+    """A multi-layer perceptron: dense layers with an activation between them; it returns raw outputs.
 
     Parameters
     ----------
@@ -49,12 +49,12 @@ class MLPModule(nn.Module):
 
 
 def dropout_mask(out, share, generator):
-    """Fill `out` with zeros (a `share` of them) and 1 / (1 - share), so that the expected activation is unchanged."""
+    """Fill `out` with zeros (a `share` of them) and 1 / (1 - share): the expected activation is unchanged."""
     return out.bernoulli_(1.0 - share, generator=generator).div_(1.0 - share)
 
 
 def draw_weights(module, generator):
-    """Glorot-uniform weights and biases, layer by layer, from the caller's generator (Glorot & Bengio, 2010)."""
+    """Glorot-uniform weights and biases, layer by layer, from the caller's generator."""
     spread = ACTIVATIONS[module.activation].spread
     with torch.no_grad():
         for layer in module.layers:

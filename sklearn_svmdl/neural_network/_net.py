@@ -29,7 +29,7 @@ class Criterion(nn.Module):
 
 
 class MLPNet(NeuralNet):
-    """A skorch net that trains on weighted `Rows`, draws from its own generator and stops as scikit-learn's MLPs do.
+    """A skorch net that trains on weighted `Rows` and stops as scikit-learn's MLPs do.
 
     Parameters
     ----------
@@ -78,12 +78,12 @@ class MLPNet(NeuralNet):
         return self
 
     def build(self, generator, recipe):
-        """Make the module, its first weights drawn from the generator, and everything else but the optimizer."""
+        """Make everything but the optimizer, the first weights drawn from the generator."""
         self._generator, self._recipe = generator, recipe
         return self.initialize()
 
     def initialize_module(self):
-        """Make `module_`; torch's global generator, which a user's module draws from, is put back as it was."""
+        """Make `module_`; a user's module draws from torch's global generator, which is then put back."""
         if self.is_custom:
             with borrowed_global_generator(self._generator):
                 self.module_ = self.module(*self.shape)
@@ -96,7 +96,7 @@ class MLPNet(NeuralNet):
         return self
 
     def _initialize_optimizer(self, reason=None):
-        """Postponed until a trainer asks for one: making a torch optimizer is slow, and the fast path needs none."""
+        """Postponed until a trainer asks for one: making it is slow, and the fast path needs none."""
         return super()._initialize_optimizer(reason) if self.initialized_ else self
 
     def initialize_optimizer(self, triggered_directly=None):

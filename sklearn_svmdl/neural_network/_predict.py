@@ -12,7 +12,7 @@ from ._threads import fitting_threads
 
 
 def outputs(module, X, n_outputs, device="cpu", link=None):
-    """The module's outputs, an ndarray of shape (n, n_outputs): the raw ones, or what a head's link makes of them.
+    """The module's outputs, an ndarray of shape (n, n_outputs): raw, or as a head's link makes them.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def outputs(module, X, n_outputs, device="cpu", link=None):
 
 
 def _dense_tensor(X):
-    """A tensor of these rows; rows that may not be written to are copied, as torch has no read-only tensors."""
+    """A tensor of these rows; read-only ones are copied, as torch has no read-only tensors."""
     X = X.toarray() if sparse.issparse(X) else X
     return torch.from_numpy(X if X.flags.writeable else np.array(X))
 

@@ -10,13 +10,13 @@ _LOCK = threading.RLock()
 
 
 def make_generator(random_state, stream):
-    """A torch generator from a numpy RandomState; `stream` tells apart the calls that continue one training run."""
+    """A torch generator from a numpy RandomState; `stream` tells apart the calls that continue one run."""
     return torch.Generator().manual_seed(int(random_state.randint(np.iinfo(np.int32).max)) + stream)
 
 
 @contextmanager
 def borrowed_global_generator(generator):
-    """Let code that insists on torch's global CPU generator draw from ours; one thread at a time, put back at the end.
+    """Let code that insists on torch's global CPU generator draw from ours, one thread at a time.
 
     `torch.random.fork_rng` is no help: it does not keep other threads from drawing meanwhile.
     """

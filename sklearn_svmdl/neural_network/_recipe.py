@@ -6,7 +6,7 @@ from math import cos, inf, pi
 
 @dataclass(frozen=True)
 class Recipe:
-    """The parameters of an estimator that its training loop reads; the names and meanings are the estimator's."""
+    """The parameters of an estimator that its training loop reads, under the same names."""
 
     solver: str
     alpha: float
@@ -38,7 +38,7 @@ class Recipe:
 
     @property
     def schedule(self):
-        """The learning-rate schedule in force: Adam takes a constant rate or the cosine, only SGD all of them."""
+        """The schedule in force: Adam takes a constant rate or the cosine, only SGD all of them."""
         takes_all = self.solver == "sgd" or self.learning_rate == "cosine"
         return self.learning_rate if takes_all else "constant"
 
@@ -92,7 +92,7 @@ class Progress:
     t: int = 0
 
     def record(self, recipe, loss, score):
-        """Take note of an epoch's loss and validation score (None without one); True if this score is the best so far."""
+        """Take note of an epoch's loss and validation score (or None); True if the score is the best yet."""
         if recipe.early_stopping and score is not None:
             improved = score >= self.best_validation_score + recipe.tol
         else:

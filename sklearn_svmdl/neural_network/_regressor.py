@@ -9,7 +9,7 @@ from ._base import BaseTorchMLP
 
 
 class TorchMLPRegressor(RegressorMixin, BaseTorchMLP):
-    """Multi-layer perceptron regressor on torch, with the parameters and behaviour of scikit-learn's MLPRegressor.
+    """Multi-layer perceptron regressor on torch, with the parameters of scikit-learn's MLPRegressor.
 
     Minimises half the weighted mean squared error (summed over the targets) plus ``alpha / 2`` times the
     squared weights over the total weight, by stochastic gradient steps or L-BFGS. Unlike MLPRegressor it
@@ -330,7 +330,7 @@ class TorchMLPRegressor(RegressorMixin, BaseTorchMLP):
         return None
 
     def _learn_scale(self, train):
-        """Mean and standard deviation of every target over the training rows; a constant target keeps its unit."""
+        """Mean and standard deviation of every target over the training rows; a constant keeps its unit."""
         targets, weight = train.epoch_targets(), train.epoch_weight()
         mean = np.average(targets, axis=0, weights=weight)
         if self.loss == "poisson":

@@ -1,4 +1,4 @@
-"""The training rows: their weights, an order that does not depend on how the caller sorted them, and mini-batches.
+"""The training rows: their weights, an order that does not depend on the caller's, and mini-batches.
 
 Floating-point sums depend on the order of their terms, and the batches on the order of the rows. Bringing the
 rows into an order of their own before the seeded shuffle makes a fit independent of the caller's order, and
@@ -72,7 +72,7 @@ def make_rows(X, targets, sample_weight=None, loss_weight=None, canonical=True):
 
 
 def _unroll(index, sample_weight):
-    """Drop weight 0; turn whole-number weights into repetition. Returns the index and the weights that are left."""
+    """Drop weight 0; turn whole-number weights into repetition. Return the index and the weights left."""
     if sample_weight is None:
         return index, None
     kept = index[sample_weight > 0]
@@ -90,13 +90,13 @@ def _product(first, second, dtype):
 
 
 def _canonical_order(X, targets, weight, index):
-    """Rows by the hash of X; equal rows of X by that of their targets and weights, so that the units of y do not matter."""
+    """Rows by the hash of X, equal ones by that of targets and weights: the units of y do not matter."""
     rest = row_hash(targets if weight is None else np.column_stack([targets, weight]))
     return np.lexsort((rest[index], row_hash(X)[index]))
 
 
 def row_hash(X):
-    """One 64-bit number a row, from the bits of its entries: the same for dense and CSR, whatever the order of the rows."""
+    """One 64-bit number a row, from the bits of its entries: the same for dense and CSR."""
     keys = np.random.Generator(np.random.PCG64(0)).integers(0, 2**63, X.shape[1], dtype=np.uint64) * 2 + 1
     if sparse.issparse(X):
         terms = _scramble(X.data) * keys[X.indices]
@@ -110,7 +110,7 @@ def row_hash(X):
 
 
 def _scramble(values):
-    """The bits of float values, mixed (a multiply-xorshift finaliser) so that round numbers do not collide; 0 stays 0."""
+    """The bits of floats, mixed (multiply-xorshift) so that round numbers do not collide; 0 stays 0."""
     bits = (np.asarray(values, dtype=np.float64) + 0.0).view(np.uint64)  # + 0.0 turns -0.0 into 0.0
     bits = (bits ^ (bits >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
     return bits ^ (bits >> np.uint64(32))
@@ -138,7 +138,7 @@ class Batches:
         self._block = batch_size * max(1, BLOCK_SIZE // (batch_size * rows.X.shape[1]))
 
     def epoch(self, generator=None):
-        """Yield (X, targets, weight) batch by batch, shuffled if a torch generator is given; weight may be None."""
+        """Yield (X, targets, weight) batch by batch, shuffled if given a torch generator; weight may be None."""
         index = self.rows.index
         if generator is not None:
             index = index[torch.randperm(len(index), generator=generator).numpy()]

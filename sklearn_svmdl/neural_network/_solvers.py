@@ -1,4 +1,4 @@
-"""The stochastic solvers, each in two forms with the same arithmetic: on one flat vector, and as a torch optimizer.
+"""The stochastic solvers, each in two forms of one arithmetic: on a flat vector, and as a torch optimizer.
 
 The flat form serves the written-out backward pass: one kernel updates all parameters, and no torch optimizer
 is made (making the first one imports half a second of torch). The torch form serves skorch callbacks that
@@ -38,7 +38,7 @@ class FlatSGD:
 
 
 class FlatAdam:
-    """Adam (Kingma & Ba, 2015) in place on one vector, by torch's fused kernel where it works. Parameters as `FlatSGD`."""
+    """Adam in place on one vector, by torch's fused kernel where it works. Parameters as `FlatSGD`."""
 
     shrinks_weights = False
 

@@ -45,7 +45,7 @@ class FlatTrainer:
 
 
 class SkorchTrainer:
-    """Steps by autograd and the net's torch optimizer, with skorch's notifications where a callback listens."""
+    """Steps by autograd and the net's torch optimizer, with skorch's notifications where one listens."""
 
     def __init__(self, net, recipe):
         self._net = net
