@@ -1,7 +1,7 @@
 """Time of fit and of predict_proba against MLPClassifier: same architecture, epochs, batches and solver.
 
-Both sides run interleaved in one process; the ratio is that of the medians. Each row also shows what the training
-reached, so that no speed is bought with quality.
+Both sides run interleaved in one process; the ratio is that of the medians. Each row also shows what the
+training reached, so that no speed is bought with quality.
 """
 
 import argparse
@@ -139,7 +139,7 @@ def main(quick=False):
 def print_table(quick):
     """Every question in turn."""
     print(
-        "| what | precision | MLPClassifier s | ours s | ratio | target | met | loss / accuracy of theirs | of ours |"
+        "| what | precision | MLPClassifier s | ours s | ratio | target | met | their loss / accuracy | ours |"
     )
     print("|---|---|---|---|---|---|---|---|---|")
     for case in CASES:

@@ -1,4 +1,4 @@
-"""The network rows of the demo: TorchMLPClassifier and MLPClassifier in the same pipeline and grid, on bundled data."""
+"""The network rows of the demo: both MLP classifiers in the same pipeline and grid, on bundled data."""
 
 import time
 import warnings

@@ -1,4 +1,4 @@
-"""The networks of a first lecture on neural networks, with the parameters a Keras or PyTorch script would have.
+"""The networks of a first lecture on neural networks, as a Keras or PyTorch script would have them.
 
 Run ``python examples/lecture_networks.py``; it takes a few seconds and prints a table for each network.
 """
@@ -29,7 +29,7 @@ def table(header, rows):
 
 
 def watched_network():
-    """Dense 32-16-1, Adam, 50 epochs, batches of 10, 20 % of the rows watched: accuracy and loss of both parts."""
+    """Dense 32-16-1, Adam, 50 epochs, batches of 10, 20 % of the rows watched."""
     X, y = load_breast_cancer(return_X_y=True)
     network = TorchMLPClassifier(
         (32, 16),
@@ -78,7 +78,7 @@ def learns(hidden, gate, random_state):
 
 
 def gates():
-    """A single perceptron draws one line: enough for OR and AND, never for XOR. Three hidden neurons fold the plane."""
+    """A single perceptron draws one line: enough for OR and AND, never for XOR."""
     seeds = range(10)
     networks = {"perceptron": (), "3 hidden neurons": (3,)}
     print(

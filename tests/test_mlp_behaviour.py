@@ -10,6 +10,7 @@ import warnings
 
 import numpy as np
 import pytest
+import sklearn
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
@@ -28,7 +29,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
 from sklearn.neural_network import MLPClassifier, MLPRegressor
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_svmdl import TorchMLPClassifier, TorchMLPRegressor
@@ -299,6 +300,12 @@ def test_invscaling_and_cosine_rates(iris):
     assert_allclose([row["lr"] for row in cosine.history_], 0.0005 * (1 + np.cos(np.pi * np.arange(5) / 5)))
 
 
+def test_cosine_starts_anew_with_every_warm_fit(iris):
+    network = TorchMLPClassifier(learning_rate="cosine", warm_start=True, **QUICK).fit(*iris).fit(*iris)
+    rates = [row["lr"] for row in network.history_]
+    assert rates[:5] == rates[5:]
+
+
 def test_partial_fit_continues_and_warm_start_keeps_the_weights(iris):
     X, y = iris
     whole = TorchMLPClassifier(shuffle=False, **QUICK).fit(X, y)
@@ -481,6 +488,16 @@ def test_grid_search_in_a_pipeline_with_two_jobs(iris):
     assert search.best_score_ > 0.93
     alone = GridSearchCV(pipeline, grid, cv=2).fit(X, y)
     assert_array_equal(search.cv_results_["mean_test_score"], alone.cv_results_["mean_test_score"])
+
+
+def test_a_pipeline_can_scale_the_validation_set():
+    X, y = load_breast_cancer(return_X_y=True)
+    network = TorchMLPClassifier(learning_rate_init=0.05, **QUICK)
+    with sklearn.config_context(enable_metadata_routing=True):
+        routed = network.set_fit_request(X_val=True, y_val=True)
+        pipeline = Pipeline([("scale", StandardScaler()), ("network", routed)], transform_input=["X_val"])
+        pipeline.fit(X[:400], y[:400], X_val=X[400:], y_val=y[400:])
+        assert_allclose(pipeline[-1].validation_scores_[-1], pipeline.score(X[400:], y[400:]))
 
 
 @ignore_convergence

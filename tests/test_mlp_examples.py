@@ -1,11 +1,14 @@
 """The examples run, and show what they are there to show."""
 
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
+import sklearn
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "examples"
 
 
 def load(name):
@@ -46,3 +49,12 @@ def test_the_demo_rows_compare_both_networks():
     rows = demo.mlp_rows()
     assert {row[1] for row in rows} == {"TorchMLPClassifier", "MLPClassifier"}
     assert all(len(row) == len(demo.COLUMNS) and float(row[4]) > 0.9 for row in rows)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_the_code_of_the_guide_runs():
+    names = {}
+    with sklearn.config_context():
+        for block in re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "mlp.md").read_text(), re.DOTALL):
+            exec(block, names)  # the guide is ours; its blocks build on each other
+    assert names["pipeline"][-1].best_validation_score_ > 0.9

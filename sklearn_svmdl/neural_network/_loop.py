@@ -72,7 +72,7 @@ class TrainingLoop:
         progress.n_iter = 0
         for _ in range(self.job.epochs):
             self._notify("on_epoch_begin")
-            self._use_rate(next_rate(self.job.recipe, progress.rate, progress.t, len(progress.loss_curve)))
+            self._use_rate(next_rate(self.job.recipe, progress.rate, progress.t, self._epoch()))
             try:
                 self._run_epoch()
             except KeyboardInterrupt:
@@ -82,6 +82,11 @@ class TrainingLoop:
             if self._is_finished():
                 return
         self.job.out_of_epochs = True
+
+    def _epoch(self):
+        """Epochs done so far: by all calls of partial_fit, or by this call of fit."""
+        progress = self.job.progress
+        return len(progress.loss_curve) if self.job.keep_solver_state else progress.n_iter
 
     def _notify(self, moment):
         self.net.notify(moment, dataset_train=self.train, dataset_valid=self.valid and self.valid.batches)
@@ -128,7 +133,9 @@ class TrainingLoop:
 
     def _random_draws(self):
         """A user's module may draw from torch's global generator (dropout): lend it ours for the epoch."""
-        return borrowed_global_generator(self.job.generator) if self.net.is_custom else nullcontext()
+        if not self.net.is_custom:
+            return nullcontext()
+        return borrowed_global_generator(self.job.generator, self.net.device)
 
     def _lend_generator(self):
         """Dropout in `MLPModule` draws from the job's generator, or from its like on another device."""
@@ -149,19 +156,23 @@ class TrainingLoop:
         return 0.5 * self.job.recipe.penalty * float(squares) * batches / (rows * mean_weight)
 
     def _write_history(self, record):
-        """Our names, and skorch's own for the callbacks that monitor them."""
-        names = dict(record, train_loss=record["loss"])
-        if "val_loss" in record:
-            names["valid_loss"] = record["val_loss"]
+        """Our names; and where callbacks look, skorch's own and a last batch, heard or not."""
         history = self.net.history
-        if not history[-1]["batches"]:
-            history.new_batch()  # callbacks may look at the last batch, whether or not one listened to it
-        for name in ("train_loss", "valid_loss"):
-            if name in names:
-                names[f"{name}_best"] = names[name] < self.best[name]
-                self.best[name] = min(self.best[name], names[name])
+        names = dict(record, **self._skorch_names(record)) if self.net.callbacks_ else record
         for name, value in names.items():
             history.record(name, value)
+        if self.net.callbacks_ and not history[-1]["batches"]:
+            history.new_batch()
+
+    def _skorch_names(self, record):
+        """train_loss, valid_loss, and whether each is the best so far."""
+        names = {}
+        for name, ours in (("train_loss", "loss"), ("valid_loss", "val_loss")):
+            if ours in record:
+                names[name] = record[ours]
+                names[f"{name}_best"] = record[ours] < self.best[name]
+                self.best[name] = min(self.best[name], record[ours])
+        return names
 
     def _is_finished(self):
         progress, recipe = self.job.progress, self.job.recipe

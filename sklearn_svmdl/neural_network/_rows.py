@@ -138,7 +138,7 @@ class Batches:
         self._block = batch_size * max(1, BLOCK_SIZE // (batch_size * rows.X.shape[1]))
 
     def epoch(self, generator=None):
-        """Yield (X, targets, weight) batch by batch, shuffled if given a torch generator; weight may be None."""
+        """Yield (X, targets, weight or None) batch by batch, shuffled if given a torch generator."""
         index = self.rows.index
         if generator is not None:
             index = index[torch.randperm(len(index), generator=generator).numpy()]
