@@ -124,9 +124,8 @@ class BaseTorchMLP(BaseEstimator, ABC):
         if isinstance(self.module, torch.nn.Module):
             raise TypeError(
                 "module must be a class or function (n_features, n_outputs) -> torch.nn.Module, got an "
-                "instance of "
-                f"{type(self.module).__name__}: every fit needs a fresh one. Pass its class, or a function "
-                "that makes it."
+                f"instance of {type(self.module).__name__}: every fit needs a fresh one. Pass its class, or a "
+                "function that makes it."
             )
 
     def _check_data(self, X, y, sample_weight, device, first_pass):
@@ -239,8 +238,8 @@ class BaseTorchMLP(BaseEstimator, ABC):
         if isinstance(net.module_, MLPModule) and net.module_.layer_units != layer_units:
             raise ValueError(
                 f"The network to go on with has layers of {net.module_.layer_units} units, but the "
-                "parameters and the data "
-                f"now ask for {layer_units}. Keep hidden_layer_sizes, or set warm_start=False and call fit."
+                f"parameters and the data now ask for {layer_units}. Keep hidden_layer_sizes, or set "
+                "warm_start=False and call fit."
             )
         net.device = device
         net.module_.to(device)
@@ -264,8 +263,7 @@ class BaseTorchMLP(BaseEstimator, ABC):
         if job.out_of_epochs and not job.keep_solver_state and self.n_iter_no_change < inf:
             warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization "
-                "hasn't converged "
-                "yet. Increase max_iter, or ask for exactly this many epochs with tol=0, "
+                "hasn't converged yet. Increase max_iter, or ask for exactly this many epochs with tol=0, "
                 "n_iter_no_change=np.inf.",
                 ConvergenceWarning,
             )

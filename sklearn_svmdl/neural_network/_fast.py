@@ -29,6 +29,8 @@ class WrittenOutGradient:
     penalty : float
         Strength of the L2 term, half the penalty times the squared weights, divided by the batch's total
         weight.
+    dropout : float
+        Share of the hidden activations to drop, by masks from the module's generator.
 
     Attributes
     ----------
@@ -38,11 +40,11 @@ class WrittenOutGradient:
         Where `evaluate` leaves the gradient.
     """
 
-    def __init__(self, module, head, penalty):
+    def __init__(self, module, head, penalty, dropout=0.0):
         self.head = head
         self.penalty = penalty
         self.generator = module.generator
-        self.dropout = module.dropout
+        self.dropout = dropout
         self.activation = ACTIVATIONS[module.activation]
         self._parameters = [layer.weight for layer in module.layers] + [layer.bias for layer in module.layers]
         self.n_weights = sum(layer.weight.numel() for layer in module.layers)

@@ -54,6 +54,7 @@ class _Objective:
         self.module.eval()  # a random mask would make the loss another function at every evaluation
         plain = isinstance(self.module, MLPModule)
         self.gradient = (_PlainGradient if plain else _CustomGradient)(self.module, self.head)
+        self.dtype = self.gradient.flat().dtype
         self.batches = Batches(job.train, chunk_rows(job.train.X), net.device)
         one_by_one = sparse.issparse(job.train.X) and len(job.train) > self.batches.batch_size
         self.kept = None if one_by_one else list(self.batches.epoch())
@@ -65,7 +66,7 @@ class _Objective:
 
     def load(self, vector):
         """Put a vector back into the module."""
-        self.gradient.load(torch.from_numpy(np.array(vector)))
+        self.gradient.load(torch.from_numpy(np.array(vector)).to(self.dtype))
 
     def release(self):
         """Leave nothing behind on the module."""
@@ -93,7 +94,6 @@ class _PlainGradient:
     """The written-out gradient, seen as a function of one vector."""
 
     def __init__(self, module, head):
-        module.dropout, self._dropout, self._module = 0.0, module.dropout, module
         self._written_out = WrittenOutGradient(module, head, penalty=0.0)
         self.n_weights = self._written_out.n_weights
 
@@ -109,7 +109,6 @@ class _PlainGradient:
 
     def release(self):
         self._written_out.release()
-        self._module.dropout = self._dropout
 
 
 class _CustomGradient:

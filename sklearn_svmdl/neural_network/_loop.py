@@ -18,8 +18,7 @@ from ._trainers import make_trainer
 NON_FINITE = (
     "Training produced non-finite weights with learning_rate_init={rate!r} and solver={solver!r}. Scale the "
     "features (for instance with StandardScaler in a Pipeline), or try a smaller learning_rate_init, a "
-    "larger "
-    "alpha, or early_stopping=True, which goes back to the best epoch."
+    "larger alpha, or early_stopping=True, which goes back to the best epoch."
 )
 
 
@@ -51,6 +50,9 @@ class TrainingLoop:
         self.best = {"train_loss": inf, "valid_loss": inf}
         self._lend_generator()
         self.trainer = make_trainer(net, job.recipe)
+        self.rate_in_force = job.recipe.learning_rate_init
+        if job.recipe.early_stopping and job.progress.validation_scores:
+            job.best_state = _snapshot(net.module_)  # a warm start has the best of the last fit to beat
         if job.solver_state is not None:
             self.trainer.load_state(job.solver_state)
 
@@ -93,9 +95,9 @@ class TrainingLoop:
 
     def _use_rate(self, rate):
         """Set the rate only when it moves, so that a skorch LRScheduler has its way under a constant one."""
-        if rate != self.job.progress.rate or not self.job.progress.n_iter:
+        if rate != self.rate_in_force:
             self.trainer.set_rate(rate)
-        self.job.progress.rate = rate
+        self.job.progress.rate = self.rate_in_force = rate
 
     def _run_epoch(self):
         start = time.perf_counter()
@@ -110,10 +112,8 @@ class TrainingLoop:
             record.update(self.valid.look())
         progress.n_iter += 1
         progress.t += len(self.job.train)
-        if (
-            progress.record(recipe, record["loss"], record.get(f"val_{head.score_name}"))
-            and recipe.early_stopping
-        ):
+        best = progress.record(recipe, record["loss"], record.get(f"val_{head.score_name}"))
+        if best and recipe.early_stopping:
             self.job.best_state = _snapshot(self.net.module_)
         record.update(lr=progress.rate, dur=time.perf_counter() - start)
         self._write_history(record)

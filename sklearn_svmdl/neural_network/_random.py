@@ -18,7 +18,7 @@ def make_generator(random_state, stream):
 def borrowed_global_generator(generator, device="cpu"):
     """Let code that insists on torch's global CPU generator draw from ours, one thread at a time.
 
-    `torch.random.fork_rng` is no help: it does not keep other threads from drawing meanwhile. On a CUDA device its
+    `torch.random.fork_rng` is no help: it does not keep other threads from drawing. On a CUDA device its
     global generator is lent a seed in the same way.
     """
     with _LOCK, _borrowed_cuda_generator(generator, device):

@@ -17,7 +17,7 @@ class FlatTrainer:
     """Steps by the written-out gradient and a flat solver."""
 
     def __init__(self, net, recipe):
-        self._gradient = WrittenOutGradient(net.module_, net.head, recipe.penalty)
+        self._gradient = WrittenOutGradient(net.module_, net.head, recipe.penalty, net.module_.dropout)
         self._solver = flat_solver(self._gradient.flat, self._gradient.n_weights, recipe)
 
     def step(self, X, targets, weight):
