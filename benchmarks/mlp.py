@@ -139,7 +139,7 @@ def main(quick=False):
 def print_table(quick):
     """Every question in turn."""
     print(
-        "| what | precision | MLPClassifier s | ours s | ratio | target | met | theirs: loss / accuracy | ours |"
+        "| what | precision | MLPClassifier s | ours s | ratio | target | met | their loss, accuracy | ours |"
     )
     print("|---|---|---|---|---|---|---|---|---|")
     for case in CASES:

@@ -13,6 +13,7 @@ from skorch.callbacks import (
     EpochScoring,
     GradientNormClipping,
     LRScheduler,
+    ProgressBar,
 )
 
 from sklearn_svmdl import TorchMLPClassifier, TorchMLPRegressor
@@ -58,6 +59,22 @@ def test_lr_scheduler_moves_the_rate(cancer):
     frozen = TorchMLPClassifier(callbacks=[scheduler], **QUICK).fit(*cancer)
     for a, b in zip(short.coefs_, frozen.coefs_):
         assert_allclose(a, b, rtol=1e-6, atol=1e-9)
+
+
+def test_lr_scheduler_sets_the_first_rate(cancer):
+    warm_up = LRScheduler(torch.optim.lr_scheduler.LambdaLR, lr_lambda=_no_rate)
+    frozen = TorchMLPClassifier(callbacks=[warm_up], **QUICK).fit(*cancer)
+    start = TorchMLPClassifier(learning_rate_init=1e-13, **QUICK).fit(*cancer)
+    assert_allclose(frozen.coefs_[0], start.coefs_[0], atol=1e-9)
+
+
+def _no_rate(epoch):
+    return 0.0
+
+
+def test_progress_bar_runs(cancer, capsys):
+    TorchMLPClassifier(callbacks=[ProgressBar()], batch_size=100, **QUICK).fit(*cancer)
+    assert "train_loss" in capsys.readouterr().err
 
 
 def test_checkpoint_keeps_the_best_epoch(cancer, tmp_path):

@@ -124,8 +124,8 @@ class BaseTorchMLP(BaseEstimator, ABC):
         if isinstance(self.module, torch.nn.Module):
             raise TypeError(
                 "module must be a class or function (n_features, n_outputs) -> torch.nn.Module, got an "
-                f"instance of {type(self.module).__name__}: every fit needs a fresh one. Pass its class, or a "
-                "function that makes it."
+                f"instance of {type(self.module).__name__}: every fit needs a fresh one. Pass its class, or "
+                "a function that makes it."
             )
 
     def _check_data(self, X, y, sample_weight, device, first_pass):
