@@ -372,7 +372,7 @@ def test_csr_is_dense_to_the_last_bit(solver):
 )
 @ignore_convergence
 def test_csr_is_never_made_dense_as_a_whole(extra):
-    X = sparse.random_array((20_000, 2_000), density=0.002, format="csr", rng=np.random.default_rng(0))
+    X = sparse.random(20_000, 2_000, density=0.002, format="csr", random_state=0)
     y = np.asarray(X[:, :10].sum(axis=1) > 0).ravel()
     network = TorchMLPClassifier(**QUICK | {"max_iter": 1} | extra)
     tracemalloc.start()

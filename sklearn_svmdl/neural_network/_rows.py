@@ -137,6 +137,15 @@ class Batches:
         self._fetch = [_fetcher(part, device) for part in (rows.X, rows.targets, rows.weight)]
         self._block = batch_size * max(1, BLOCK_SIZE // (batch_size * rows.X.shape[1]))
 
+    def __len__(self):
+        """Rows of an epoch: to skorch's callbacks this is the data set."""
+        return len(self.rows)
+
+    def __getitem__(self, position):
+        """One row and its targets, in the order of an unshuffled epoch."""
+        chosen = self.rows.index[[position]]
+        return self._fetch[0](chosen)[0], self._fetch[1](chosen)[0]
+
     def epoch(self, generator=None):
         """Yield (X, targets, weight or None) batch by batch, shuffled if given a torch generator."""
         index = self.rows.index
