@@ -155,6 +155,15 @@ def test_balanced_class_weights_are_the_weights_they_stand_for(cancer):
     assert_allclose(weights_of(balanced), weights_of(spelled_out), rtol=1e-12)
 
 
+def test_a_class_of_weight_zero_is_left_out(iris):
+    X, y = iris
+    left_out = TorchMLPClassifier(class_weight={0: 0.0}, batch_size=5, **QUICK).fit(X, y)
+    without = TorchMLPClassifier(batch_size=5, **QUICK).fit(X, y, sample_weight=np.where(y == 0, 0.0, 1.0))
+    assert_allclose(weights_of(left_out), weights_of(without), rtol=1e-10)
+    with pytest.raises(ValueError, match="counting class_weight"):
+        TorchMLPClassifier(class_weight={0: 0.0, 1: 0.0, 2: 0.0}, **QUICK).fit(X, y)
+
+
 def test_class_weights_enter_the_validation_score(cancer):
     X, y = cancer
     network = TorchMLPClassifier(class_weight={0: 5.0, 1: 1.0}, **QUICK)

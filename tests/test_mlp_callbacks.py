@@ -1,5 +1,7 @@
 """skorch callbacks and custom modules."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -51,6 +53,14 @@ def test_callbacks_are_told_of_epochs_and_batches_and_stay_clean(cancer):
     told = network.net_.callbacks_[0][1].moments
     assert told == ["train begins"] + 5 * ["batch of 300", "batch of 269", "epoch ends"]
     assert not hasattr(diary, "moments")
+
+
+def test_partial_fit_continues_with_callbacks(cancer):
+    whole = TorchMLPClassifier(callbacks=[Diary()], shuffle=False, **QUICK).fit(*cancer)
+    parts = TorchMLPClassifier(callbacks=[Diary()], shuffle=False, **QUICK)
+    for _ in range(5):
+        parts = pickle.loads(pickle.dumps(parts.partial_fit(*cancer, classes=[0, 1])))
+    assert_allclose(parts.coefs_[0], whole.coefs_[0], rtol=1e-10)
 
 
 def test_lr_scheduler_moves_the_rate(cancer):

@@ -313,15 +313,15 @@ class TorchMLPRegressor(RegressorMixin, BaseTorchMLP):
         return y[:, 0] if self._y_is_flat else y
 
     def _learn_targets(self, y, sample_weight, first_pass, incremental):
-        if self.loss == "poisson" and np.any(y < 0):
-            raise ValueError(
-                f"loss='poisson' needs y >= 0, but the smallest y is {np.min(y)}. Use loss='squared_error'."
-            )
+        self._check_watched(y)
         if first_pass:
             self._y_is_flat = y.ndim == 1
 
     def _check_watched(self, y):
-        """Any number will do."""
+        if self.loss == "poisson" and np.any(y < 0):
+            raise ValueError(
+                f"loss='poisson' needs y >= 0, but the smallest y is {np.min(y)}. Use loss='squared_error'."
+            )
 
     def _targets(self, y):
         return y.astype(np.float64).reshape(len(y), -1)

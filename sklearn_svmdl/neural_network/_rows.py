@@ -66,6 +66,10 @@ def make_rows(X, targets, sample_weight=None, loss_weight=None, canonical=True):
     """
     index, sample_weight = _unroll(np.arange(X.shape[0]), sample_weight)
     weight = _product(sample_weight, loss_weight, X.dtype)
+    if weight is not None:
+        index = index[weight[index] > 0]  # a class of weight 0, or a weight that rounds to 0
+    if not len(index):
+        raise ValueError("No row is left to learn from: all weights are zero, counting class_weight.")
     if canonical:
         index = index[_canonical_order(X, targets, weight, index)]
     return Rows(X, targets, weight, index)

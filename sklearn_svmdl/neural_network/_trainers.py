@@ -85,8 +85,8 @@ class SkorchTrainer:
             group["lr"] = rate
 
     def state(self):
-        """What the optimizer remembers between steps."""
-        return self._net.optimizer_.state_dict()
+        """What the optimizer remembers between steps, on the CPU."""
+        return _on_cpu(self._net.optimizer_.state_dict())
 
     def load_state(self, state):
         """Take up the memory of an earlier run."""
@@ -96,6 +96,15 @@ class SkorchTrainer:
         """Drop the gradients and the optimizer."""
         self._net.module_.zero_grad()
         del self._net.optimizer_
+
+
+def _on_cpu(value):
+    """The tensors in nested dicts and lists, moved."""
+    if isinstance(value, torch.Tensor):
+        return value.cpu()
+    if isinstance(value, dict):
+        return {key: _on_cpu(item) for key, item in value.items()}
+    return [_on_cpu(item) for item in value] if isinstance(value, list) else value
 
 
 def _overrides(callback, *hooks):
