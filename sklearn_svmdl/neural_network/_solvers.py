@@ -114,8 +114,14 @@ def _torch_sgd(groups, recipe):
 
 
 def _torch_adam(groups, recipe):
-    betas = (recipe.beta_1, recipe.beta_2)
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate_init, betas=betas, eps=recipe.epsilon)
+    first = groups[0]["params"][0]
+    return torch.optim.AdamW(
+        groups,
+        lr=recipe.learning_rate_init,
+        betas=(recipe.beta_1, recipe.beta_2),
+        eps=recipe.epsilon,
+        fused=fused_adam_works(first.device, first.dtype),
+    )
 
 
 # name -> (flat form, torch form); AdamW with weight decay 0 is Adam
