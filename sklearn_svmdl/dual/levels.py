@@ -27,10 +27,12 @@ _SMALL, _NEARLY_ALL = 400, 0.7
 _SLACK_SHARE, _SLACK_COUNT, _SLACK_OF_NEW = 0.5, 30, 0.03
 # With each look at most this share of the band joins it from the right side of the margin, at most this many per violator.
 _NEAR_SHARE, _NEAR_PER_WRONG = 0.15, 3
+# The share of the free samples that a coarse level may leave on the wrong side.
+_OVERLOOKED = 0.1
 _WRONG, _ROUGHLY_WRONG = 1e-9, 1e-3
 # From this share of free samples on, count instead of trusting signs. Samples of the level below within this share of the
 # band's width belong to it too.
-_MOSTLY_FREE, _OLD_SHARE = 0.3, 0.175
+_MOSTLY_FREE, _OLD_SHARE = 0.03, 0.175
 # lam times the squared spread of the samples from which on an unsettled problem is out of reach.
 _OUT_OF_REACH = 1e6
 # A Gram matrix that grows gets this much room a side.
@@ -261,11 +263,11 @@ def recentred(problem, guess, wrong, capacity):
 
     Raises
     ------
-    TooLarge : the free samples leave no room, or the last band was not solved exactly.
+    TooLarge : the free samples leave no room, or the last band was too hard to be solved by pivoting.
     """
     inside = guess.side == FREE
     room = int(_ROOM * capacity) - np.count_nonzero(inside)
-    if room <= 0 or not guess.settled or not guess.exact:
+    if room <= 0 or not guess.settled or guess.delta != EXACT:
         raise TooLarge(capacity)
     entering = wrong[: room // 2]
     inside[entering] = True
@@ -277,11 +279,11 @@ def recentred(problem, guess, wrong, capacity):
     return band
 
 
-def solve_band(band, guess, exact):
+def solve_band(band, guess, exact, overlook):
     """The guess after the band's block has been solved."""
     block, here = band.block(), band.indices
     start = Pivoted(guess.side[here], point_at(block, guess.beta[here], guess.lam, guess.intercept), False, 0)
-    pivoted, reached, delta = solve_block(block, start, guess.delta, exact)
+    pivoted, reached, delta = solve_block(block, start, guess.delta, exact, overlook)
     spread = band.spread(pivoted, guess)
     return replace(
         spread, delta=delta, settled=pivoted.settled, exact=reached == EXACT, n_iter=guess.n_iter + pivoted.n_iter
@@ -299,9 +301,10 @@ def refine(problem, guess, inside, capacity, exact=True):
     """
     if np.count_nonzero(inside) > capacity:
         raise TooLarge(capacity)
+    overlook = 0.0 if exact else _OVERLOOKED
     band, exactly = Band(problem, inside, guess.side), len(inside) == np.count_nonzero(inside) and exact
     for _ in range(_MOST_LOOKS):
-        guess = solve_band(band, guess, exactly)
+        guess = solve_band(band, guess, exactly, overlook)
         wrong, right = held_wrongly(problem, guess, band.outside)
         if len(band.outside) == 0 and not guess.settled and guess.lam * band.block().scale > _OUT_OF_REACH:
             raise OutOfReach(f"lam = {guess.lam:.3g}")
@@ -317,7 +320,7 @@ def refine(problem, guess, inside, capacity, exact=True):
 def looks_infeasible(problem, guess):
     """Whether a rough solution has far more free samples than an exact one can have: the rank of the kernel, and one."""
     rank = problem.source.n_features
-    return rank is not None and not guess.exact and np.count_nonzero(guess.side == FREE) > 2 * (rank + 1)
+    return rank is not None and guess.delta != EXACT and np.count_nonzero(guess.side == FREE) > 2 * (rank + 1)
 
 
 def solve_levels(problem, capacity, random, exact=True):

@@ -65,8 +65,10 @@ def affordable_precision(n_free, n_wrong):
     return np.float32 if n_free >= _MANY_FREE and n_wrong > _MANY_WRONG * n_free else np.float64
 
 
-def pivot(block, side, lam, centre_beta, delta=EXACT):
+def pivot(block, side, lam, centre_beta, delta=EXACT, overlook=0.0):
     """Pivot from the guess (side, lam) with proximal weight delta * block.scale around centre_beta.
+
+    A rough pivoting may overlook samples on the wrong side, as a share of the free ones.
 
     Returns
     -------
@@ -89,7 +91,8 @@ def pivot(block, side, lam, centre_beta, delta=EXACT):
         residual = conditions.reward - point.fit - centre.delta * point.beta - point.intercept
         wanted = moves(block, side, point, conditions.free, residual)
         wrong = np.count_nonzero(wanted != side)
-        if wrong == 0 and lam == target_lam and precision is np.float64:
+        enough = wrong == 0 and precision is np.float64 or wrong < overlook * len(conditions.free)
+        if enough and lam == target_lam:
             return Pivoted(side, point, True, n_iter)
         stalled = 0 if wrong < fewest else stalled + 1
         fewest = min(fewest, wrong)

@@ -153,7 +153,7 @@ def point_at(block, beta, lam, intercept):
     return Point(beta, lam, intercept, fit, block.held.pull @ beta + lam * block.held.curvature)
 
 
-def solve_block(block, guess, delta, exact):
+def solve_block(block, guess, delta, exact, overlook=0.0):
     """Solve a block, to rounding error if `exact`.
 
     Pivots at once where the last solve could (delta == EXACT); else proximal stages of shrinking weight, each but the first
@@ -163,6 +163,8 @@ def solve_block(block, guess, delta, exact):
     ----------
     guess : Pivoted, where to begin
     delta : float, proximal weight to begin with, in units of block.scale
+    exact : bool, whether a hard block is solved beyond its first stage
+    overlook : float, share of the free samples that a pivoting may leave on the wrong side
 
     Returns
     -------
@@ -172,9 +174,9 @@ def solve_block(block, guess, delta, exact):
     """
     n_iter = 0
     if delta == EXACT:
-        done = pivot(block, guess.side, guess.point.lam, guess.point.beta)
+        done = pivot(block, guess.side, guess.point.lam, guess.point.beta, overlook=overlook)
         if done.settled:
-            return done, EXACT, EXACT
+            return done, FIRST if overlook else EXACT, EXACT
         n_iter, delta = done.n_iter, FIRST
     side, point, failures = guess.side, guess.point, 0
     for number in range(_MOST_STAGES):
