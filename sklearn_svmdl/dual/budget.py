@@ -10,9 +10,11 @@ from .levels import TooLarge, largest_band, solve_levels
 from .problem import Status, certify, feasible_duals
 from .smo import ascend, starting_point
 
-# The least-slack hyperplane is that of a budget just above C_min, by this share of C_max: at C_min itself the multiplier
-# is barely determined, and nearly equal points with different labels can put it beyond the reach of doubles.
-_RELAXATIONS = (1e-6, 1e-4, 1e-2, 0.1, 0.3)
+# The least-slack hyperplane is that of a budget just above C_min, by this share of C_max - C_min: at C_min itself the
+# multiplier is barely determined, and nearly equal points with different labels can put it beyond the reach of doubles.
+_RELAXATIONS = (1e-6, 1e-4, 1e-3, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+# lam times the mean k(x, x) from which on an uncertified budget counts as out of reach.
+_OUT_OF_REACH = 1e6
 
 
 def constant_solution(problem):
@@ -74,7 +76,7 @@ def solve_budget_dual(problem, *, solver="auto", tol=1e-3, max_iter=100_000, cac
     -------
     DualSolution
         Status INFEASIBLE_BUDGET comes with the least-slack solution: its `budget` is the one in force, its `least_budget`
-        the smallest feasible one.
+        the smallest feasible one, or the smallest that doubles could reach.
     """
     if problem.budget >= problem.largest_budget:
         return constant_solution(problem)
@@ -88,7 +90,18 @@ def solve_budget_dual(problem, *, solver="auto", tol=1e-3, max_iter=100_000, cac
     if problem.budget < least * (1.0 - 1e-9):
         relaxed = least_slack_solution(problem, least, phases)
         return replace(relaxed, status=Status.INFEASIBLE_BUDGET, least_budget=least)
+    if is_out_of_reach(problem, solution):
+        relaxed = least_slack_solution(problem, least, phases)
+        return replace(relaxed, status=Status.INFEASIBLE_BUDGET, least_budget=relaxed.budget)
     return finished(problem, solution, phases[1:])
+
+
+def is_out_of_reach(problem, solution):
+    """Whether the multiplier has left the range in which doubles can tell the slack from that of any larger one.
+
+    On overlapping classes a smooth kernel separates in theory, by a function of astronomical norm.
+    """
+    return solution is not None and solution.lam * np.mean(np.abs(problem.source.diagonal())) > _OUT_OF_REACH
 
 
 def finished(problem, solution, phases):
@@ -100,13 +113,20 @@ def finished(problem, solution, phases):
 
 
 def least_slack_solution(problem, least, phases):
-    """The solution of the smallest budget above `least` that the first phase can certify."""
-    for share in _RELAXATIONS:
-        relaxed = problem.with_budget(least + share * (problem.largest_budget - least))
+    """The solution of the smallest budget of the relaxations that the first phase can certify, found by bisection."""
+    budgets = [least + share * (problem.largest_budget - least) for share in _RELAXATIONS]
+    budgets = [budget for budget in budgets if budget > problem.budget]
+    first, last, best = 0, len(budgets) - 1, None
+    middle = first
+    while first <= last:
+        relaxed = problem.with_budget(budgets[middle])
         solution = phases[0](relaxed, None)
         if _holds(solution):
-            return solution
-    return finished(relaxed, solution, phases[1:])
+            best, last = solution, middle - 1
+        else:
+            first = middle + 1
+        middle = (first + last) // 2
+    return best or finished(relaxed, solution, phases[1:])
 
 
 def _holds(solution):
