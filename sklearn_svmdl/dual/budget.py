@@ -48,10 +48,11 @@ def block_steps(problem, _, tol, max_iter, cache_size):
 
 def pair_steps(problem, start, tol, max_iter, cache_size):
     """Pair steps, from a solution or from nothing; whichever of start and end has the smaller gap."""
-    if start is None or not start.lam > 0:
+    beta = None if start is None or not start.lam > 0 else feasible_duals(problem, start.beta, start.lam)
+    # Where the duals earn less than the budget costs, the ray through them climbs toward beta = lam = 0 only.
+    if beta is None or not problem.target @ beta > start.lam * problem.budget:
         unit, lam = starting_point(problem)
         return ascend(problem, lam * unit, lam, tol=tol, max_iter=max_iter, cache_size=cache_size)
-    beta = feasible_duals(problem, start.beta, start.lam)
     end = ascend(problem, beta, start.lam, tol=tol, max_iter=max_iter, cache_size=cache_size)
     better = end.is_within(tol) or end.duality_gap < start.duality_gap or start.infeasibility > tol
     return end if better else start
