@@ -28,7 +28,7 @@ from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
 from sklearn_svmdl import BudgetSVC
-from sklearn_svmdl.dual.budget import pair_steps, solve_budget_dual
+from sklearn_svmdl.dual.budget import block_steps, pair_steps, solve_budget_dual
 from sklearn_svmdl.dual.kernels import GramSource
 from sklearn_svmdl.dual.problem import BudgetProblem, Status, certify
 from sklearn_svmdl.dual.smo import Ascent, ColumnCache, starting_point
@@ -237,6 +237,20 @@ def test_squares_of_the_features_are_a_kernel():
     assert linear.budget_[0] > least
     # The two-dimensional picture of it: a quadratic boundary through the origin needs the squares.
     assert np.linalg.norm(linear.coef_[0, 4:]) > 0
+
+
+@pytest.mark.parametrize(
+    "seed, fraction, n, weighted",
+    [(5319, 0.5, 35, True), (5905, 0.07177246584735059, 38, True), (3179, 0.37231925358184575, 31, False)],
+)
+def test_block_steps_alone_balance_duals_that_are_nearly_all_at_their_bounds(seed, fraction, n, weighted):
+    """In one dimension the optimum has one free sample or none; on the way there guesses have none either."""
+    case = tiny(seed, fraction, n=n, d=1, weighted=weighted)
+    problem = BudgetProblem(GramSource(case.X @ case.X.T), case.y, case.weight, case.budget)
+    solution = block_steps(problem, None, tol=1e-9, max_iter=0, cache_size=10.0)
+    assert solution.status is Status.OPTIMAL
+    primal = budget_primal(case.X, case.y, case.budget, case.weight)
+    assert solution.margin == pytest.approx(primal.margin, rel=1e-6)
 
 
 # Identities

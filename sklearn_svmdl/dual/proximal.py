@@ -16,13 +16,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from .block import BOUND, FREE, ZERO, Centre, Conditions, Point, product
+from .block import BOUND, FREE, ZERO, Centre, Conditions, Point, is_balanced, product
 from .pivoting import EXACT, Pivoted, pivot, balanced
 
 # First proximal weight of a hard block (in units of its scale), the factor from one to the next, and the smallest.
 FIRST, _SHRINK, _LEAST = 0.1, 0.3, 1e-9
 _LARGER, _MOST_FAILURES = 10.0, 3
 _MOST_STEPS, _MOST_STAGES, _MOST_SEARCHES = 40, 30, 12
+_MOST_BISECTIONS, _FARTHEST = 100, 1e12
 # A full step is taken when the slope at its end is at most this share of the slope at its start.
 _FLAT_ENOUGH, _SEARCH_ENDS = 1e-2, 0.2
 
@@ -105,15 +106,46 @@ def _secant(slope, low_slope, high_slope):
     return step
 
 
+def with_balancing_intercept(dual, point, lam):
+    """The point with b moved until the duals balance or a sample becomes free, by bisection: 1'beta falls as b grows."""
+    block = dual.block
+
+    def at(b):
+        moved = replace(point, intercept=b)
+        best, reach = dual.maximiser(moved, lam)
+        imbalance = block.target @ dual.duals(reach, best) + best * block.held.total
+        return moved, imbalance, (dual.sides(reach, best) == FREE).any()
+
+    _, excess, _ = at(point.intercept)
+    near, reach = point.intercept, np.sign(excess)
+    while abs(reach) < _FARTHEST and at(near + reach)[1] * excess > 0:
+        reach *= 2.0
+    far = near + reach
+    for _ in range(_MOST_BISECTIONS):
+        moved, imbalance, any_free = at(0.5 * (near + far))
+        if any_free or imbalance == 0:
+            return moved
+        if imbalance * excess > 0:
+            near = moved.intercept
+        else:
+            far = moved.intercept
+    return moved
+
+
 def newton(block, centre, point):
     """Minimise psi from `point`; settled when a full step repeats the sides."""
     dual = ProximalDual(block, centre)
-    lam, asked, step, conditions = centre.lam, None, 0.0, None
+    lam, side, step, conditions = centre.lam, None, 0.0, None
     for n_iter in range(1, _MOST_STEPS + 1):
         lam, reach = dual.maximiser(point, lam)
-        before, asked = asked, dual.sides(reach, lam)
-        if step == 1.0 and np.array_equal(asked, before):
+        asked = dual.sides(reach, lam)
+        if step == 1.0 and np.array_equal(asked, side):
             return Pivoted(side, point, True, n_iter)
+        if not ((asked == FREE).any() or is_balanced(block, asked)):
+            # psi is linear in b here, so that Newton's step has no length.
+            point = with_balancing_intercept(dual, point, lam)
+            lam, reach = dual.maximiser(point, lam)
+            asked = dual.sides(reach, lam)
         side = balanced(block, asked, reach)
         conditions = Conditions(block, side, centre, conditions)
         target = conditions.point(conditions.multiplier(lam))
