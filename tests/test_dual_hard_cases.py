@@ -68,11 +68,12 @@ def test_iris_with_a_polynomial_of_degree_seven_and_a_huge_gamma(fraction, solve
     options = dict(C=fraction, budget="relative", kernel="poly", degree=7, gamma=4178.0, solver=solver)
     for first, second in [(0, 1), (0, 2), (1, 2)]:
         pair = (y == first) | (y == second)
-        check_honest(*timed_fit(X[pair], y[pair], **options))
-    if solver == "auto":
-        model, caught, seconds = timed_fit(X, y, **options)
+        model, caught, seconds = timed_fit(X[pair], y[pair], **options)
         check_honest(model, caught, seconds)
-        assert model.score(X, y) > 0.9
+        if not caught:
+            assert np.sum(model.predict(X[pair]) != y[pair]) <= fraction * 100 + 0.1
+    if solver == "auto":
+        check_honest(*timed_fit(X, y, **options))
 
 
 @pytest.mark.parametrize("solver", ["auto", "smo"])
@@ -150,7 +151,6 @@ def test_random_problems_are_solved_or_said_not_to_be():
             counts["infeasible"] += 1
         else:
             counts["stopped"] += 1
-    print(counts)
     assert counts["stopped"] <= 2
     assert counts["solved"] >= 25
     assert counts["to 1e-8"] >= 0.95 * counts["solved"]

@@ -23,6 +23,7 @@ from .pivoting import EXACT, Pivoted, pivot, balanced
 FIRST, _SHRINK, _LEAST = 0.1, 0.3, 1e-9
 _LARGER, _MOST_FAILURES = 10.0, 3
 _MOST_STEPS, _MOST_STAGES, _MOST_SEARCHES = 40, 30, 12
+_PULLED = 1e-10
 _MOST_BISECTIONS, _FARTHEST = 100, 1e12
 # A full step is taken when the slope at its end is at most this share of the slope at its start.
 _FLAT_ENOUGH, _SEARCH_ENDS = 1e-2, 0.2
@@ -160,6 +161,15 @@ def point_at(block, beta, lam, intercept):
     return Point(beta, lam, intercept, fit, block.held.pull @ beta + lam * block.held.curvature)
 
 
+def pivot_exactly(block, side, lam, beta):
+    """Pivot with the least proximal weight, once more where its pull toward the centre can still be told."""
+    done = pivot(block, side, lam, beta)
+    if done.settled and EXACT * block.scale * np.abs(done.point.beta - beta).max() > _PULLED:
+        again = pivot(block, done.side, done.point.lam, done.point.beta)
+        return replace(again if again.settled else done, n_iter=done.n_iter + again.n_iter)
+    return done
+
+
 def solve_block(block, guess, delta, exact):
     """Solve a block, to rounding error if `exact`.
 
@@ -179,7 +189,7 @@ def solve_block(block, guess, delta, exact):
     """
     n_iter = 0
     if delta == EXACT:
-        done = pivot(block, guess.side, guess.point.lam, guess.point.beta)
+        done = pivot_exactly(block, guess.side, guess.point.lam, guess.point.beta)
         if done.settled:
             return done, EXACT, EXACT
         n_iter, delta = done.n_iter, FIRST
@@ -196,7 +206,7 @@ def solve_block(block, guess, delta, exact):
         if not exact:
             return replace(stage, n_iter=n_iter), delta, delta
         if number > 0:
-            done = pivot(block, side, point.lam, point.beta)
+            done = pivot_exactly(block, side, point.lam, point.beta)
             n_iter += done.n_iter
             if done.settled:
                 return replace(done, n_iter=n_iter), EXACT, min(FIRST, _LARGER * delta)
