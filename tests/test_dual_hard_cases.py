@@ -1,7 +1,7 @@
-"""Problems on which support vector solvers hang, and random ones: every fit ends soon and says how good it is.
+"""Problems on which support vector solvers hang, and random ones: a fit ends soon and says how good it is.
 
-Independent evidence: gaps, slacks and optimality conditions are recomputed from the fitted model and the whole Gram
-matrix; the clock, which counts processor seconds because tests may share a machine.
+Independent evidence: gaps, slacks and optimality conditions are recomputed from the fitted model and the
+whole Gram matrix; the clock, which counts processor seconds because tests may share a machine.
 """
 
 import warnings
@@ -50,7 +50,7 @@ def test_two_points_far_from_the_origin(C, solver):
     X, y = np.array([[1.0, 99999.0], [2.0, 99999.0]]), np.array([0, 1])
     model, caught, seconds = timed_fit(X, y, C=C, kernel="poly", degree=2, gamma="auto", solver=solver)
     check_honest(model, caught, seconds)
-    # Distance of the images, exactly: (a + 1)^2 + (b + 1)^2 - 2 (c + 1)^2 with a, b, c the halved inner products.
+    # Squared distance of the images, exactly: (a / 2 + 1)^2 + (b / 2 + 1)^2 - 2 (c / 2 + 1)^2.
     a, b, c = (1 + 99999**2, 4 + 99999**2, 2 + 99999**2)
     squared = ((a + 2) ** 2 + (b + 2) ** 2 - 2 * (c + 2) ** 2) / 4
     budget = 0.2 if C == "auto" else C

@@ -1,7 +1,7 @@
 """The budget solver against other codes and other formulations.
 
-Independent evidence: libsvm solves the C-SVC with the multiplier as its cost, on the same Gram matrix rounded to
-single precision, because it keeps no more; SLSQP solves the primal with the hyperplane and the slacks as
+Independent evidence: libsvm solves the C-SVC with the multiplier as its cost, on the same Gram matrix rounded
+to single precision, because it keeps no more; SLSQP solves the primal with the hyperplane and the slacks as
 variables. Identities of the budget problem (repetition, scaling, translation, reflection, repeated features)
 relate fits to each other that share no numbers.
 """
