@@ -9,6 +9,7 @@ from time import process_time
 
 import numpy as np
 import pytest
+from reference import least_total_slack
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics.pairwise import pairwise_kernels
@@ -102,6 +103,19 @@ def test_breast_cancer_without_scaling_is_solved_at_defaults(fraction):
     model, caught, _ = timed_fit(X, y, C=fraction, budget="relative", kernel="linear")
     assert not caught
     assert abs(model.duality_gap_[0]) <= 1e-3
+
+
+@pytest.mark.parametrize("solver", SOLVERS, ids=["auto", "smo"])
+@pytest.mark.parametrize("fraction", [0.0, 0.01, 0.05, 0.075])
+def test_a_budget_that_is_hard_to_reach_is_not_called_infeasible(fraction, solver):
+    """A hyperplane separates the classes, as the primal linear programme confirms on scaled features."""
+    X, y = load_breast_cancer(return_X_y=True)
+    signed = np.where(y == 1, 1.0, -1.0)
+    assert least_total_slack((X - X.mean(axis=0)) / X.std(axis=0), signed) <= 1e-6
+    options = dict(C=fraction, budget="relative", kernel="linear", infeasible="raise", **solver)
+    model, caught, _ = timed_fit(X, y, **options)
+    assert BudgetWarning not in {warning.category for warning in caught}
+    assert model.budget_[0] == pytest.approx(fraction * 2 * 212)
 
 
 # Random problems

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from .block import BOUND, FREE, ZERO, Centre, Conditions, Point, is_balanced, product
-from .pivoting import EXACT, Pivoted, pivot
+from .pivoting import EXACT, Pivoted, balanced, pivot
 
 # First proximal weight of a hard block (in units of its scale), the factor from one to the next, and the smallest.
 FIRST, _SHRINK, _LEAST = 0.1, 0.3, 1e-9
@@ -122,8 +122,12 @@ def newton(block, centre, point):
         previous = side
         if not (side == FREE).any() and not is_balanced(block, side):
             # psi has no curvature in b here: only a minimum along b can free a sample.
-            point, step = replace(point, intercept=best_intercept(dual, point, lam)), 0.0
-            continue
+            b = best_intercept(dual, point, lam)
+            if b != point.intercept:
+                point, step = replace(point, intercept=b), 0.0
+                continue
+            # At lam = 0 the duals vanish whatever b is: a free pair lets lam grow.
+            side, previous = balanced(block, side, reach), None
         conditions = Conditions(block, side, centre, conditions)
         target = conditions.point(conditions.multiplier(lam))
         step = line_search(dual, point, target, lam)
