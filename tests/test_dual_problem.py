@@ -215,13 +215,13 @@ def test_newton_minimises_the_proximal_dual(seed):
     assert outcome.settled
     slopes, values = directional_slopes(block, centre, outcome.point, seed)
     at_start, _ = directional_slopes(block, centre, start, seed)
-    # Second derivatives jump by about |K d|^2 / delta: a difference quotient at a kink is off by that times the step.
+    # Second derivatives jump by about |K d|^2 / delta: at a kink a quotient is off by a step of it.
     assert slopes.max() <= 1e-4 < 1e-2 <= at_start.max()
     assert values.min() >= psi(block, centre, outcome.point) - 1e-12
 
 
 def directional_slopes(block, centre, point, seed, step=1e-6):
-    """Magnitudes of central differences of psi in random directions, in lam and in b, and the values they use."""
+    """Magnitudes of central differences of psi in several directions, lam and b too, and the values used."""
     random, n = np.random.RandomState(seed), block.n_samples
     directions = [(random.randn(n) / np.sqrt(n), random.randn(), random.randn()) for _ in range(10)]
     directions += [(np.zeros(n), 0.0, 1.0), (np.zeros(n), 1.0, 0.0)]
@@ -286,6 +286,6 @@ def test_feasible_duals_are_feasible_and_near(seed):
     magnitude = problem.target * beta
     assert magnitude.min() >= 0 and (magnitude - lam * problem.weight).max() <= 0
     assert abs(beta.sum()) <= 1e-12
-    # Clipping is the nearest point of the box; balancing moves as much again as it misses by, in one direction.
+    # Clipping is the nearest point of the box; balancing moves as much again as it misses by.
     assert np.abs(beta - wanted).sum() <= 2 * np.abs(distorted - wanted).sum()
     np.testing.assert_allclose(feasible_duals(problem, wanted, lam), wanted, atol=1e-12)

@@ -1,7 +1,7 @@
 """The budget solver against other codes and other formulations.
 
-Independent evidence: libsvm solves the C-SVC with the multiplier as its cost, on the same Gram matrix rounded to
-single precision, because it keeps no more; SLSQP solves the primal with the hyperplane and the slacks as
+Independent evidence: libsvm solves the C-SVC with the multiplier as its cost, on the same Gram matrix rounded
+to single precision, because it keeps no more; SLSQP solves the primal with the hyperplane and the slacks as
 variables. Identities of the budget problem (repetition, scaling, translation, reflection, repeated features)
 relate fits to each other that share no numbers.
 """
@@ -24,12 +24,13 @@ from sklearn.datasets import (
 )
 from sklearn.metrics.pairwise import pairwise_kernels
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
 from sklearn_svmdl import BudgetSVC
-from sklearn_svmdl.dual.budget import solve_budget_dual
+from sklearn_svmdl.dual.budget import block_steps, pair_steps, solve_budget_dual
 from sklearn_svmdl.dual.kernels import GramSource
-from sklearn_svmdl.dual.problem import BudgetProblem, Status
+from sklearn_svmdl.dual.problem import BudgetProblem, Status, certify
 from sklearn_svmdl.dual.smo import Ascent, ColumnCache, starting_point
 
 
@@ -238,6 +239,20 @@ def test_squares_of_the_features_are_a_kernel():
     assert np.linalg.norm(linear.coef_[0, 4:]) > 0
 
 
+@pytest.mark.parametrize(
+    "seed, fraction, n, weighted",
+    [(5319, 0.5, 35, True), (5905, 0.07177246584735059, 38, True), (3179, 0.37231925358184575, 31, False)],
+)
+def test_block_steps_alone_balance_duals_that_are_nearly_all_at_their_bounds(seed, fraction, n, weighted):
+    """In one dimension the optimum has one free sample or none; on the way there guesses have none either."""
+    case = tiny(seed, fraction, n=n, d=1, weighted=weighted)
+    problem = BudgetProblem(GramSource(case.X @ case.X.T), case.y, case.weight, case.budget)
+    solution = block_steps(problem, None, tol=1e-9, max_iter=0, cache_size=10.0)
+    assert solution.status is Status.OPTIMAL
+    primal = budget_primal(case.X, case.y, case.budget, case.weight)
+    assert solution.margin == pytest.approx(primal.margin, rel=1e-6)
+
+
 # Identities
 
 
@@ -440,6 +455,26 @@ def test_no_pair_step_lowers_the_dual_objective(kernel, weighted):
     best = solve_budget_dual(problem, tol=1e-9)
     top = y @ best.beta - 0.5 * best.beta @ K @ best.beta - best.lam * problem.budget
     assert climb[0] < climb[-1] <= top * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("lam", [0.1, 1.0, 100.0])
+def test_pair_steps_recover_from_a_start_that_earns_less_than_its_budget_costs(lam):
+    """With far too large a multiplier and the duals of its own cost the dual objective is negative."""
+    X, y = load("moons")
+    K = gram_of(X, "linear")
+    problem = problem_of(K, y, 0.6)
+    start = certify(problem, *optimum_of_cost(K, y, lam), 0, 1e-6)
+    assert y @ start.beta < lam * problem.budget
+    end = pair_steps(problem, start, tol=1e-6, max_iter=20_000, cache_size=10.0)
+    assert end.status is Status.OPTIMAL
+
+
+def optimum_of_cost(K, y, lam):
+    """libsvm's duals for the cost lam, lam itself and their gradient."""
+    model = SVC(C=lam, kernel="precomputed", tol=1e-8).fit(K, y)
+    beta = np.zeros(len(y))
+    beta[model.support_] = model.dual_coef_[0]
+    return beta, lam, y - K @ beta
 
 
 # Threads

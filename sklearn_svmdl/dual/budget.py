@@ -14,6 +14,7 @@ from .smo import ascend, starting_point
 # multiplier is barely determined, and nearly equal points with different labels can put it beyond the reach of doubles.
 _RELAXATIONS = (1e-6, 1e-4, 1e-3, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
+
 def constant_solution(problem):
     """The optimum for C >= C_max: w = 0 and b = the heavier class (the positive one where both weigh the same)."""
     y, s = problem.target, problem.weight
@@ -45,10 +46,11 @@ def block_steps(problem, _, tol, max_iter, cache_size):
 
 def pair_steps(problem, start, tol, max_iter, cache_size):
     """Pair steps, from a solution or from nothing; whichever of start and end has the smaller gap."""
-    if start is None or not start.lam > 0:
+    beta = None if start is None or not start.lam > 0 else feasible_duals(problem, start.beta, start.lam)
+    # Where the duals earn less than the budget costs, the ray through them climbs toward beta = lam = 0 only.
+    if beta is None or not problem.target @ beta > start.lam * problem.budget:
         unit, lam = starting_point(problem)
         return ascend(problem, lam * unit, lam, tol=tol, max_iter=max_iter, cache_size=cache_size)
-    beta = feasible_duals(problem, start.beta, start.lam)
     end = ascend(problem, beta, start.lam, tol=tol, max_iter=max_iter, cache_size=cache_size)
     better = end.is_within(tol) or end.duality_gap < start.duality_gap or start.infeasibility > tol
     return end if better else start
@@ -72,12 +74,11 @@ def solve_budget_dual(problem, *, solver="auto", tol=1e-3, max_iter=100_000, cac
     Returns
     -------
     DualSolution
-        Status INFEASIBLE_BUDGET comes with the least-slack solution: its `budget` is the one in force, its `least_budget`
-        the smallest feasible one, or the smallest that doubles could reach.
+        Status INFEASIBLE_BUDGET comes with the least-slack solution: its `budget` is the one in force, its
+        `least_budget` the smallest feasible one, or the smallest that doubles could reach.
     """
     if problem.budget >= problem.largest_budget:
         return constant_solution(problem)
-    limits = {"tol": tol, "max_iter": max_iter, "cache_size": cache_size}
     phases = [partial(phase, tol=tol, max_iter=max_iter, cache_size=cache_size) for phase in PHASES[solver]]
     solution, in_reach = attempt(phases[0], problem)
     if _holds(solution):

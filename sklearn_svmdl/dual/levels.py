@@ -1,7 +1,9 @@
-"""From coarse to fine: a quarter of the samples says where the others belong, and only those near the margin are pivoted.
+"""From coarse to fine: a quarter of the samples says where the others belong, and only those near the margin are
+pivoted.
 
 A level is a stratified share of the samples with the same share of the budget, so lam means the same at every level.
-Its solution predicts the new samples: as many as it has at bound, per sample, are held at their bound, as many as it has
+Its solution predicts the new samples: as many as it has at bound, per sample, are held at their bound, as many as it
+has
 at zero are held there, and those between, the *band*, form a block with a stored Gram matrix that is solved exactly. A
 look at all other samples then finds those held on the wrong side; they join the band until none is left, and the level
 is solved exactly: the gradient outside the band is evaluated afresh from the kernel at every look.
@@ -25,13 +27,14 @@ _RATIO, _COARSEST = 4, 150
 _SMALL, _NEARLY_ALL = 400, 0.7
 # The band reaches this share of the expected number of new free samples, and some more, beyond the expected window.
 _SLACK_SHARE, _SLACK_COUNT, _SLACK_OF_NEW = 0.5, 30, 0.03
-# With each look at most this share of the band joins it from the right side of the margin, at most this many per violator.
+# With each look at most this share of the band joins it from the right side of the margin, at most this many per
+# violator.
 _NEAR_SHARE, _NEAR_PER_WRONG = 0.15, 3
 # The share of the free samples that a coarse level may leave on the wrong side.
 _OVERLOOKED = 0.1
 _WRONG, _ROUGHLY_WRONG = 1e-9, 1e-3
-# From this share of free samples on, count instead of trusting signs. Samples of the level below within this share of the
-# band's width belong to it too.
+# From this share of free samples on, count instead of trusting signs. Samples of the level below within this share of
+# the band's width belong to it too.
 _MOSTLY_FREE, _OLD_SHARE = 0.03, 0.175
 # lam times the squared spread of the samples from which on an unsettled problem is out of reach.
 _OUT_OF_REACH = 1e6
@@ -65,8 +68,8 @@ class Guess:
 class OutOfReach(Exception):
     """The multiplier left the range in which doubles can tell the slack from that of any larger multiplier.
 
-    So it does for infeasible budgets, and on overlapping classes with a smooth kernel, which separates them in theory by a
-    function of astronomical norm.
+    So it does for infeasible budgets, and on overlapping classes with a smooth kernel, which separates them in theory
+    by a function of astronomical norm.
     """
 
 
@@ -222,7 +225,7 @@ class Band:
 
 
 def held_wrongly(problem, guess, outside):
-    """Samples outside the band that stand on the wrong side of the margin, worst first, and the others, nearest first."""
+    """Samples outside the band on the wrong side of the margin, worst first, and the others, nearest first."""
     inward, side = guess.inward(problem.target)[outside], guess.side[outside]
     tolerance = _WRONG if guess.exact else _ROUGHLY_WRONG
     wrong = ((side == ZERO) & (inward > tolerance)) | ((side == BOUND) & (inward < -tolerance))
@@ -318,7 +321,7 @@ def refine(problem, guess, inside, capacity, exact=True):
 
 
 def looks_infeasible(problem, guess):
-    """Whether a rough solution has far more free samples than an exact one can have: the rank of the kernel, and one."""
+    """Whether a rough solution has far more free samples than an exact one: the rank of the kernel, and one."""
     rank = problem.source.n_features
     return rank is not None and guess.delta != EXACT and np.count_nonzero(guess.side == FREE) > 2 * (rank + 1)
 

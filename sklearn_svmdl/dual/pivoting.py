@@ -1,8 +1,8 @@
 """Block pivoting: every sample on the wrong side changes side at once.
 
 The primal-dual active set method (Hintermueller, Ito, Kunisch, SIAM J. Optim. 2002; block pivoting in Judice, Pires,
-Comput. Oper. Res. 1994) on the joint conditions in (beta, lam, b): solve them for a guess of the sides, move all samples
-that contradict the guess, repeat. No step length, no ratio test; a dozen factorisations where it works. It may
+Comput. Oper. Res. 1994) on the joint conditions in (beta, lam, b): solve them for a guess of the sides, move all
+samples that contradict the guess, repeat. No step length, no ratio test; a dozen factorisations where it works. It may
 cycle when the kernel matrix is nearly singular: then it gives up and says so.
 """
 
@@ -18,8 +18,8 @@ EXACT = 1e-11
 _PATIENCE, _MOST_ROUNDS = 4, 30
 # How far a sample may stand on the wrong side of its bound (relative) or of the margin without being moved.
 _AT_BOUND, _AT_MARGIN = 1e-11, 1e-10
-# Half the price: single precision while this many samples are free and this share of them was wrong. Never for the point
-# that is accepted.
+# Half the price: single precision while this many samples are free and this share of them was wrong. Never for the
+# point that is accepted.
 _MANY_FREE, _MANY_WRONG = 200, 0.02
 # lam may change by this factor in one round.
 _LAM_RANGE = 10.0
@@ -49,7 +49,7 @@ def moves(block, side, point, free, residual):
 
 
 def balanced(block, side, residual):
-    """`side`, with the sample of each class nearest to the margin freed where none is free to balance those at bound."""
+    """`side`, with the sample of each class nearest to the margin freed where none can balance those at bound."""
     if (side == FREE).any() or is_balanced(block, side):
         return side
     side = side.copy()

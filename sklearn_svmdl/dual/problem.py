@@ -141,7 +141,8 @@ def kkt_violation(gradient, beta, upper, target):
 
 
 def dual_infeasibility(beta, upper, target):
-    """The largest excess over 0 <= y_i beta_i <= upper_i or |1'beta|, over the largest dual; without it a gap means nothing.
+    """The largest excess over 0 <= y_i beta_i <= upper_i or |1'beta|, over the largest dual; without it a gap means
+    nothing.
 
     Infinite where the multiplier, and with it the bounds, is not positive.
     """
@@ -154,7 +155,7 @@ def dual_infeasibility(beta, upper, target):
 
 
 def feasible_duals(problem, beta, lam):
-    """beta clipped to its bounds 0 <= y_i beta_i <= lam s_i and balanced, on the free samples where they have the room."""
+    """beta clipped to 0 <= y_i beta_i <= lam s_i and balanced, on the free samples where they have the room."""
     low, high = np.minimum(0.0, lam * problem.bound), np.maximum(0.0, lam * problem.bound)
     beta = np.clip(beta, low, high)
     excess = beta.sum()
