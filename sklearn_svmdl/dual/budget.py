@@ -1,7 +1,7 @@
 """The one entry to the solvers: a budget problem in, a certified solution out."""
 
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
@@ -13,6 +13,18 @@ from .smo import ascend, starting_point
 # The least-slack hyperplane is that of a budget just above C_min, by this share of C_max - C_min: at C_min itself the
 # multiplier is barely determined, and nearly equal points with different labels can put it beyond the reach of doubles.
 _RELAXATIONS = (1e-6, 1e-4, 1e-3, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+# Just below the largest block, 32 MB, that raises glibc's threshold.
+_LARGEST_HEAP_BLOCK = 31 * 2**20
+
+
+@cache
+def keep_freed_pages():
+    """Let malloc keep the pages that a fit frees: to fault them in again costs a small fit as much as its arithmetic.
+
+    glibc hands memory back to the system beyond twice the largest block that was ever freed, as it would after any
+    program's block of this size (mallopt(3), "dynamic mmap threshold"). This one is never touched.
+    """
+    np.empty(_LARGEST_HEAP_BLOCK, dtype=np.uint8)
 
 
 def constant_solution(problem):
@@ -79,6 +91,7 @@ def solve_budget_dual(problem, *, solver="auto", tol=1e-3, max_iter=100_000, cac
     """
     if problem.budget >= problem.largest_budget:
         return constant_solution(problem)
+    keep_freed_pages()
     phases = [partial(phase, tol=tol, max_iter=max_iter, cache_size=cache_size) for phase in PHASES[solver]]
     solution, in_reach = attempt(phases[0], problem)
     if _holds(solution):
