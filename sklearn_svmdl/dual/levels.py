@@ -24,7 +24,7 @@ from .smo import starting_point
 # Levels shrink by this factor down to this many samples, which are solved from nothing.
 _RATIO, _COARSEST = 4, 150
 # Up to this many samples the band is the whole level; so it is where it would hold this share of the level.
-_SMALL, _NEARLY_ALL = 400, 0.7
+_SMALL, _NEARLY_ALL = 400, 0.95
 # The band reaches this share of the expected number of new free samples, and some more, beyond the expected window.
 _SLACK_SHARE, _SLACK_COUNT, _SLACK_OF_NEW = 0.5, 30, 0.03
 # With each look at most this share of the band joins it from the right side of the margin, at most this many per
