@@ -21,7 +21,9 @@ from scipy.linalg import get_lapack_funcs
 
 ZERO, FREE, BOUND = (np.int8(code) for code in range(3))
 
-_potrf, _potrs = get_lapack_funcs(("potrf", "potrs"), dtype=np.float64)
+_CHOLESKY = {dtype: get_lapack_funcs(("potrf", "potrs"), dtype=dtype) for dtype in (np.float32, np.float64)}
+# Rows of a matrix gathered at a time.
+_GATHERED = 256
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,15 @@ def product(gram, values):
     return values[rows] @ gram[rows] if 3 * len(rows) < len(gram) else values @ gram
 
 
+def principal(gram, rows, dtype):
+    """gram[rows, rows] in the given precision, gathered a few rows at a time."""
+    out = np.empty((len(rows), len(rows)), dtype=dtype)
+    for start in range(0, len(rows), _GATHERED):
+        piece = slice(start, start + _GATHERED)
+        out[piece] = gram[rows[piece]][:, rows]
+    return out
+
+
 class Conditions:
     """The linear conditions for one guess `side` (ZERO, FREE or BOUND per sample), factorised.
 
@@ -111,8 +122,8 @@ class Conditions:
         bound.
     """
 
-    def __init__(self, block, side, centre, previous=None):
-        self.block, self.centre = block, centre
+    def __init__(self, block, side, centre, previous=None, precision=np.float64):
+        self.block, self.centre, self.precision = block, centre, precision
         self.side, self.free = side, np.flatnonzero(side == FREE)
         self.t = np.where(side == BOUND, block.bound, 0.0)
         # From one guess to the next few samples reach or leave their bound.
@@ -128,14 +139,15 @@ class Conditions:
             if not is_balanced(self.block, self.side):
                 raise np.linalg.LinAlgError("no sample is free to balance those at bound")
             return np.zeros((0, 3))
-        A = self.block.gram[np.ix_(F, F)]
+        potrf, potrs = _CHOLESKY[self.precision]
+        A = principal(self.block.gram, F, self.precision)
         A.flat[:: len(F) + 1] += self.centre.delta
-        factor, info = _potrf(A.T, lower=False, overwrite_a=True, clean=False)
+        factor, info = potrf(A.T, lower=False, overwrite_a=True, clean=False)
         if info != 0:
             raise np.linalg.LinAlgError("the kernel matrix of the free samples is not positive definite")
-        rhs = np.empty((len(F), 3), order="F")
+        rhs = np.empty((len(F), 3), order="F", dtype=self.precision)
         rhs[:, 0], rhs[:, 1], rhs[:, 2] = self.reward[F], self.pull[F], 1.0
-        return _potrs(factor, rhs, lower=False, overwrite_b=True)[0]
+        return potrs(factor, rhs, lower=False, overwrite_b=True)[0].astype(np.float64, copy=False)
 
     def _reduce(self):
         """The two equations [[a11, a12], [a12, a22]] (lam, b) = (r1, r2) that beta_F leaves."""

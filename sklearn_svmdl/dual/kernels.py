@@ -186,6 +186,7 @@ def resolve_gamma(gamma, X, weight):
         return 1.0 / X.shape[1]
     if gamma != "scale":
         return float(gamma)
+    X = _as_float64(X)
     share = weight / weight.sum() / X.shape[1]
     mean = np.sum(share @ X)
     # Two passes: E[x^2] - E[x]^2 loses every digit when the mean is large.

@@ -18,6 +18,9 @@ EXACT = 1e-11
 _PATIENCE, _MOST_ROUNDS = 4, 30
 # How far a sample may stand on the wrong side of its bound (relative) or of the margin without being moved.
 _AT_BOUND, _AT_MARGIN = 1e-11, 1e-10
+# Half the price: single precision while this many samples are free and this share of them was wrong. Never for the point
+# that is accepted.
+_MANY_FREE, _MANY_WRONG = 200, 0.02
 # lam may change by this factor in one round.
 _LAM_RANGE = 10.0
 
@@ -57,6 +60,11 @@ def balanced(block, side, residual):
     return side
 
 
+def affordable_precision(n_free, n_wrong):
+    """Single while the sides are far from settled, else double."""
+    return np.float32 if n_free >= _MANY_FREE and n_wrong > _MANY_WRONG * n_free else np.float64
+
+
 def pivot(block, side, lam, centre_beta, delta=EXACT):
     """Pivot from the guess (side, lam) with proximal weight delta * block.scale around centre_beta.
 
@@ -65,10 +73,11 @@ def pivot(block, side, lam, centre_beta, delta=EXACT):
     Pivoted
         Not `settled` when the sides stopped improving; its point is then not to be trusted.
     """
-    fewest, stalled, point, conditions = np.inf, 0, None, None
+    fewest, wrong, stalled, point, conditions = np.inf, block.n_samples, 0, None, None
     for n_iter in range(1, _MOST_ROUNDS + 1):
+        precision = affordable_precision(np.count_nonzero(side == FREE), wrong)
         try:
-            conditions = Conditions(block, side, Centre(delta * block.scale, centre_beta, lam), conditions)
+            conditions = Conditions(block, side, Centre(delta * block.scale, centre_beta, lam), conditions, precision)
         except np.linalg.LinAlgError:
             break
         target_lam = conditions.multiplier()
@@ -80,7 +89,7 @@ def pivot(block, side, lam, centre_beta, delta=EXACT):
         residual = conditions.reward - point.fit - centre.delta * point.beta - point.intercept
         wanted = moves(block, side, point, conditions.free, residual)
         wrong = np.count_nonzero(wanted != side)
-        if wrong == 0 and lam == target_lam:
+        if wrong == 0 and lam == target_lam and precision is np.float64:
             return Pivoted(side, point, True, n_iter)
         stalled = 0 if wrong < fewest else stalled + 1
         fewest = min(fewest, wrong)
