@@ -21,7 +21,7 @@ def axes(columns, *, rows=1):
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    return plt.subplots(rows, columns, figsize=(4.6 * columns, 4.2 * rows), layout="constrained")
+    return plt.subplots(rows, columns, figsize=(max(6.0, 4.6 * columns), 4.4 * rows), layout="constrained")
 
 
 def one_legend(figure, drawn):

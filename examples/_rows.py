@@ -10,7 +10,7 @@ HEADER = (
     "test acc.",
     "training mistakes",
     "margin",
-    "budget allowed",
+    "budget",
     "used",
     "SVs",
     "search s",
@@ -36,6 +36,7 @@ class Row:
 
 def cells(row):
     """The row as text, in the order of `HEADER`."""
+    optional = row.margin, row.allowed, row.used, row.support_vectors
     return [
         row.data,
         row.model,
@@ -43,6 +44,6 @@ def cells(row):
         f"{row.cv_accuracy:.3f}",
         f"{row.test_accuracy:.3f}",
         str(row.mistakes),
-        *("-" if cell is None else str(cell) for cell in (row.margin, row.allowed, row.used, row.support_vectors)),
+        *("-" if cell is None else str(cell) for cell in optional),
         f"{row.seconds:.1f}",
     ]

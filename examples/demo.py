@@ -122,11 +122,11 @@ def svm_rows():
 
 def picture():
     """Boundary, margins and support vectors for three budgets."""
-    X, y = make_moons(120, noise=0.25, random_state=4)
+    X, y = make_moons(120, noise=0.2, random_state=4)
     y = np.where(y == 1, "lower moon", "upper moon")
     figure, panels = axes(3)
-    for ax, C in zip(panels, [0.05, 0.25, 0.6], strict=True):
-        model = BudgetSVC(C=C, budget="relative", gamma=1.0).fit(X, y)
+    for ax, C in zip(panels, [0.06, 0.2, 0.4], strict=True):
+        model = BudgetSVC(C=C, budget="relative", gamma=0.5).fit(X, y)
         MarginDisplay.from_estimator(model, X, y, ax=ax)
         used, mistakes = model.slack_.sum(), int(np.sum(model.slack_ > 1))
         ax.set_title(
@@ -146,8 +146,9 @@ def main():
     rows = svm_rows()
     print("\n" + table(HEADER, [cells(row) for row in rows]))
     print(
-        "\nmargin, budget allowed and used: of each binary problem, from the least to the largest. BudgetSVC's C\n"
-        "is a fraction of the largest sensible budget (more = softer), SVC's C a cost of slack (more = harder)."
+        "\nMargin, budget in force and slack used: of each pair of classes, from the least to the largest.\n"
+        "BudgetSVC's C is a fraction of the largest sensible budget (more is softer), SVC's C the cost of\n"
+        "slack (more is harder). A linear model whose budget is infeasible gets the least feasible one."
     )
     picture()
     print(f"{perf_counter() - start:.0f} s in all")
