@@ -1,0 +1,202 @@
+"""Fit times of BudgetSVC against SVC at the equivalent cost, with the quality of both answers.
+
+Every ratio is ours / theirs, medians of runs that take turns in one process. The budget of a case is the
+slack of SVC at the stated cost, so both solve the same problem.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import brentq
+
+from sklearn_svmdl import BudgetSVC
+
+from ._cases import CASES, largest_budget, slack_of, svc
+from ._common import RESULTS, interleaved, markdown, say, seconds
+from ._growth import draw
+from ._memory import peak_megabytes
+from ._quality import expand, quality
+
+HEADER = [
+    "problem",
+    "SVs",
+    "cost",
+    "SVC s",
+    "ours s",
+    "ratio",
+    "goal",
+    "met",
+    "runs",
+    "violation / gap / budget error, SVC",
+    "ours",
+    "ours / floor",
+]
+# Cases whose budget a root-find over the cost of SVC has to find as well, and the ratios aimed at.
+ROOT_FINDS = {
+    "breast cancer, rbf, 0.1 C_max": 0.1,
+    "2,000 x 20, rbf, cost 1": 0.1,
+    "10,000 x 20, rbf, cost 1": 0.02,
+}
+MEMORY_CASE, MEMORY_ROWS = "50,000 x 20, rbf, cost 1", 50_000
+PREDICTION_CASE = "10,000 x 20, rbf, cost 1"
+_CACHE = 200
+_TOL = 1e-3
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A finished case."""
+
+    case: object
+    n_samples: int
+    budget: float
+    ours: float
+    theirs: float
+    runs: int
+    floor: float
+    row: list
+
+
+def verdict(ratio, goal):
+    """Ratio, goal and whether it was met, as text."""
+    shown = f"{ratio:.3f}" if ratio < 0.1 else f"{ratio:.2f}"
+    if goal is None:
+        return [shown, "", ""]
+    return [shown, f"{goal:g}", "yes" if ratio <= goal else "no"]
+
+
+def numbers(kernel, X):
+    """The kernel parameters with gamma="scale" worked out."""
+    return {**kernel, "gamma": 1.0 / (X.shape[1] * X.var())} if "gamma" in kernel else kernel
+
+
+def times(*values):
+    """Seconds as text."""
+    return [f"{value:.4f}" for value in values]
+
+
+def quality_text(X, target, kernel, model, penalty, budget):
+    """Quality of a model that has duals, as text."""
+    if not hasattr(model, "dual_coef_"):
+        return "-"
+    return quality(X, target, kernel, model, penalty).text(budget, largest_budget(target))
+
+
+def measure(case, quick):
+    """Time and certify both sides of a case."""
+    X, target = case.data(quick)
+    budget = case.budget(X, target)
+    ours = BudgetSVC(C=budget, **case.kernel).fit(X, target)
+    theirs = case.competitor(ours.penalty_[0], case.kernel)
+    calls = [lambda: ours.fit(X, target), lambda: theirs.fit(X, target)]
+    (our_time, their_time), runs = interleaved(calls, quick=quick)
+    kernel = numbers(case.kernel, X)
+    texts = [quality_text(X, target, kernel, model, ours.penalty_[0], budget) for model in (theirs, ours)]
+    floor = seconds(lambda: expand(X, ours.support_, ours.dual_coef_[0], kernel))
+    row = [case.name, str(len(ours.support_)), f"{ours.penalty_[0]:.3g}", *times(their_time, our_time)]
+    row += [*verdict(our_time / their_time, case.goal), str(runs), *texts, f"{our_time / floor:.1f}"]
+    say(" | ".join(row))
+    return Measured(case, len(X), budget, our_time, their_time, runs, floor, row)
+
+
+def root_find(X, target, kernel, budget):
+    """Find the cost at which SVC uses up the budget, as exactly as BudgetSVC does; tells the number of fits."""
+    fits = []
+    scale = largest_budget(target)
+
+    def excess(log_cost):
+        fits.append(log_cost)
+        error = slack_of(svc(np.exp(log_cost), kernel).fit(X, target), X, target) - budget
+        return 0.0 if abs(error) <= _TOL * scale else error
+
+    step = np.log(10.0)
+    low = high = 0.0
+    if excess(0.0) > 0:
+        while excess(high := high + step) > 0:
+            low = high
+    else:
+        while excess(low := low - step) < 0:
+            high = low
+    if excess(low) * excess(high) < 0:
+        brentq(excess, low, high)
+    return len(fits)
+
+
+def root_find_row(measured, quick):
+    """Our time against the root-find's on the same problem."""
+    case = measured.case
+    X, target = case.data(quick)
+    fits = []
+    ours = BudgetSVC(C=measured.budget, **case.kernel)
+    calls = [
+        lambda: ours.fit(X, target),
+        lambda: fits.append(root_find(X, target, case.kernel, measured.budget)),
+    ]
+    (our_time, their_time), runs = interleaved(calls, quick=quick)
+    row = [case.name, str(fits[0]), *times(their_time, our_time)]
+    return [*row, *verdict(our_time / their_time, ROOT_FINDS[case.name]), str(runs)]
+
+
+def prediction_row(measured, quick):
+    """decision_function on 10,000 rows."""
+    case = measured.case
+    X, target = case.data(quick)
+    ours = BudgetSVC(C=measured.budget, **case.kernel).fit(X, target)
+    theirs = svc(ours.penalty_[0], case.kernel).fit(X, target)
+    calls = [lambda: ours.decision_function(X), lambda: theirs.decision_function(X)]
+    (our_time, their_time), runs = interleaved(calls, quick=quick)
+    difference = np.abs(ours.decision_function(X) - theirs.decision_function(X)).max()
+    sizes = [f"{len(X):,} rows", str(len(ours.support_)), str(len(theirs.support_))]
+    return [*sizes, *times(their_time, our_time), *verdict(our_time / their_time, 0.5), f"{difference:.0e}"]
+
+
+def memory_text(measured, quick):
+    """Peak memory of the largest fit, in words."""
+    rows = 200 if quick else MEMORY_ROWS
+    peak = peak_megabytes(rows, measured.budget, _CACHE)
+    if peak is None:
+        return "Memory: not measured on this system."
+    goal = _CACHE + 300
+    met = "yes" if peak <= goal else "no"
+    return (
+        f"Memory of the fit of {rows:,} x 20 (cost 1) above the start: {peak:.0f} MB "
+        f"(goal: cache_size {_CACHE} + 300 MB; met: {met})."
+    )
+
+
+def growth(results, quick):
+    """The growth plot, and a table of its points."""
+    points = [(m.n_samples, m.ours, m.theirs, m.floor) for m in results if m.case.growth]
+    figure = draw(points)
+    if not quick:
+        RESULTS.mkdir(exist_ok=True)
+        figure.savefig(RESULTS / "growth.png", dpi=120)
+    rows = [
+        [f"{n:,}", *times(ours, theirs, floor), f"{ours / floor:.1f}"] for n, ours, theirs, floor in points
+    ]
+    table = markdown(["samples", "ours s", "SVC s", "floor s", "ours / floor"], rows)
+    return f"{table}\n\n![Growth](growth.png)"
+
+
+def main(quick=False):
+    """Every table, as Markdown."""
+    results = [measure(case, quick) for case in CASES]
+    named = {measured.case.name: measured for measured in results}
+    root_finds = [root_find_row(named[name], quick) for name in ROOT_FINDS]
+    root_header = ["problem", "SVC fits", "root-find s", "ours s", "ratio", "goal", "met", "runs"]
+    compared = ["SVC s", "ours s", "ratio", "goal", "met"]
+    predict_header = ["decision_function", "our SVs", "SVC's", *compared, "difference"]
+    predictions = [prediction_row(named[PREDICTION_CASE], quick)]
+    parts = [
+        "## Fit",
+        markdown(HEADER, [measured.row for measured in results]),
+        "## The same budgets by a root-find over SVC",
+        markdown(root_header, root_finds),
+        "## Prediction",
+        markdown(predict_header, predictions),
+        "## Memory",
+        memory_text(named[MEMORY_CASE], quick),
+        "## Growth",
+        growth(results, quick),
+    ]
+    return "\n\n".join(parts)
