@@ -1,17 +1,20 @@
 """The one entry to the solvers: a budget problem in, a certified solution out."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from .feasibility import least_budget
 from .levels import TooLarge, largest_band, solve_levels
-from .problem import Status, certify
+from .problem import Status, certify, feasible_duals
 from .smo import ascend, starting_point
 
-# The least-slack hyperplane is that of a budget this share of C_max above C_min: at C_min itself the multiplier is
-# barely determined.
-_RELAXATION = 1e-6
+# The least-slack hyperplane is that of a budget just above C_min, by this share of C_max - C_min: at C_min itself the
+# multiplier is barely determined, and nearly equal points with different labels can put it beyond the reach of doubles.
+_RELAXATIONS = (1e-6, 1e-4, 1e-3, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+# lam times the mean k(x, x) from which on an uncertified budget counts as out of reach.
+_OUT_OF_REACH = 1e6
 
 
 def constant_solution(problem):
@@ -27,6 +30,7 @@ def constant_solution(problem):
         duality_gap=0.0,
         violation=0.0,
         budget_error=0.0,
+        infeasibility=0.0,
         status=Status.UNBOUNDED_MARGIN,
     )
 
@@ -43,12 +47,14 @@ def block_steps(problem, _, tol, max_iter, cache_size):
 
 
 def pair_steps(problem, start, tol, max_iter, cache_size):
-    """Pair steps, from a solution or from nothing; whichever of start and end has the smaller violation."""
-    if start is None:
+    """Pair steps, from a solution or from nothing; whichever of start and end has the smaller gap."""
+    if start is None or not start.lam > 0:
         unit, lam = starting_point(problem)
         return ascend(problem, lam * unit, lam, tol=tol, max_iter=max_iter, cache_size=cache_size)
-    end = ascend(problem, start.beta, start.lam, tol=tol, max_iter=max_iter, cache_size=cache_size)
-    return end if end.is_within(tol) or end.duality_gap < start.duality_gap else start
+    beta = feasible_duals(problem, start.beta, start.lam)
+    end = ascend(problem, beta, start.lam, tol=tol, max_iter=max_iter, cache_size=cache_size)
+    better = end.is_within(tol) or end.duality_gap < start.duality_gap or start.infeasibility > tol
+    return end if better else start
 
 
 # What each solver does, one after the other until a certificate holds. Pair steps always make progress.
@@ -70,27 +76,57 @@ def solve_budget_dual(problem, *, solver="auto", tol=1e-3, max_iter=100_000, cac
     -------
     DualSolution
         Status INFEASIBLE_BUDGET comes with the least-slack solution: its `budget` is the one in force, its `least_budget`
-        the smallest feasible one.
+        the smallest feasible one, or the smallest that doubles could reach.
     """
     if problem.budget >= problem.largest_budget:
         return constant_solution(problem)
     limits = {"tol": tol, "max_iter": max_iter, "cache_size": cache_size}
-    first, *others = PHASES[solver]
-    solution = first(problem, None, **limits)
+    phases = [partial(phase, tol=tol, max_iter=max_iter, cache_size=cache_size) for phase in PHASES[solver]]
+    solution = phases[0](problem, None)
     if _holds(solution):
         return solution
     # Without a certificate the budget may be infeasible: ask before spending more on it.
     least = least_budget(problem)
-    infeasible = problem.budget < least * (1.0 - 1e-9)
-    if infeasible:
-        problem = problem.with_budget(least + _RELAXATION * problem.largest_budget)
-        solution = first(problem, None, **limits)
-    for phase in others:
+    if problem.budget < least * (1.0 - 1e-9):
+        relaxed = least_slack_solution(problem, least, phases)
+        return replace(relaxed, status=Status.INFEASIBLE_BUDGET, least_budget=least)
+    if is_out_of_reach(problem, solution):
+        relaxed = least_slack_solution(problem, least, phases)
+        return replace(relaxed, status=Status.INFEASIBLE_BUDGET, least_budget=relaxed.budget)
+    return finished(problem, solution, phases[1:])
+
+
+def is_out_of_reach(problem, solution):
+    """Whether the multiplier has left the range in which doubles can tell the slack from that of any larger one.
+
+    On overlapping classes a smooth kernel separates in theory, by a function of astronomical norm.
+    """
+    return solution is not None and solution.lam * np.mean(np.abs(problem.source.diagonal())) > _OUT_OF_REACH
+
+
+def finished(problem, solution, phases):
+    """The solution after the given phases, as far as they are needed."""
+    for phase in phases:
         if not _holds(solution):
-            solution = phase(problem, solution, **limits)
-    if infeasible:
-        return replace(solution, status=Status.INFEASIBLE_BUDGET, least_budget=least)
+            solution = phase(problem, solution)
     return solution
+
+
+def least_slack_solution(problem, least, phases):
+    """The solution of the smallest budget of the relaxations that the first phase can certify, found by bisection."""
+    budgets = [least + share * (problem.largest_budget - least) for share in _RELAXATIONS]
+    budgets = [budget for budget in budgets if budget > problem.budget]
+    first, last, best = 0, len(budgets) - 1, None
+    middle = first
+    while first <= last:
+        relaxed = problem.with_budget(budgets[middle])
+        solution = phases[0](relaxed, None)
+        if _holds(solution):
+            best, last = solution, middle - 1
+        else:
+            first = middle + 1
+        middle = (first + last) // 2
+    return best or finished(relaxed, solution, phases[1:])
 
 
 def _holds(solution):

@@ -281,7 +281,13 @@ def refine(problem, guess, inside, capacity, exact=True):
     """Solve the problem from a guess, on a band that starts with the samples `inside` and grows until nothing is wrong.
 
     A hard block is solved roughly until the band is right, and then to rounding error if `exact`.
+
+    Raises
+    ------
+    TooLarge : the band holds or comes to hold more than `capacity` samples.
     """
+    if np.count_nonzero(inside) > capacity:
+        raise TooLarge(capacity)
     band, exactly = Band(problem, inside, guess.side), len(inside) == np.count_nonzero(inside) and exact
     for _ in range(_MOST_LOOKS):
         guess = solve_band(band, guess, exactly)
@@ -309,6 +315,6 @@ def solve_levels(problem, capacity, random, exact=True):
     chosen = stratified_share(problem.target, _RATIO, random)
     coarse = solve_levels(coarse_problem(problem, chosen), capacity, random, exact=False)
     guess, inside = predict(problem, chosen, coarse, int(_ROOM * capacity))
-    whole = n <= _SMALL or (inside.mean() > _NEARLY_ALL and n <= capacity)
+    whole = n <= capacity and (n <= _SMALL or inside.mean() > _NEARLY_ALL)
     refined = refine(problem, guess, everything if whole else inside, capacity, exact)
     return replace(refined, n_free_before=np.count_nonzero(coarse.side == FREE))

@@ -80,7 +80,7 @@ def pivot(block, side, lam, centre_beta, delta=EXACT):
             conditions = Conditions(block, side, Centre(delta * block.scale, centre_beta, lam), conditions, precision)
         except np.linalg.LinAlgError:
             break
-        target_lam = conditions.multiplier()
+        target_lam = conditions.multiplier(lam)
         lam = min(max(target_lam, lam / _LAM_RANGE), lam * _LAM_RANGE)
         if not np.isfinite(lam):
             break

@@ -116,7 +116,7 @@ def newton(block, centre, point):
             return Pivoted(side, point, True, n_iter)
         side = balanced(block, asked, reach)
         conditions = Conditions(block, side, centre, conditions)
-        target = conditions.point(conditions.multiplier())
+        target = conditions.point(conditions.multiplier(lam))
         step = line_search(dual, point, target, lam)
         point = target if step == 1.0 else point.toward(target, step)
     return Pivoted(side, point, False, n_iter)
@@ -168,7 +168,9 @@ def solve_block(block, guess, delta, exact):
             n_iter += done.n_iter
             if done.settled:
                 return replace(done, n_iter=n_iter), EXACT, min(FIRST, _LARGER * delta)
-        delta = max(delta * _SHRINK, _LEAST)
+        delta *= _SHRINK
+        if delta < _LEAST:
+            break
     return Pivoted(side, point, False, n_iter), delta, FIRST
 
 
