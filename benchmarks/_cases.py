@@ -88,6 +88,10 @@ def _moons(n_samples):
     return partial(datasets.moons, n_samples)
 
 
+def _two_clusters(n_samples):
+    return partial(datasets.two_clusters, n_samples, 30)
+
+
 CASES = [
     Case("n = 50, rbf, cost 1", _made_up(50), 1.0, cost=1),
     Case("n = 50, linear, cost 1", _made_up(50), 1.0, LINEAR, cost=1),
@@ -111,6 +115,6 @@ CASES = [
     Case("10,000 x 100, rbf, cost 1", _made_up(10_000, 100), 0.6, cost=1),
     Case("20,000 x 20, rbf, cost 1", _made_up(20_000), 0.2, cost=1, growth=True),
     Case("50,000 x 20, rbf, cost 1", _made_up(50_000), 0.1, cost=1, growth=True),
-    Case("20,000 x 30, linear, cost 1", _made_up(20_000, 30), 0.1, LINEAR, cost=1),
-    Case("100,000 x 30, linear", _made_up(100_000, 30), 3.0, LINEAR, cost=1, competitor=linear_svc),
+    Case("20,000 x 30, linear, cost 1", _two_clusters(20_000), 0.1, LINEAR, cost=1),
+    Case("100,000 x 30, linear, 0.3 C_max", _two_clusters(100_000), 3.0, LINEAR, None, 0.3, competitor=linear_svc),
 ]

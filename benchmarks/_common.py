@@ -13,7 +13,6 @@ import sklearn
 from threadpoolctl import threadpool_info
 
 RESULTS = Path(__file__).parent / "results"
-_FEWEST_RUNS = 5
 _MOST_RUNS = 51
 # Short calls are repeated until about this many seconds are spent: their noise is relatively larger.
 _SECONDS = 3.0
@@ -37,14 +36,18 @@ def interleaved(calls, *, quick=False):
     Returns
     -------
     medians : list of float, seconds
-    n_turns : int, at least 5 unless quick
+    n_turns : int
     """
-    first = [seconds(call) for call in calls]
-    if quick:
-        return first, 1
-    n_turns = int(np.clip(_SECONDS / sum(first), _FEWEST_RUNS, _MOST_RUNS))
-    times = [[seconds(call) for call in calls] for _ in range(n_turns)]
-    return [float(t) for t in np.median(times, axis=0)], n_turns
+    turns = [[seconds(call) for call in calls]]
+    n_turns = 1 if quick else _turns(sum(turns[0]))
+    turns += [[seconds(call) for call in calls] for _ in range(n_turns - 1)]
+    return [float(time) for time in np.median(turns, axis=0)], n_turns
+
+
+def _turns(duration):
+    """How many turns to take when one takes so many seconds: 5 or more, less where one takes minutes."""
+    fewest = 5 if duration < 20.0 else 3 if duration < 60.0 else 1
+    return int(np.clip(_SECONDS / duration, fewest, _MOST_RUNS))
 
 
 def markdown(header, rows):

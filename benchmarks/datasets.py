@@ -30,5 +30,14 @@ def made_up(n_samples, n_features):
     )
 
 
+def two_clusters(n_samples, n_features):
+    """One cluster a class: a linear boundary is the right one, and there are mistakes."""
+    return _standardised(
+        *make_classification(
+            n_samples, n_features, n_informative=n_features // 2, n_clusters_per_class=1, random_state=0
+        )
+    )
+
+
 def _standardised(X, y):
     return StandardScaler().fit_transform(X), y

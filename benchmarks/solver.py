@@ -100,7 +100,7 @@ def measure(case, quick):
 
 
 def root_find(X, target, kernel, budget):
-    """Find the cost at which SVC uses up the budget, as exactly as BudgetSVC does; tells the number of fits."""
+    """Find the cost at which SVC uses up the budget, as exactly as BudgetSVC; tells the number of fits."""
     fits = []
     scale = largest_budget(target)
 

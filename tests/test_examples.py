@@ -1,4 +1,4 @@
-"""The examples run where there is no display, warn of nothing, and end in a table and the picture they promise."""
+"""The examples run without a display or a warning, and make the table and the picture they promise."""
 
 import os
 import subprocess
@@ -40,7 +40,7 @@ def test_demo_fills_its_table_from_rows(tmp_path):
     short = tmp_path / "short.py"
     short.write_text(
         f"import sys\nsys.path.insert(0, {str(ROOT / 'examples')!r})\n"
-        "import demo\ndemo.DATA = {'iris': demo.DATA['iris']}\ndemo.BUDGETS[:] = [0.1]\ndemo.main()\n"
+        "import demo\ndemo.DATA = {'iris': demo.DATA['iris']}\ndemo.BUDGETS[:] = demo.COSTS[:] = [0.1]\ndemo.main()\n"
     )
     output = run(short, tmp_path)
     assert output.count("iris  BudgetSVC") == 1 and output.count("iris  SVC") == 1
