@@ -116,5 +116,12 @@ CASES = [
     Case("20,000 x 20, rbf, cost 1", _made_up(20_000), 0.2, cost=1, growth=True),
     Case("50,000 x 20, rbf, cost 1", _made_up(50_000), 0.1, cost=1, growth=True),
     Case("20,000 x 30, linear, cost 1", _two_clusters(20_000), 0.1, LINEAR, cost=1),
-    Case("100,000 x 30, linear, 0.3 C_max", _two_clusters(100_000), 3.0, LINEAR, None, 0.3, competitor=linear_svc),
+    Case(
+        "100,000 x 30, linear, 0.3 C_max",
+        _two_clusters(100_000),
+        3.0,
+        LINEAR,
+        relative=0.3,
+        competitor=linear_svc,
+    ),
 ]

@@ -39,8 +39,9 @@ def test_demo_fills_its_table_from_rows(tmp_path):
     """One small data set in place of the demo's four."""
     short = tmp_path / "short.py"
     short.write_text(
-        f"import sys\nsys.path.insert(0, {str(ROOT / 'examples')!r})\n"
-        "import demo\ndemo.DATA = {'iris': demo.DATA['iris']}\ndemo.BUDGETS[:] = demo.COSTS[:] = [0.1]\ndemo.main()\n"
+        f"import sys\nsys.path.insert(0, {str(ROOT / 'examples')!r})\nimport demo\n"
+        "demo.DATA = {'iris': demo.DATA['iris']}\ndemo.BUDGETS[:] = demo.COSTS[:] = [0.1]\n"
+        "demo.main()\n"
     )
     output = run(short, tmp_path)
     assert output.count("iris  BudgetSVC") == 1 and output.count("iris  SVC") == 1
