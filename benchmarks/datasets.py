@@ -24,19 +24,18 @@ def moons(n_samples):
 
 @lru_cache(maxsize=2)
 def made_up(n_samples, n_features):
-    """Clusters on the corners of a hypercube."""
-    return _standardised(
-        *make_classification(n_samples, n_features, n_informative=n_features // 2, random_state=0)
-    )
+    """Clusters on the corners of a hypercube; every twentieth label is drawn anew."""
+    return _clusters(n_samples, n_features, flip_y=0.05)
 
 
 def two_clusters(n_samples, n_features):
     """One cluster a class: a linear boundary is the right one, and there are mistakes."""
-    return _standardised(
-        *make_classification(
-            n_samples, n_features, n_informative=n_features // 2, n_clusters_per_class=1, random_state=0
-        )
-    )
+    return _clusters(n_samples, n_features, n_clusters_per_class=1)
+
+
+def _clusters(n_samples, n_features, **options):
+    options = {"n_informative": n_features // 2, "random_state": 0, **options}
+    return _standardised(*make_classification(n_samples, n_features, **options))
 
 
 def _standardised(X, y):
