@@ -3,9 +3,10 @@
 import os
 import platform
 import sys
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 
 import numpy as np
 import scipy
@@ -18,30 +19,49 @@ _MOST_RUNS = 51
 _SECONDS = 3.0
 
 
-def seconds(call):
-    """Wall time of one call."""
-    start = perf_counter()
-    call()
-    return perf_counter() - start
-
-
-def interleaved(calls, *, quick=False):
-    """Medians of the calls' wall times, taken in turns within this process, and the number of turns.
+@dataclass(frozen=True)
+class Comparison:
+    """Median times of two calls.
 
     Parameters
     ----------
-    calls : sequence of callables
+    ours, theirs : float, seconds of wall time
+    ratio : float, ours / theirs
+    cpu_ratio : float, the same of the processor's time, which waiting for a busy machine does not lengthen
+    turns : int, how often each call was timed
+    """
+
+    ours: float
+    theirs: float
+    ratio: float
+    cpu_ratio: float
+    turns: int
+
+
+def seconds(call):
+    """Wall and processor time of one call."""
+    wall, cpu = perf_counter(), process_time()
+    call()
+    return perf_counter() - wall, process_time() - cpu
+
+
+def compare(ours, theirs, *, quick=False):
+    """Time two calls in turns, in this process.
+
+    Parameters
+    ----------
+    ours, theirs : callables
     quick : bool, a single turn
 
     Returns
     -------
-    medians : list of float, seconds
-    n_turns : int
+    Comparison
     """
-    turns = [[seconds(call) for call in calls]]
-    n_turns = 1 if quick else _turns(sum(turns[0]))
-    turns += [[seconds(call) for call in calls] for _ in range(n_turns - 1)]
-    return [float(time) for time in np.median(turns, axis=0)], n_turns
+    turns = [(seconds(ours), seconds(theirs))]
+    n_turns = 1 if quick else _turns(turns[0][0][0] + turns[0][1][0])
+    turns += [(seconds(ours), seconds(theirs)) for _ in range(n_turns - 1)]
+    (our_wall, our_cpu), (their_wall, their_cpu) = np.median(turns, axis=0).tolist()
+    return Comparison(our_wall, their_wall, our_wall / their_wall, our_cpu / their_cpu, n_turns)
 
 
 def _turns(duration):

@@ -12,21 +12,17 @@ from scipy.optimize import brentq
 from sklearn_svmdl import BudgetSVC
 
 from ._cases import CASES, largest_budget, slack_of, svc
-from ._common import RESULTS, interleaved, markdown, say, seconds
+from ._common import RESULTS, compare, markdown, say, seconds
 from ._growth import draw
 from ._memory import peak_megabytes
 from ._quality import expand, quality
 
+COMPARED = ["SVC s", "ours s", "ratio", "CPU ratio", "goal", "met", "turns"]
 HEADER = [
     "problem",
     "SVs",
     "cost",
-    "SVC s",
-    "ours s",
-    "ratio",
-    "goal",
-    "met",
-    "runs",
+    *COMPARED,
     "violation / gap / budget error, SVC",
     "ours",
     "ours / floor",
@@ -50,29 +46,21 @@ class Measured:
     case: object
     n_samples: int
     budget: float
-    ours: float
-    theirs: float
-    runs: int
+    times: object
     floor: float
     row: list
 
 
-def verdict(ratio, goal):
-    """Ratio, goal and whether it was met, as text."""
-    shown = f"{ratio:.3f}" if ratio < 0.1 else f"{ratio:.2f}"
-    if goal is None:
-        return [shown, "", ""]
-    return [shown, f"{goal:g}", "yes" if ratio <= goal else "no"]
+def compared(times, goal):
+    """The cells of `COMPARED`: times, ratios, the goal and whether it was met."""
+    ratios = [f"{ratio:.3f}" if ratio < 0.1 else f"{ratio:.2f}" for ratio in (times.ratio, times.cpu_ratio)]
+    met = ["", ""] if goal is None else [f"{goal:g}", "yes" if times.ratio <= goal else "no"]
+    return [f"{times.theirs:.4f}", f"{times.ours:.4f}", *ratios, *met, str(times.turns)]
 
 
 def numbers(kernel, X):
     """The kernel parameters with gamma="scale" worked out."""
     return {**kernel, "gamma": 1.0 / (X.shape[1] * X.var())} if "gamma" in kernel else kernel
-
-
-def times(*values):
-    """Seconds as text."""
-    return [f"{value:.4f}" for value in values]
 
 
 def quality_text(X, target, kernel, model, penalty, budget):
@@ -88,15 +76,14 @@ def measure(case, quick):
     budget = case.budget(X, target)
     ours = BudgetSVC(C=budget, **case.kernel).fit(X, target)
     theirs = case.competitor(ours.penalty_[0], case.kernel)
-    calls = [lambda: ours.fit(X, target), lambda: theirs.fit(X, target)]
-    (our_time, their_time), runs = interleaved(calls, quick=quick)
+    times = compare(lambda: ours.fit(X, target), lambda: theirs.fit(X, target), quick=quick)
     kernel = numbers(case.kernel, X)
     texts = [quality_text(X, target, kernel, model, ours.penalty_[0], budget) for model in (theirs, ours)]
-    floor = seconds(lambda: expand(X, ours.support_, ours.dual_coef_[0], kernel))
-    row = [case.name, str(len(ours.support_)), f"{ours.penalty_[0]:.3g}", *times(their_time, our_time)]
-    row += [*verdict(our_time / their_time, case.goal), str(runs), *texts, f"{our_time / floor:.1f}"]
+    floor, _ = seconds(lambda: expand(X, ours.support_, ours.dual_coef_[0], kernel))
+    row = [case.name, str(len(ours.support_)), f"{ours.penalty_[0]:.3g}"]
+    row += [*compared(times, case.goal), *texts, f"{times.ours / floor:.1f}"]
     say(" | ".join(row))
-    return Measured(case, len(X), budget, our_time, their_time, runs, floor, row)
+    return Measured(case, len(X), budget, times, floor, row)
 
 
 def root_find(X, target, kernel, budget):
@@ -126,15 +113,14 @@ def root_find_row(measured, quick):
     """Our time against the root-find's on the same problem."""
     case = measured.case
     X, target = case.data(quick)
-    fits = []
     ours = BudgetSVC(C=measured.budget, **case.kernel)
-    calls = [
+    n_fits = []
+    times = compare(
         lambda: ours.fit(X, target),
-        lambda: fits.append(root_find(X, target, case.kernel, measured.budget)),
-    ]
-    (our_time, their_time), runs = interleaved(calls, quick=quick)
-    row = [case.name, str(fits[0]), *times(their_time, our_time)]
-    return [*row, *verdict(our_time / their_time, ROOT_FINDS[case.name]), str(runs)]
+        lambda: n_fits.append(root_find(X, target, case.kernel, measured.budget)),
+        quick=quick,
+    )
+    return [case.name, str(n_fits[0]), *compared(times, ROOT_FINDS[case.name])]
 
 
 def prediction_row(measured, quick):
@@ -143,11 +129,10 @@ def prediction_row(measured, quick):
     X, target = case.data(quick)
     ours = BudgetSVC(C=measured.budget, **case.kernel).fit(X, target)
     theirs = svc(ours.penalty_[0], case.kernel).fit(X, target)
-    calls = [lambda: ours.decision_function(X), lambda: theirs.decision_function(X)]
-    (our_time, their_time), runs = interleaved(calls, quick=quick)
+    times = compare(lambda: ours.decision_function(X), lambda: theirs.decision_function(X), quick=quick)
     difference = np.abs(ours.decision_function(X) - theirs.decision_function(X)).max()
     sizes = [f"{len(X):,} rows", str(len(ours.support_)), str(len(theirs.support_))]
-    return [*sizes, *times(their_time, our_time), *verdict(our_time / their_time, 0.5), f"{difference:.0e}"]
+    return [*sizes, *compared(times, 0.5), f"{difference:.0e}"]
 
 
 def memory_text(measured, quick):
@@ -166,13 +151,14 @@ def memory_text(measured, quick):
 
 def growth(results, quick):
     """The growth plot, and a table of its points."""
-    points = [(m.n_samples, m.ours, m.theirs, m.floor) for m in results if m.case.growth]
+    points = [(m.n_samples, m.times.ours, m.times.theirs, m.floor) for m in results if m.case.growth]
     figure = draw(points)
     if not quick:
         RESULTS.mkdir(exist_ok=True)
         figure.savefig(RESULTS / "growth.png", dpi=120)
     rows = [
-        [f"{n:,}", *times(ours, theirs, floor), f"{ours / floor:.1f}"] for n, ours, theirs, floor in points
+        [f"{n:,}", f"{ours:.4f}", f"{theirs:.4f}", f"{floor:.4f}", f"{ours / floor:.1f}"]
+        for n, ours, theirs, floor in points
     ]
     table = markdown(["samples", "ours s", "SVC s", "floor s", "ours / floor"], rows)
     return f"{table}\n\n![Growth](growth.png)"
@@ -183,9 +169,8 @@ def main(quick=False):
     results = [measure(case, quick) for case in CASES]
     named = {measured.case.name: measured for measured in results}
     root_finds = [root_find_row(named[name], quick) for name in ROOT_FINDS]
-    root_header = ["problem", "SVC fits", "root-find s", "ours s", "ratio", "goal", "met", "runs"]
-    compared = ["SVC s", "ours s", "ratio", "goal", "met"]
-    predict_header = ["decision_function", "our SVs", "SVC's", *compared, "difference"]
+    root_header = ["problem", "SVC fits", *COMPARED]
+    predict_header = ["decision_function", "our SVs", "SVC's", *COMPARED, "difference"]
     predictions = [prediction_row(named[PREDICTION_CASE], quick)]
     parts = [
         "## Fit",
