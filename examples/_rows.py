@@ -26,8 +26,8 @@ class Row:
     parameters: str
     cv_accuracy: float
     test_accuracy: float
-    mistakes: int
     seconds: float
+    mistakes: int | None = None
     margin: str | None = None
     allowed: str | None = None
     used: str | None = None
@@ -36,14 +36,13 @@ class Row:
 
 def cells(row):
     """The row as text, in the order of `HEADER`."""
-    optional = row.margin, row.allowed, row.used, row.support_vectors
+    optional = row.mistakes, row.margin, row.allowed, row.used, row.support_vectors
     return [
         row.data,
         row.model,
         row.parameters,
         f"{row.cv_accuracy:.3f}",
         f"{row.test_accuracy:.3f}",
-        str(row.mistakes),
         *("-" if cell is None else str(cell) for cell in optional),
         f"{row.seconds:.1f}",
     ]

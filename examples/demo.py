@@ -10,6 +10,7 @@ import numpy as np
 from _common import axes, one_legend, save, table
 from _progress import Progress
 from _rows import HEADER, Row, cells
+from demo_mlp import mlp_rows
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine, make_moons
 from sklearn.model_selection import GridSearchCV, ParameterGrid, train_test_split
 from sklearn.pipeline import Pipeline
@@ -120,6 +121,15 @@ def svm_rows():
     return rows
 
 
+def network_rows():
+    """The networks on two of the data sets, in the same table."""
+    print("Networks ...", flush=True)
+    return [
+        Row(data, model, parameters, float(cv_accuracy), float(test_accuracy), float(seconds))
+        for data, model, parameters, cv_accuracy, test_accuracy, seconds in mlp_rows()
+    ]
+
+
 def picture():
     """Boundary, margins and support vectors for three budgets."""
     X, y = make_moons(120, noise=0.2, random_state=4)
@@ -143,7 +153,7 @@ def main():
     start = perf_counter()
     # The grid offers every kernel every budget, also those that a plain plane cannot keep: these are relaxed.
     warnings.simplefilter("ignore", BudgetWarning)
-    rows = svm_rows()
+    rows = svm_rows() + network_rows()
     print("\n" + table(HEADER, [cells(row) for row in rows]))
     print(
         "\nMargin, budget in force and slack used: of each pair of classes, from the least to the largest.\n"

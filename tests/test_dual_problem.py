@@ -136,7 +136,7 @@ def test_conditions_are_solved_for_any_guess_of_the_sides(seed):
     before[random.permutation(n)[:3]] = FREE
     for previous in (None, Conditions(block, before, centre)):
         conditions = Conditions(block, side, centre, previous)
-        lam = conditions.multiplier()
+        lam = conditions.multiplier(1.0)
         point = conditions.point(lam)
         free, t = np.flatnonzero(side == FREE), np.where(side == BOUND, block.bound, 0.0)
         beta = np.concatenate([point.beta, lam * problem.bound[n:]])

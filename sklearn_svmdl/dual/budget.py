@@ -6,16 +6,13 @@ from functools import partial
 import numpy as np
 
 from .feasibility import least_budget
-from .levels import TooLarge, largest_band, solve_levels
+from .levels import OutOfReach, TooLarge, largest_band, solve_levels
 from .problem import Status, certify, feasible_duals
 from .smo import ascend, starting_point
 
 # The least-slack hyperplane is that of a budget just above C_min, by this share of C_max - C_min: at C_min itself the
 # multiplier is barely determined, and nearly equal points with different labels can put it beyond the reach of doubles.
 _RELAXATIONS = (1e-6, 1e-4, 1e-3, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-# lam times the mean k(x, x) from which on an uncertified budget counts as out of reach.
-_OUT_OF_REACH = 1e6
-
 
 def constant_solution(problem):
     """The optimum for C >= C_max: w = 0 and b = the heavier class (the positive one where both weigh the same)."""
@@ -36,7 +33,7 @@ def constant_solution(problem):
 
 
 def block_steps(problem, _, tol, max_iter, cache_size):
-    """Exact block steps from coarse to fine; None where they end without a finite solution."""
+    """Exact block steps from coarse to fine; None where memory or an indefinite kernel stops them."""
     try:
         guess = solve_levels(problem, largest_band(cache_size), np.random.RandomState(0))
     except (TooLarge, np.linalg.LinAlgError):
@@ -82,7 +79,7 @@ def solve_budget_dual(problem, *, solver="auto", tol=1e-3, max_iter=100_000, cac
         return constant_solution(problem)
     limits = {"tol": tol, "max_iter": max_iter, "cache_size": cache_size}
     phases = [partial(phase, tol=tol, max_iter=max_iter, cache_size=cache_size) for phase in PHASES[solver]]
-    solution = phases[0](problem, None)
+    solution, in_reach = attempt(phases[0], problem)
     if _holds(solution):
         return solution
     # Without a certificate the budget may be infeasible: ask before spending more on it.
@@ -90,18 +87,18 @@ def solve_budget_dual(problem, *, solver="auto", tol=1e-3, max_iter=100_000, cac
     if problem.budget < least * (1.0 - 1e-9):
         relaxed = least_slack_solution(problem, least, phases)
         return replace(relaxed, status=Status.INFEASIBLE_BUDGET, least_budget=least)
-    if is_out_of_reach(problem, solution):
+    if not in_reach:
         relaxed = least_slack_solution(problem, least, phases)
         return replace(relaxed, status=Status.INFEASIBLE_BUDGET, least_budget=relaxed.budget)
     return finished(problem, solution, phases[1:])
 
 
-def is_out_of_reach(problem, solution):
-    """Whether the multiplier has left the range in which doubles can tell the slack from that of any larger one.
-
-    On overlapping classes a smooth kernel separates in theory, by a function of astronomical norm.
-    """
-    return solution is not None and solution.lam * np.mean(np.abs(problem.source.diagonal())) > _OUT_OF_REACH
+def attempt(phase, problem):
+    """The phase's solution or None, and whether the budget is within the reach of doubles."""
+    try:
+        return phase(problem, None), True
+    except OutOfReach:
+        return None, False
 
 
 def finished(problem, solution, phases):
@@ -120,7 +117,7 @@ def least_slack_solution(problem, least, phases):
     middle = first
     while first <= last:
         relaxed = problem.with_budget(budgets[middle])
-        solution = phases[0](relaxed, None)
+        solution, _ = attempt(phases[0], relaxed)
         if _holds(solution):
             best, last = solution, middle - 1
         else:

@@ -92,6 +92,11 @@ def _linear(A, B):
     return _product(A.X, B.X)
 
 
+def _linear_sum(A, B, values):
+    weights = safe_sparse_dot(B.X.T, values, dense_output=True)
+    return np.asarray(safe_sparse_dot(A.X, weights, dense_output=True))
+
+
 def _polynomial(A, B, gamma, degree, coef0):
     K = _product(A.X, B.X)
     K *= gamma
@@ -131,6 +136,8 @@ class KernelSpec:
     # No negative eigenvalue, given the parameters.
     semidefinite: object = lambda **params: True
     unit_diagonal: bool = False
+    # (A, B, values) -> K(A, B) @ values without the matrix, where the features are few enough to be summed.
+    combine: object = None
     takes_sparse: bool = True
     takes_negative: bool = True
     # X holds the kernel values themselves.
@@ -142,7 +149,7 @@ _POLYNOMIAL = KernelSpec(
 )
 
 KERNELS = {
-    "linear": KernelSpec(_linear),
+    "linear": KernelSpec(_linear, combine=_linear_sum),
     "poly": _POLYNOMIAL,
     "polynomial": _POLYNOMIAL,
     "rbf": KernelSpec(_rbf, ("gamma",), prepare=_RBFRows.of, definite=True, unit_diagonal=True),
@@ -273,6 +280,8 @@ class Kernel:
         out = np.zeros((X.shape[0], coefficients.shape[1]))
         if len(coefficients) == 0:
             return out
+        if self.spec.combine:
+            return self.spec.combine(self.prepare(X), self.prepare(basis), coefficients)
         for piece, values in self._blocks(X, basis):
             out[piece] = values @ coefficients
         return out
@@ -316,6 +325,11 @@ class KernelSource:
     def n_samples(self):
         return self.rows.n_samples
 
+    @property
+    def n_features(self):
+        """The dimension of the feature space where the kernel is linear, else None."""
+        return self.rows.X.shape[1] if self.kernel.is_linear else None
+
     def take(self, indices):
         """The source of the given samples only."""
         return KernelSource(self.kernel, self.rows.take(indices))
@@ -338,6 +352,8 @@ class KernelSource:
         if len(columns) == 0:
             return out
         right = self.rows.take(columns)
+        if self.kernel.spec.combine:
+            return self.kernel.spec.combine(self.rows.take(rows), right, values)
         for piece in row_blocks(len(rows), len(columns)):
             out[piece] = self.kernel.between(self.rows.take(rows[piece]), right) @ values
         return out
@@ -366,6 +382,10 @@ class GramSource:
     @property
     def n_samples(self):
         return self.gram.shape[0]
+
+    @property
+    def n_features(self):
+        return None
 
     def take(self, indices):
         rows = None if self.rows is None else self.rows.take(indices)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .block import BOUND, FREE, ZERO, Block, Held
+from .feasibility import least_budget
 from .kernels import MEGABYTE
 from .pivoting import EXACT, Pivoted
 from .problem import BudgetProblem
@@ -30,6 +31,8 @@ _WRONG, _ROUGHLY_WRONG = 1e-9, 1e-3
 # From this share of free samples on, count instead of trusting signs. Samples of the level below within this share of the
 # band's width belong to it too.
 _MOSTLY_FREE, _OLD_SHARE = 0.3, 0.175
+# lam times the squared spread of the samples from which on an unsettled problem is out of reach.
+_OUT_OF_REACH = 1e6
 # A Gram matrix that grows gets this much room a side.
 _SPARE = 1.2
 # A band that outgrew its memory starts again at this share of it.
@@ -55,6 +58,14 @@ class Guess:
     def inward(self, target):
         """y_i (y_i - f_i - b): positive inside the margin."""
         return target * (target - self.fit - self.intercept)
+
+
+class OutOfReach(Exception):
+    """The multiplier left the range in which doubles can tell the slack from that of any larger multiplier.
+
+    So it does for infeasible budgets, and on overlapping classes with a smooth kernel, which separates them in theory by a
+    function of astronomical norm.
+    """
 
 
 class TooLarge(Exception):
@@ -250,11 +261,11 @@ def recentred(problem, guess, wrong, capacity):
 
     Raises
     ------
-    TooLarge : the free samples leave no room, or the last band did not settle.
+    TooLarge : the free samples leave no room, or the last band was not solved exactly.
     """
     inside = guess.side == FREE
     room = int(_ROOM * capacity) - np.count_nonzero(inside)
-    if room <= 0 or not guess.settled:
+    if room <= 0 or not guess.settled or not guess.exact:
         raise TooLarge(capacity)
     entering = wrong[: room // 2]
     inside[entering] = True
@@ -292,6 +303,8 @@ def refine(problem, guess, inside, capacity, exact=True):
     for _ in range(_MOST_LOOKS):
         guess = solve_band(band, guess, exactly)
         wrong, right = held_wrongly(problem, guess, band.outside)
+        if len(band.outside) == 0 and not guess.settled and guess.lam * band.block().scale > _OUT_OF_REACH:
+            raise OutOfReach(f"lam = {guess.lam:.3g}")
         if (guess.settled and len(wrong) == 0) or len(band.outside) == 0:
             if guess.exact or not exact or exactly:
                 return guess
@@ -301,19 +314,29 @@ def refine(problem, guess, inside, capacity, exact=True):
     return replace(guess, settled=False)
 
 
+def looks_infeasible(problem, guess):
+    """Whether a rough solution has far more free samples than an exact one can have: the rank of the kernel, and one."""
+    rank = problem.source.n_features
+    return rank is not None and not guess.exact and np.count_nonzero(guess.side == FREE) > 2 * (rank + 1)
+
+
 def solve_levels(problem, capacity, random, exact=True):
     """Solve a budget problem from coarse to fine, to rounding error if `exact`.
 
     Raises
     ------
     TooLarge : more than `capacity` samples stand near the margin.
+    OutOfReach : no solution of finite norm was found, here or at a coarser level.
     """
     n = problem.n_samples
     everything = np.ones(n, dtype=bool)
     if n <= _COARSEST:
         return replace(refine(problem, cold_guess(problem), everything, capacity, exact), delta=EXACT)
     chosen = stratified_share(problem.target, _RATIO, random)
-    coarse = solve_levels(coarse_problem(problem, chosen), capacity, random, exact=False)
+    reduced = coarse_problem(problem, chosen)
+    coarse = solve_levels(reduced, capacity, random, exact=False)
+    if looks_infeasible(reduced, coarse) and reduced.budget < least_budget(reduced):
+        raise OutOfReach("a share of the samples has too small a share of the budget")
     guess, inside = predict(problem, chosen, coarse, int(_ROOM * capacity))
     whole = n <= capacity and (n <= _SMALL or inside.mean() > _NEARLY_ALL)
     refined = refine(problem, guess, everything if whole else inside, capacity, exact)

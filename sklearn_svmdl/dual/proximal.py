@@ -15,14 +15,17 @@ Toh, SIAM J. Optim. 2018). Pair with `pivot`, which turns the right sides into t
 from dataclasses import replace
 
 import numpy as np
+from scipy.optimize import brentq
 
-from .block import BOUND, FREE, ZERO, Centre, Conditions, Point, product
-from .pivoting import EXACT, Pivoted, pivot, balanced
+from .block import BOUND, FREE, ZERO, Centre, Conditions, Point, is_balanced, product
+from .pivoting import EXACT, Pivoted, pivot
 
 # First proximal weight of a hard block (in units of its scale), the factor from one to the next, and the smallest.
 FIRST, _SHRINK, _LEAST = 0.1, 0.3, 1e-9
 _LARGER, _MOST_FAILURES = 10.0, 3
 _MOST_STEPS, _MOST_STAGES, _MOST_SEARCHES = 40, 30, 12
+# How far from its last value an intercept is looked for.
+_WIDEST = 1e9
 # A full step is taken when the slope at its end is at most this share of the slope at its start.
 _FLAT_ENOUGH, _SEARCH_ENDS = 1e-2, 0.2
 
@@ -108,18 +111,40 @@ def _secant(slope, low_slope, high_slope):
 def newton(block, centre, point):
     """Minimise psi from `point`; settled when a full step repeats the sides."""
     dual = ProximalDual(block, centre)
-    lam, asked, step, conditions = centre.lam, None, 0.0, None
+    lam, previous, step, conditions = centre.lam, None, 0.0, None
     for n_iter in range(1, _MOST_STEPS + 1):
         lam, reach = dual.maximiser(point, lam)
-        before, asked = asked, dual.sides(reach, lam)
-        if step == 1.0 and np.array_equal(asked, before):
+        side = dual.sides(reach, lam)
+        if step == 1.0 and np.array_equal(side, previous):
             return Pivoted(side, point, True, n_iter)
-        side = balanced(block, asked, reach)
+        previous = side
+        if not (side == FREE).any() and not is_balanced(block, side):
+            # psi has no curvature in b here: only a minimum along b can free a sample.
+            point, step = replace(point, intercept=best_intercept(dual, point, lam)), 0.0
+            continue
         conditions = Conditions(block, side, centre, conditions)
         target = conditions.point(conditions.multiplier(lam))
         step = line_search(dual, point, target, lam)
         point = target if step == 1.0 else point.toward(target, step)
     return Pivoted(side, point, False, n_iter)
+
+
+def best_intercept(dual, point, lam):
+    """The b that minimises psi with the fit held: where the maximising duals sum to zero."""
+    block = dual.block
+
+    def slope(intercept):
+        best, reach = dual.maximiser(replace(point, intercept=intercept), lam)
+        return -(block.target @ dual.duals(reach, best) + best * block.held.total)
+
+    start = point.intercept
+    width = np.copysign(1.0, -slope(start))
+    while slope(start) * slope(start + width) > 0 and abs(width) < _WIDEST:
+        width *= 2.0
+    low, high = sorted((start, start + width))
+    if slope(low) * slope(high) > 0:
+        return start
+    return brentq(slope, low, high, xtol=1e-14)
 
 
 def point_at(block, beta, lam, intercept):
