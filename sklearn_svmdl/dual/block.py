@@ -17,11 +17,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import get_lapack_funcs
+
+from .factor import Factor
 
 ZERO, FREE, BOUND = (np.int8(code) for code in range(3))
-
-_potrf, _potrs = get_lapack_funcs(("potrf", "potrs"), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -119,6 +118,7 @@ class Conditions:
         known_t, known_pull = (0.0, block.held.pull) if previous is None else (previous.t, previous.pull)
         self.pull = known_pull + product(block.gram, self.t - known_t)
         self.reward = block.target + centre.delta * centre.beta
+        self.factor = None if previous is None else previous.factor
         self.solved = self._solve_free()
         self._reduce()
 
@@ -128,14 +128,12 @@ class Conditions:
             if not is_balanced(self.block, self.side):
                 raise np.linalg.LinAlgError("no sample is free to balance those at bound")
             return np.zeros((0, 3))
-        A = self.block.gram[np.ix_(F, F)]
-        A.flat[:: len(F) + 1] += self.centre.delta
-        factor, info = _potrf(A.T, lower=False, overwrite_a=True, clean=False)
-        if info != 0:
-            raise np.linalg.LinAlgError("the kernel matrix of the free samples is not positive definite")
+        gram, delta = self.block.gram, self.centre.delta
+        if self.factor is None or not self.factor.serves(gram, delta, F):
+            self.factor = Factor(gram, delta, F)
         rhs = np.empty((len(F), 3), order="F")
         rhs[:, 0], rhs[:, 1], rhs[:, 2] = self.reward[F], self.pull[F], 1.0
-        return _potrs(factor, rhs, lower=False, overwrite_b=True)[0]
+        return self.factor.solve(F, rhs)
 
     def _reduce(self):
         """The two equations [[a11, a12], [a12, a22]] (lam, b) = (r1, r2) that beta_F leaves."""

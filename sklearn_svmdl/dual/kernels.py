@@ -377,10 +377,18 @@ class GramSource:
         return np.diagonal(self.gram).copy()
 
     def apply(self, columns, values, rows):
+        if len(rows) == self.n_samples and np.array_equal(rows, np.arange(len(rows))):
+            return self._spread(columns, values)
         out = np.zeros(len(rows))
         for piece in row_blocks(len(rows), len(columns)):
             out[piece] = self.block(rows[piece], columns) @ values
         return out
+
+    def _spread(self, columns, values):
+        """K[:, columns] @ values, without a copy of the matrix."""
+        everywhere = np.zeros(self.n_samples)
+        everywhere[columns] = values
+        return self.gram @ everywhere
 
     def stored(self):
         return self

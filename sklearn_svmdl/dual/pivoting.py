@@ -24,12 +24,13 @@ _LAM_RANGE = 10.0
 
 @dataclass(frozen=True)
 class Pivoted:
-    """Where a pivoting ended: the sides, the point, and whether they agree."""
+    """Where a pivoting ended: the sides, the point, whether they agree, and the conditions a next one can begin with."""
 
     side: np.ndarray
     point: Point
     settled: bool
     n_iter: int
+    conditions: Conditions = None
 
 
 def moves(block, side, point, free, residual):
@@ -57,15 +58,17 @@ def balanced(block, side, residual):
     return side
 
 
-def pivot(block, side, lam, centre_beta, delta=EXACT):
+def pivot(block, side, lam, centre_beta, delta=EXACT, previous=None):
     """Pivot from the guess (side, lam) with proximal weight delta * block.scale around centre_beta.
+
+    `previous` may hold the conditions of another budget on the same Gram matrix and held samples.
 
     Returns
     -------
     Pivoted
         Not `settled` when the sides stopped improving; its point is then not to be trusted.
     """
-    fewest, stalled, point, conditions = np.inf, 0, None, None
+    fewest, stalled, point, conditions = np.inf, 0, None, previous
     for n_iter in range(1, _MOST_ROUNDS + 1):
         try:
             conditions = Conditions(block, side, Centre(delta * block.scale, centre_beta, lam), conditions)
@@ -81,7 +84,7 @@ def pivot(block, side, lam, centre_beta, delta=EXACT):
         wanted = moves(block, side, point, conditions.free, residual)
         wrong = np.count_nonzero(wanted != side)
         if wrong == 0 and lam == target_lam:
-            return Pivoted(side, point, True, n_iter)
+            return Pivoted(side, point, True, n_iter, conditions)
         stalled = 0 if wrong < fewest else stalled + 1
         fewest = min(fewest, wrong)
         if stalled >= _PATIENCE:
