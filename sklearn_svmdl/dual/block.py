@@ -13,7 +13,7 @@ One Cholesky factorisation of A and three right-hand sides, Z = A^-1 [q_F, u_F, 
 leave two equations in (lam, b).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -22,6 +22,15 @@ from .factor import Factor
 
 ZERO, FREE, BOUND = (np.int8(code) for code in range(3))
 
+<<<<<<< HEAD
+=======
+_CHOLESKY = {dtype: get_lapack_funcs(("potrf", "potrs"), dtype=dtype) for dtype in (np.float32, np.float64)}
+# Relative rounding of the sums in the conditions.
+_ROUNDING = 1e-14
+# Rows of a matrix gathered at a time.
+_GATHERED = 256
+
+>>>>>>> main
 
 @dataclass(frozen=True)
 class Held:
@@ -59,6 +68,12 @@ class Block:
         """The mean squared distance of the samples from their mean in feature space: the unit of delta."""
         spread = float(np.mean(np.diagonal(self.gram)) - np.mean(self.gram))
         return max(spread, 1e-12 * float(np.abs(np.diagonal(self.gram)).max()), np.finfo(float).tiny)
+
+    def with_budget(self, budget):
+        """The same block with another budget; what does not depend on it is not computed again."""
+        other = replace(self, budget=budget)
+        other.__dict__.update(weight=self.weight, scale=self.scale)
+        return other
 
 
 @dataclass(frozen=True)
@@ -101,6 +116,15 @@ def product(gram, values):
     return values[rows] @ gram[rows] if 3 * len(rows) < len(gram) else values @ gram
 
 
+def principal(gram, rows, dtype):
+    """gram[rows, rows] in the given precision, gathered a few rows at a time."""
+    out = np.empty((len(rows), len(rows)), dtype=dtype)
+    for start in range(0, len(rows), _GATHERED):
+        piece = slice(start, start + _GATHERED)
+        out[piece] = gram[rows[piece]][:, rows]
+    return out
+
+
 class Conditions:
     """The linear conditions for one guess `side` (ZERO, FREE or BOUND per sample), factorised.
 
@@ -110,8 +134,8 @@ class Conditions:
         bound.
     """
 
-    def __init__(self, block, side, centre, previous=None):
-        self.block, self.centre = block, centre
+    def __init__(self, block, side, centre, previous=None, precision=np.float64):
+        self.block, self.centre, self.precision = block, centre, precision
         self.side, self.free = side, np.flatnonzero(side == FREE)
         self.t = np.where(side == BOUND, block.bound, 0.0)
         # From one guess to the next few samples reach or leave their bound.
@@ -128,12 +152,24 @@ class Conditions:
             if not is_balanced(self.block, self.side):
                 raise np.linalg.LinAlgError("no sample is free to balance those at bound")
             return np.zeros((0, 3))
+<<<<<<< HEAD
         gram, delta = self.block.gram, self.centre.delta
         if self.factor is None or not self.factor.serves(gram, delta, F):
             self.factor = Factor(gram, delta, F)
         rhs = np.empty((len(F), 3), order="F")
         rhs[:, 0], rhs[:, 1], rhs[:, 2] = self.reward[F], self.pull[F], 1.0
         return self.factor.solve(F, rhs)
+=======
+        potrf, potrs = _CHOLESKY[self.precision]
+        A = principal(self.block.gram, F, self.precision)
+        A.flat[:: len(F) + 1] += self.centre.delta
+        factor, info = potrf(A.T, lower=False, overwrite_a=True, clean=False)
+        if info != 0:
+            raise np.linalg.LinAlgError("the kernel matrix of the free samples is not positive definite")
+        rhs = np.empty((len(F), 3), order="F", dtype=self.precision)
+        rhs[:, 0], rhs[:, 1], rhs[:, 2] = self.reward[F], self.pull[F], 1.0
+        return potrs(factor, rhs, lower=False, overwrite_b=True)[0].astype(np.float64, copy=False)
+>>>>>>> main
 
     def _reduce(self):
         """The two equations [[a11, a12], [a12, a22]] (lam, b) = (r1, r2) that beta_F leaves."""
@@ -144,11 +180,20 @@ class Conditions:
         self.a11, self.a12, self.a22 = curvature - pulls[1], t.sum() + held.total - sums[1], -sums[2]
         self.r1, self.r2 = self.reward @ t + held.reward - budget - pulls[0], -sums[0]
 
-    def multiplier(self):
-        """lam at the joint solution: where the slack at lam, linear for this guess, meets the budget."""
-        if len(self.free) == 0:
-            return self.r1 / self.a11
-        return (self.r1 * self.a22 - self.a12 * self.r2) / (self.a11 * self.a22 - self.a12**2)
+    def multiplier(self, lam):
+        """Newton's step from lam to where the slack, which falls linearly in lam for this guess, meets the budget.
+
+        Ten times up or down where the slack hardly depends on lam, as beyond the least lam of the least slack.
+        """
+        coupling = self.a12**2 / self.a22 if len(self.free) else 0.0
+        offset = self.a12 * self.r2 / self.a22 if len(self.free) else 0.0
+        fall = self.a11 - coupling
+        excess = self.r1 - offset - fall * lam
+        if abs(excess) <= _ROUNDING * (abs(self.r1) + abs(offset)):
+            return lam
+        if fall <= _ROUNDING * (abs(self.a11) + abs(coupling)):
+            return lam * 10.0 if excess > 0 else lam / 10.0
+        return lam + excess / fall
 
     def intercept(self, lam):
         if len(self.free) == 0:

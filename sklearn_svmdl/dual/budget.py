@@ -1,6 +1,7 @@
 """The one entry to the solvers: a budget problem in, a certified solution out."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -9,9 +10,9 @@ from .levels import TooLarge, largest_band, solve_levels
 from .problem import Status, certify
 from .smo import ascend, starting_point
 
-# The least-slack hyperplane is that of a budget this share of C_max above C_min: at C_min itself the multiplier is
-# barely determined.
-_RELAXATION = 1e-6
+# The least-slack hyperplane is that of a budget just above C_min, by this share of C_max: at C_min itself the multiplier
+# is barely determined, and nearly equal points with different labels can put it beyond the reach of doubles.
+_RELAXATIONS = (1e-6, 1e-4, 1e-2, 0.1, 0.3)
 
 
 def constant_solution(problem):
@@ -31,20 +32,14 @@ def constant_solution(problem):
     )
 
 
-def certified(problem, guess, tol):
-    """The solution record of a guess, its gradient evaluated afresh from the kernel."""
-    support = np.flatnonzero(guess.beta)
-    fit = problem.source.apply(support, guess.beta[support], np.arange(problem.n_samples))
-    return certify(problem, guess.beta, guess.lam, problem.target - fit, guess.n_iter, tol)
-
-
 def block_steps(problem, _, tol, max_iter, cache_size):
     """Exact block steps from coarse to fine; None where they end without a finite solution."""
     try:
         guess = solve_levels(problem, largest_band(cache_size), np.random.RandomState(0))
     except (TooLarge, np.linalg.LinAlgError):
         return None
-    solution = certified(problem, guess, tol)
+    # The last look summed this fit from kernel values, not from steps.
+    solution = certify(problem, guess.beta, guess.lam, problem.target - guess.fit, guess.n_iter, tol)
     return solution if np.isfinite(solution.duality_gap) else None
 
 
@@ -81,22 +76,34 @@ def solve_budget_dual(problem, *, solver="auto", tol=1e-3, max_iter=100_000, cac
     if problem.budget >= problem.largest_budget:
         return constant_solution(problem)
     limits = {"tol": tol, "max_iter": max_iter, "cache_size": cache_size}
-    first, *others = PHASES[solver]
-    solution = first(problem, None, **limits)
+    phases = [partial(phase, tol=tol, max_iter=max_iter, cache_size=cache_size) for phase in PHASES[solver]]
+    solution = phases[0](problem, None)
     if _holds(solution):
         return solution
     # Without a certificate the budget may be infeasible: ask before spending more on it.
     least = least_budget(problem)
-    infeasible = problem.budget < least * (1.0 - 1e-9)
-    if infeasible:
-        problem = problem.with_budget(least + _RELAXATION * problem.largest_budget)
-        solution = first(problem, None, **limits)
-    for phase in others:
+    if problem.budget < least * (1.0 - 1e-9):
+        relaxed = least_slack_solution(problem, least, phases)
+        return replace(relaxed, status=Status.INFEASIBLE_BUDGET, least_budget=least)
+    return finished(problem, solution, phases[1:])
+
+
+def finished(problem, solution, phases):
+    """The solution after the given phases, as far as they are needed."""
+    for phase in phases:
         if not _holds(solution):
-            solution = phase(problem, solution, **limits)
-    if infeasible:
-        return replace(solution, status=Status.INFEASIBLE_BUDGET, least_budget=least)
+            solution = phase(problem, solution)
     return solution
+
+
+def least_slack_solution(problem, least, phases):
+    """The solution of the smallest budget above `least` that the first phase can certify."""
+    for share in _RELAXATIONS:
+        relaxed = problem.with_budget(least + share * (problem.largest_budget - least))
+        solution = phases[0](relaxed, None)
+        if _holds(solution):
+            return solution
+    return finished(relaxed, solution, phases[1:])
 
 
 def _holds(solution):

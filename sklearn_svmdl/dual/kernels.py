@@ -92,8 +92,12 @@ def _linear(A, B):
     return _product(A.X, B.X)
 
 
-def _polynomial(A, B, gamma, degree, coef0):
-    K = _product(A.X, B.X)
+def _polynomial(A, B, **params):
+    return _powers_of(_product(A.X, B.X), **params)
+
+
+def _powers_of(K, gamma, degree, coef0):
+    """(gamma K + coef0)^degree, in place."""
     K *= gamma
     K += coef0
     with np.errstate(over="ignore"):
@@ -112,6 +116,27 @@ def _rbf(A, B, gamma):
     K = _product(A.left, B.right)
     np.minimum(K, 0.0, out=K)
     return np.exp(K, out=K)
+
+
+def _inner_products(X):
+    return _product(X, X)
+
+
+def _squared_distances(X):
+    # As for prepared rows: far from the origin the inner products cancel nearly every digit.
+    X = X if sparse.issparse(X) else X - X.mean(axis=0)
+    D = _product(X, X)
+    h = np.diagonal(D).copy()
+    D *= -2.0
+    D += h
+    D += h[:, None]
+    return np.maximum(D, 0.0, out=D)
+
+
+def _decay_of(D, gamma):
+    """exp(-gamma D), in place."""
+    D *= -gamma
+    return np.exp(D, out=D)
 
 
 def _from_scikit_learn(name):
@@ -135,17 +160,33 @@ class KernelSpec:
     takes_negative: bool = True
     # X holds the kernel values themselves.
     pairwise: bool = False
+    # Samples -> base values (n, n), and (base values to overwrite, **parameters) -> kernel values: where both are known,
+    # one matrix serves all values of the parameters.
+    base: object = None
+    of_base: object = None
 
 
 _POLYNOMIAL = KernelSpec(
-    _polynomial, ("gamma", "degree", "coef0"), semidefinite=lambda coef0, **_: coef0 >= 0
+    _polynomial,
+    ("gamma", "degree", "coef0"),
+    semidefinite=lambda coef0, **_: coef0 >= 0,
+    base=_inner_products,
+    of_base=_powers_of,
 )
 
 KERNELS = {
-    "linear": KernelSpec(_linear),
+    "linear": KernelSpec(_linear, base=_inner_products, of_base=lambda K: K),
     "poly": _POLYNOMIAL,
     "polynomial": _POLYNOMIAL,
-    "rbf": KernelSpec(_rbf, ("gamma",), prepare=_RBFRows.of, definite=True, unit_diagonal=True),
+    "rbf": KernelSpec(
+        _rbf,
+        ("gamma",),
+        prepare=_RBFRows.of,
+        definite=True,
+        unit_diagonal=True,
+        base=_squared_distances,
+        of_base=_decay_of,
+    ),
     "sigmoid": KernelSpec(_from_scikit_learn("sigmoid"), ("gamma", "coef0"), semidefinite=lambda **_: False),
     "laplacian": KernelSpec(_from_scikit_learn("laplacian"), ("gamma",), definite=True, unit_diagonal=True),
     "cosine": KernelSpec(_from_scikit_learn("cosine")),
@@ -155,7 +196,14 @@ KERNELS = {
     "additive_chi2": KernelSpec(
         _from_scikit_learn("additive_chi2"), takes_sparse=False, takes_negative=False
     ),
-    "precomputed": KernelSpec(None, pairwise=True, takes_sparse=False, semidefinite=lambda **_: False),
+    "precomputed": KernelSpec(
+        None,
+        pairwise=True,
+        takes_sparse=False,
+        semidefinite=lambda **_: False,
+        base=lambda K: K,
+        of_base=lambda K: K,
+    ),
 }
 
 
@@ -186,6 +234,7 @@ def resolve_gamma(gamma, X, weight):
         return 1.0 / X.shape[1]
     if gamma != "scale":
         return float(gamma)
+    X = _as_float64(X)
     share = weight / weight.sum() / X.shape[1]
     mean = np.sum(share @ X)
     # Two passes: E[x^2] - E[x]^2 loses every digit when the mean is large.
@@ -352,6 +401,40 @@ class KernelSource:
             gram[piece, piece.start :] = values
             gram[piece.start :, piece] = values.T
         return GramSource(gram, self.kernel, self.rows)
+
+
+class KernelBase:
+    """One matrix between all samples, from which kernel values follow element by element for every kernel that shares it.
+
+    The inner products serve the linear and the polynomial kernels, the squared distances the rbf kernels. A pickle
+    carries the samples only: elsewhere the values are computed again.
+
+    Parameters
+    ----------
+    X : (n, d) samples, or kernel values (n, n)
+    """
+
+    def __init__(self, X):
+        self.X = X
+        self._values = {}
+
+    def __getstate__(self):
+        return {"X": self.X, "_values": {}}
+
+    def gram(self, kernel, rows, columns):
+        """K[rows, columns] as a new array."""
+        values = self._between_all(kernel.spec).take(rows, axis=0).take(columns, axis=1)
+        return kernel.spec.of_base(values, **kernel.params)
+
+    def source(self, kernel, samples):
+        """The stored kernel values between the given samples."""
+        rows = None if kernel.spec.pairwise else _Rows(self.X[samples])
+        return GramSource(self.gram(kernel, samples, samples), kernel, rows)
+
+    def _between_all(self, spec):
+        if spec.base not in self._values:
+            self._values[spec.base] = spec.base(_as_float64(self.X))
+        return self._values[spec.base]
 
 
 class GramSource:

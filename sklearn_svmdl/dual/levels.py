@@ -13,9 +13,9 @@ import numpy as np
 
 from .block import BOUND, FREE, ZERO, Block, Held
 from .kernels import MEGABYTE
-from .pivoting import EXACT
+from .pivoting import EXACT, Pivoted
 from .problem import BudgetProblem
-from .proximal import FIRST, solve_block
+from .proximal import FIRST, point_at, solve_block
 from .smo import starting_point
 
 # Levels shrink by this factor down to this many samples, which are solved from nothing.
@@ -26,10 +26,12 @@ _SMALL, _NEARLY_ALL = 400, 0.7
 _SLACK_SHARE, _SLACK_COUNT, _SLACK_OF_NEW = 0.5, 30, 0.03
 # With each look at most this share of the band joins it from the right side of the margin, at most this many per violator.
 _NEAR_SHARE, _NEAR_PER_WRONG = 0.15, 3
-_WRONG = 1e-9
+_WRONG, _ROUGHLY_WRONG = 1e-9, 1e-3
 # From this share of free samples on, count instead of trusting signs. Samples of the level below within this share of the
 # band's width belong to it too.
 _MOSTLY_FREE, _OLD_SHARE = 0.3, 0.175
+# A Gram matrix that grows gets this much room a side.
+_SPARE = 1.2
 # A band that outgrew its memory starts again at this share of it.
 _ROOM = 0.9
 _MOST_LOOKS = 40
@@ -46,6 +48,7 @@ class Guess:
     fit: np.ndarray
     delta: float
     settled: bool
+    exact: bool
     n_iter: int
     n_free_before: int = 0
 
@@ -68,7 +71,7 @@ def cold_guess(problem):
     unit, lam = starting_point(problem)
     side = np.where(np.abs(unit) >= problem.weight, BOUND, FREE).astype(np.int8)
     zeros = np.zeros(problem.n_samples)
-    return Guess(side, lam * unit, lam, 0.0, zeros, FIRST, False, 0)
+    return Guess(side, lam * unit, lam, 0.0, zeros, FIRST, settled=False, exact=False, n_iter=0)
 
 
 def stratified_share(target, ratio, random):
@@ -92,7 +95,7 @@ def predict(problem, chosen, coarse, capacity):
     fit, beta, side = np.empty(n), np.zeros(n), np.zeros(n, dtype=np.int8)
     fit[chosen], beta[chosen], side[chosen] = coarse.fit, coarse.beta, coarse.side
     fit[new] = problem.source.apply(chosen[support], coarse.beta[support], new)
-    guess = replace(coarse, side=side, beta=beta, fit=fit, settled=False)
+    guess = replace(coarse, side=side, beta=beta, fit=fit, settled=False, exact=False)
     inward = guess.inward(problem.target)
     new = new[np.argsort(-inward[new], kind="stable")]
     free, bound = expected_counts(coarse, len(new))
@@ -134,6 +137,17 @@ def doubtful_band(side, inward, chosen, new, free, bound, capacity):
     return inside
 
 
+def bordered(gram, cross, corner):
+    """[[gram, cross], [cross', corner]], in place where `gram` is a corner of a larger array with room for it."""
+    m, n = cross.shape[0], cross.shape[0] + cross.shape[1]
+    room = gram.base
+    if room is None or room.ndim != 2 or len(room) < n:
+        room = np.empty((int(_SPARE * n),) * 2)
+        room[:m, :m] = gram
+    room[:m, m:n], room[m:n, :m], room[m:n, m:n] = cross, cross.T, corner
+    return room[:n, :n]
+
+
 class Band:
     """The samples that are pivoted, their Gram matrix, and what the held ones add to every sample's fit.
 
@@ -171,7 +185,7 @@ class Band:
         """Take `samples` into the band."""
         cross = self.problem.source.block(self.indices, samples)
         corner = self.problem.source.block(samples, samples)
-        self.gram = np.block([[self.gram, cross], [cross.T, corner]])
+        self.gram = bordered(self.gram, cross, corner)
         self.indices = np.concatenate([self.indices, samples])
         self.inside[samples] = True
         freed = self.held[self.inside[self.held]]
@@ -179,25 +193,26 @@ class Band:
         if len(freed):
             self.pull = self.pull - self._applied(freed)
 
-    def spread(self, pivoted, side):
+    def spread(self, pivoted, guess):
         """The guess for all samples: the band as pivoted, the held ones at lam times their bound."""
         problem, point, band = self.problem, pivoted.point, self.indices
         beta = np.zeros(problem.n_samples)
         beta[self.held] = point.lam * problem.bound[self.held]
         beta[band] = point.beta
-        side = side.copy()
+        side = guess.side.copy()
         side[band] = pivoted.side
         fit = point.lam * self.pull
         fit[band] = point.fit
         outside, support = self.outside, band[point.beta != 0]
         fit[outside] += problem.source.apply(support, beta[support], outside)
-        return Guess(side, beta, point.lam, point.intercept, fit, EXACT, pivoted.settled, pivoted.n_iter)
+        return replace(guess, side=side, beta=beta, lam=point.lam, intercept=point.intercept, fit=fit)
 
 
 def held_wrongly(problem, guess, outside):
     """Samples outside the band that stand on the wrong side of the margin, worst first, and the others, nearest first."""
     inward, side = guess.inward(problem.target)[outside], guess.side[outside]
-    wrong = ((side == ZERO) & (inward > _WRONG)) | ((side == BOUND) & (inward < -_WRONG))
+    tolerance = _WRONG if guess.exact else _ROUGHLY_WRONG
+    wrong = ((side == ZERO) & (inward > tolerance)) | ((side == BOUND) & (inward < -tolerance))
     distance = np.abs(inward)
     by_distance = np.argsort(distance, kind="stable")
     return outside[by_distance[wrong[by_distance]][::-1]], outside[by_distance[~wrong[by_distance]]]
@@ -251,25 +266,37 @@ def recentred(problem, guess, wrong, capacity):
     return band
 
 
-def refine(problem, guess, inside, capacity):
-    """Solve the problem from a guess, on a band that starts with the samples `inside` and grows until nothing is wrong."""
-    band = Band(problem, inside, guess.side)
+def solve_band(band, guess, exact):
+    """The guess after the band's block has been solved."""
+    block, here = band.block(), band.indices
+    start = Pivoted(guess.side[here], point_at(block, guess.beta[here], guess.lam, guess.intercept), False, 0)
+    pivoted, reached, delta = solve_block(block, start, guess.delta, exact)
+    spread = band.spread(pivoted, guess)
+    return replace(
+        spread, delta=delta, settled=pivoted.settled, exact=reached == EXACT, n_iter=guess.n_iter + pivoted.n_iter
+    )
+
+
+def refine(problem, guess, inside, capacity, exact=True):
+    """Solve the problem from a guess, on a band that starts with the samples `inside` and grows until nothing is wrong.
+
+    A hard block is solved roughly until the band is right, and then to rounding error if `exact`.
+    """
+    band, exactly = Band(problem, inside, guess.side), len(inside) == np.count_nonzero(inside) and exact
     for _ in range(_MOST_LOOKS):
-        here = band.indices
-        pivoted, delta = solve_block(
-            band.block(), guess.side[here], guess.lam, guess.beta[here], guess.intercept, guess.delta
-        )
-        spread = band.spread(pivoted, guess.side)
-        guess = replace(spread, delta=delta, n_iter=guess.n_iter + pivoted.n_iter)
+        guess = solve_band(band, guess, exactly)
         wrong, right = held_wrongly(problem, guess, band.outside)
         if (guess.settled and len(wrong) == 0) or len(band.outside) == 0:
-            return guess
-        band = grown(problem, band, guess, wrong, right, capacity)
+            if guess.exact or not exact or exactly:
+                return guess
+            exactly = True
+        else:
+            band = grown(problem, band, guess, wrong, right, capacity)
     return replace(guess, settled=False)
 
 
-def solve_levels(problem, capacity, random):
-    """Solve a budget problem from coarse to fine.
+def solve_levels(problem, capacity, random, exact=True):
+    """Solve a budget problem from coarse to fine, to rounding error if `exact`.
 
     Raises
     ------
@@ -278,10 +305,10 @@ def solve_levels(problem, capacity, random):
     n = problem.n_samples
     everything = np.ones(n, dtype=bool)
     if n <= _COARSEST:
-        return replace(refine(problem, cold_guess(problem), everything, capacity), delta=EXACT)
+        return replace(refine(problem, cold_guess(problem), everything, capacity, exact), delta=EXACT)
     chosen = stratified_share(problem.target, _RATIO, random)
-    coarse = solve_levels(coarse_problem(problem, chosen), capacity, random)
+    coarse = solve_levels(coarse_problem(problem, chosen), capacity, random, exact=False)
     guess, inside = predict(problem, chosen, coarse, int(_ROOM * capacity))
     whole = n <= _SMALL or (inside.mean() > _NEARLY_ALL and n <= capacity)
-    refined = refine(problem, guess, everything if whole else inside, capacity)
+    refined = refine(problem, guess, everything if whole else inside, capacity, exact)
     return replace(refined, n_free_before=np.count_nonzero(coarse.side == FREE))

@@ -18,6 +18,9 @@ EXACT = 1e-11
 _PATIENCE, _MOST_ROUNDS = 4, 30
 # How far a sample may stand on the wrong side of its bound (relative) or of the margin without being moved.
 _AT_BOUND, _AT_MARGIN = 1e-11, 1e-10
+# Half the price: single precision while this many samples are free and this share of them was wrong. Never for the point
+# that is accepted.
+_MANY_FREE, _MANY_WRONG = 200, 0.02
 # lam may change by this factor in one round.
 _LAM_RANGE = 10.0
 
@@ -58,7 +61,16 @@ def balanced(block, side, residual):
     return side
 
 
+<<<<<<< HEAD
 def pivot(block, side, lam, centre_beta, delta=EXACT, previous=None):
+=======
+def affordable_precision(n_free, n_wrong):
+    """Single while the sides are far from settled, else double."""
+    return np.float32 if n_free >= _MANY_FREE and n_wrong > _MANY_WRONG * n_free else np.float64
+
+
+def pivot(block, side, lam, centre_beta, delta=EXACT):
+>>>>>>> main
     """Pivot from the guess (side, lam) with proximal weight delta * block.scale around centre_beta.
 
     `previous` may hold the conditions of another budget on the same Gram matrix and held samples.
@@ -68,13 +80,18 @@ def pivot(block, side, lam, centre_beta, delta=EXACT, previous=None):
     Pivoted
         Not `settled` when the sides stopped improving; its point is then not to be trusted.
     """
+<<<<<<< HEAD
     fewest, stalled, point, conditions = np.inf, 0, None, previous
+=======
+    fewest, wrong, stalled, point, conditions = np.inf, block.n_samples, 0, None, None
+>>>>>>> main
     for n_iter in range(1, _MOST_ROUNDS + 1):
+        precision = affordable_precision(np.count_nonzero(side == FREE), wrong)
         try:
-            conditions = Conditions(block, side, Centre(delta * block.scale, centre_beta, lam), conditions)
+            conditions = Conditions(block, side, Centre(delta * block.scale, centre_beta, lam), conditions, precision)
         except np.linalg.LinAlgError:
             break
-        target_lam = conditions.multiplier()
+        target_lam = conditions.multiplier(lam)
         lam = min(max(target_lam, lam / _LAM_RANGE), lam * _LAM_RANGE)
         if not np.isfinite(lam):
             break
@@ -83,8 +100,13 @@ def pivot(block, side, lam, centre_beta, delta=EXACT, previous=None):
         residual = conditions.reward - point.fit - centre.delta * point.beta - point.intercept
         wanted = moves(block, side, point, conditions.free, residual)
         wrong = np.count_nonzero(wanted != side)
+<<<<<<< HEAD
         if wrong == 0 and lam == target_lam:
             return Pivoted(side, point, True, n_iter, conditions)
+=======
+        if wrong == 0 and lam == target_lam and precision is np.float64:
+            return Pivoted(side, point, True, n_iter)
+>>>>>>> main
         stalled = 0 if wrong < fewest else stalled + 1
         fewest = min(fewest, wrong)
         if stalled >= _PATIENCE:

@@ -116,7 +116,7 @@ def newton(block, centre, point):
             return Pivoted(side, point, True, n_iter)
         side = balanced(block, asked, reach)
         conditions = Conditions(block, side, centre, conditions)
-        target = conditions.point(conditions.multiplier())
+        target = conditions.point(conditions.multiplier(lam))
         step = line_search(dual, point, target, lam)
         point = target if step == 1.0 else point.toward(target, step)
     return Pivoted(side, point, False, n_iter)
@@ -128,24 +128,31 @@ def point_at(block, beta, lam, intercept):
     return Point(beta, lam, intercept, fit, block.held.pull @ beta + lam * block.held.curvature)
 
 
-def solve_block(block, side, lam, beta, intercept, delta):
-    """Solve a block to rounding error.
+def solve_block(block, guess, delta, exact):
+    """Solve a block, to rounding error if `exact`.
 
-    Pivots at once where the last solve could (delta == EXACT); else proximal stages of shrinking weight, each followed by
-    an attempt to pivot.
+    Pivots at once where the last solve could (delta == EXACT); else proximal stages of shrinking weight, each but the first
+    followed by an attempt to pivot. A rough solution is that of the first stage.
+
+    Parameters
+    ----------
+    guess : Pivoted, where to begin
+    delta : float, proximal weight to begin with, in units of block.scale
 
     Returns
     -------
-    (Pivoted, delta) : how it ended and the proximal weight to begin with on a similar block
+    Pivoted
+    float : the proximal weight of its point, EXACT for an exact solution
+    float : the proximal weight to begin with on a similar block
     """
     n_iter = 0
     if delta == EXACT:
-        done = pivot(block, side, lam, beta)
+        done = pivot(block, guess.side, guess.point.lam, guess.point.beta)
         if done.settled:
-            return done, EXACT
+            return done, EXACT, EXACT
         n_iter, delta = done.n_iter, FIRST
-    point, failures = point_at(block, beta, lam, intercept), 0
-    for _ in range(_MOST_STAGES):
+    side, point, failures = guess.side, guess.point, 0
+    for number in range(_MOST_STAGES):
         stage = proximal_stage(block, side, point, delta)
         n_iter += stage.n_iter
         if not stage.settled:
@@ -153,13 +160,18 @@ def solve_block(block, side, lam, beta, intercept, delta):
             if failures > _MOST_FAILURES:
                 break
             continue
-        point, side = stage.point, stage.side
-        done = pivot(block, side, point.lam, point.beta)
-        n_iter += done.n_iter
-        if done.settled:
-            return Pivoted(done.side, done.point, True, n_iter), min(FIRST, _LARGER * delta)
-        delta = max(delta * _SHRINK, _LEAST)
-    return Pivoted(side, point, False, n_iter), FIRST
+        side, point = stage.side, stage.point
+        if not exact:
+            return replace(stage, n_iter=n_iter), delta, delta
+        if number > 0:
+            done = pivot(block, side, point.lam, point.beta)
+            n_iter += done.n_iter
+            if done.settled:
+                return replace(done, n_iter=n_iter), EXACT, min(FIRST, _LARGER * delta)
+        delta *= _SHRINK
+        if delta < _LEAST:
+            break
+    return Pivoted(side, point, False, n_iter), delta, FIRST
 
 
 def proximal_stage(block, side, point, delta):

@@ -97,18 +97,22 @@ class Ascent:
             self.shrink[k] = self.gradient[k] if beta[k] > low[k] else np.inf
 
     def lam_step(self):
-        """The exact maximum along lam with beta / lam held: lam = (y'a - C) / (a'K a), a = beta / lam."""
+        """The exact maximum along lam with beta / lam held: lam = (y'a - C) / (a'K a), a = beta / lam.
+
+        Returns whether there is one: not where a'K a <= 0, as for an indefinite kernel or an infeasible budget.
+        """
         y, beta, lam = self.problem.target, self.beta, self.lam
         fit = y - self.gradient
         curvature = float(beta @ fit)
         reward = float(y @ beta) - lam * self.problem.budget
         if curvature <= 0 or reward <= 0:
-            return
+            return False
         ratio = reward / curvature
         at_bound = np.abs(beta) >= lam * self.problem.weight
         self.lam = lam * ratio
         self.beta = np.where(at_bound, self.lam * self.problem.bound, beta * ratio)
         self.gradient = y - ratio * fit
+        return True
 
 
 def starting_point(problem):
@@ -122,18 +126,23 @@ def starting_point(problem):
 
 
 def ascend(problem, beta, lam, *, tol, max_iter, cache_size):
-    """Pair steps and steps in lam from (beta, lam) until the fresh certificate holds or max_iter pair steps are spent."""
+    """Pair steps and steps in lam from (beta, lam) until the fresh certificate holds or max_iter steps are spent.
+
+    A step in lam counts as one.
+    """
     ascent = Ascent(problem, beta, lam, ColumnCache(problem.source, cache_size))
     burst = max(10, int(_BURST * problem.n_samples))
     n_iter, inner = 0, 0.3 * tol
     while n_iter < max_iter:
+        before = ascent.lam
         taken = ascent.pair_steps(min(burst, max_iter - n_iter), inner)
-        n_iter += max(taken, 1)
-        ascent.lam_step()
-        if taken < burst:
+        n_iter += taken + 1
+        bounded = ascent.lam_step()
+        stands = taken == 0 and abs(ascent.lam - before) <= 1e-12 * before
+        if taken < burst or not bounded:
             ascent.refresh()
             solution = certify(problem, ascent.beta, ascent.lam, ascent.gradient, n_iter, tol)
-            if solution.is_within(tol):
+            if solution.is_within(tol) or stands or not bounded:
                 return solution
     ascent.refresh()
     return certify(problem, ascent.beta, ascent.lam, ascent.gradient, n_iter, tol)

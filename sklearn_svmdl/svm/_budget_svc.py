@@ -52,9 +52,10 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         The budget, in the unit that `budget` says. "auto" is 0.1 C_max in either unit.
     budget : {"total", "relative"}, default="total"
         "total": C is the total slack allowed. "relative": C in [0, 1) is a fraction of each binary problem's
-        C_max; it means the same for any number of samples, class balance and sample weights, so it is the unit
-        to tune. C_max is taken before or after class_weight, whichever is larger: to weigh a class less makes
-        its slacks cheaper, not the budget smaller. Each binary problem of a multiclass fit gets the budget.
+        C_max; it means the same for any number of samples, class balance and sample weights, so it is the
+        unit to tune. C_max is taken before or after class_weight, whichever is larger: to weigh a class less
+        makes its slacks cheaper, not the budget smaller. Each binary problem of a multiclass fit gets the
+        budget.
     kernel : str or callable, default="rbf"
         "linear" <x, x'>, "poly" (gamma <x, x'> + coef0)^degree, "rbf" exp(-gamma |x - x'|^2), "sigmoid",
         "laplacian", "cosine", "chi2", "additive_chi2" as in `sklearn.metrics.pairwise`; "precomputed" where X

@@ -66,7 +66,7 @@ def _class_factors(class_weight, labels, y, totals):
 
 
 def share_kernel_values(source, tasks, n_jobs, cache_size):
-    """Evaluate the Gram matrix once for all problems where it fits in half the cache.
+    """Evaluate the Gram matrix once for all problems, if there are several and it fits in half the cache.
 
     Returns the source and the megabytes of kernel values that each of the `n_jobs` solvers may keep.
     """
@@ -74,7 +74,7 @@ def share_kernel_values(source, tasks, n_jobs, cache_size):
     n = source.n_samples
     sizes = [len(task.rows) for task in tasks if len(task.rows) < n]
     values = n**2 + workers * max(sizes, default=0) ** 2
-    if 8 * values > 0.5 * cache_size * MEGABYTE:
+    if len(tasks) == 1 or 8 * values > 0.5 * cache_size * MEGABYTE:
         return source, cache_size / workers
     return source.stored(), 0.5 * cache_size / workers
 
@@ -82,8 +82,8 @@ def share_kernel_values(source, tasks, n_jobs, cache_size):
 def binary_problem(task, source, data, budget_of):
     """The budget problem of a task; `budget_of` turns the unit of relative budgets into the budget.
 
-    The unit is C_max before or after class weights, whichever is larger: a class that is made to weigh less has
-    cheaper slacks. Were the unit to shrink with it, its slacks would cost what they did before.
+    The unit is C_max before or after class weights, whichever is larger: a class that is made to weigh less
+    has cheaper slacks. Were the unit to shrink with it, its slacks would cost what they did before.
     """
     rows = task.rows
     own = source if len(rows) == source.n_samples else source.take(rows)
