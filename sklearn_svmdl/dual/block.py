@@ -22,15 +22,8 @@ from .factor import Factor
 
 ZERO, FREE, BOUND = (np.int8(code) for code in range(3))
 
-<<<<<<< HEAD
-=======
-_CHOLESKY = {dtype: get_lapack_funcs(("potrf", "potrs"), dtype=dtype) for dtype in (np.float32, np.float64)}
 # Relative rounding of the sums in the conditions.
 _ROUNDING = 1e-14
-# Rows of a matrix gathered at a time.
-_GATHERED = 256
-
->>>>>>> main
 
 @dataclass(frozen=True)
 class Held:
@@ -116,15 +109,6 @@ def product(gram, values):
     return values[rows] @ gram[rows] if 3 * len(rows) < len(gram) else values @ gram
 
 
-def principal(gram, rows, dtype):
-    """gram[rows, rows] in the given precision, gathered a few rows at a time."""
-    out = np.empty((len(rows), len(rows)), dtype=dtype)
-    for start in range(0, len(rows), _GATHERED):
-        piece = slice(start, start + _GATHERED)
-        out[piece] = gram[rows[piece]][:, rows]
-    return out
-
-
 class Conditions:
     """The linear conditions for one guess `side` (ZERO, FREE or BOUND per sample), factorised.
 
@@ -134,15 +118,14 @@ class Conditions:
         bound.
     """
 
-    def __init__(self, block, side, centre, previous=None, precision=np.float64):
-        self.block, self.centre, self.precision = block, centre, precision
+    def __init__(self, block, side, centre, previous=None, precision=np.float64, memory=None):
+        self.block, self.centre, self.precision, self.memory = block, centre, precision, memory
         self.side, self.free = side, np.flatnonzero(side == FREE)
         self.t = np.where(side == BOUND, block.bound, 0.0)
         # From one guess to the next few samples reach or leave their bound.
         known_t, known_pull = (0.0, block.held.pull) if previous is None else (previous.t, previous.pull)
         self.pull = known_pull + product(block.gram, self.t - known_t)
         self.reward = block.target + centre.delta * centre.beta
-        self.factor = None if previous is None else previous.factor
         self.solved = self._solve_free()
         self._reduce()
 
@@ -152,24 +135,11 @@ class Conditions:
             if not is_balanced(self.block, self.side):
                 raise np.linalg.LinAlgError("no sample is free to balance those at bound")
             return np.zeros((0, 3))
-<<<<<<< HEAD
-        gram, delta = self.block.gram, self.centre.delta
-        if self.factor is None or not self.factor.serves(gram, delta, F):
-            self.factor = Factor(gram, delta, F)
-        rhs = np.empty((len(F), 3), order="F")
-        rhs[:, 0], rhs[:, 1], rhs[:, 2] = self.reward[F], self.pull[F], 1.0
-        return self.factor.solve(F, rhs)
-=======
-        potrf, potrs = _CHOLESKY[self.precision]
-        A = principal(self.block.gram, F, self.precision)
-        A.flat[:: len(F) + 1] += self.centre.delta
-        factor, info = potrf(A.T, lower=False, overwrite_a=True, clean=False)
-        if info != 0:
-            raise np.linalg.LinAlgError("the kernel matrix of the free samples is not positive definite")
         rhs = np.empty((len(F), 3), order="F", dtype=self.precision)
         rhs[:, 0], rhs[:, 1], rhs[:, 2] = self.reward[F], self.pull[F], 1.0
-        return potrs(factor, rhs, lower=False, overwrite_b=True)[0].astype(np.float64, copy=False)
->>>>>>> main
+        factor_of = Factor if self.memory is None else self.memory.factor
+        factor = factor_of(self.block.gram, self.centre.delta, F, self.precision)
+        return factor.solve(F, rhs).astype(np.float64, copy=False)
 
     def _reduce(self):
         """The two equations [[a11, a12], [a12, a22]] (lam, b) = (r1, r2) that beta_F leaves."""

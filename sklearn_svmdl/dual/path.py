@@ -11,12 +11,13 @@ from dataclasses import replace
 import numpy as np
 
 from .block import BOUND, FREE, ZERO, Block, Held
-from .budget import certified, constant_solution, solve_budget_dual
+from .budget import constant_solution, solve_budget_dual
+from .factor import Memory
 from .kernels import GramSource
 from .levels import Guess, TooLarge, largest_band, refine, solve_levels
-from .pivoting import EXACT, balanced, pivot
-from .problem import Status, least_slack_intercept
-from .proximal import solve_block
+from .pivoting import EXACT, Pivoted, balanced, pivot
+from .problem import Status, certify, least_slack_intercept
+from .proximal import FIRST, point_at, solve_block
 from .smo import starting_point
 
 # Violation and budget error of a point that counts as exact: far below what users ask for, above rounding.
@@ -77,10 +78,17 @@ def _stepped(problem, steps, tol):
             return None
         if not guess.settled:
             return None
-        solution = certified(problem, guess, tol)
+        solution = _certified(problem, guess, tol)
         if solution.is_within(min(tol, _EXACT_ENOUGH)):
             return solution
     return None
+
+
+def _certified(problem, guess, tol):
+    """The solution record of a guess, its gradient evaluated afresh from the kernel."""
+    support, everything = np.flatnonzero(guess.beta), np.arange(problem.n_samples)
+    fit = problem.source.apply(support, guess.beta[support], everything)
+    return certify(problem, guess.beta, guess.lam, problem.target - fit, guess.n_iter, tol)
 
 
 def first_guess(problem):
@@ -92,7 +100,7 @@ def first_guess(problem):
     intercept = least_slack_intercept(gradient, problem.target, problem.weight)
     inward = problem.target * (gradient - intercept)
     side = np.where(inward > 0, BOUND, ZERO).astype(np.int8)
-    return Guess(side, lam * unit, lam, intercept, fit, EXACT, False, 0)
+    return Guess(side, lam * unit, lam, intercept, fit, EXACT, settled=False, exact=False, n_iter=0)
 
 
 def guess_of(problem, solution):
@@ -102,33 +110,37 @@ def guess_of(problem, solution):
     everything = np.arange(problem.n_samples)
     support = np.flatnonzero(solution.beta)
     fit = problem.source.apply(support, solution.beta[support], everything)
-    return Guess(side, solution.beta, solution.lam, solution.intercept, fit, EXACT, True, 0)
+    return Guess(
+        side, solution.beta, solution.lam, solution.intercept, fit, EXACT, settled=True, exact=True, n_iter=0
+    )
 
 
 class _StoredSteps:
     """Steps of a walk on a stored Gram matrix: all samples are one block."""
 
     def __init__(self, cache_size):
-        self.guess, self.conditions, self.block = None, None, None
+        self.guess, self.block, self.memory = None, None, Memory()
 
     def restart(self, problem, solution):
-        self.guess, self.conditions = guess_of(problem, solution), None
+        self.guess, self.memory = guess_of(problem, solution), Memory()
 
     def next(self, problem):
         """The exact solution from the last one."""
-        self.block = self._first_block(problem) if self.block is None else self.block.with_budget(problem.budget)
-        block = self.block
-        guess = self.guess or self._start(problem, block)
-        done = pivot(block, guess.side, guess.lam, guess.beta, previous=self.conditions)
+        known = self.block
+        block = self.block = self._first_block(problem) if known is None else known.with_budget(problem.budget)
+        guess = self._start(problem, block) if self.guess is None else self.guess
+        done = pivot(block, guess.side, guess.lam, guess.beta, memory=self.memory)
         if not done.settled:
-            done, _ = solve_block(block, guess.side, guess.lam, guess.beta, guess.intercept, guess.delta)
-        self.conditions = done.conditions
+            self.memory = Memory()
+            start = Pivoted(guess.side, point_at(block, guess.beta, guess.lam, guess.intercept), False, 0)
+            done, *_ = solve_block(block, start, FIRST, exact=True)
+        if not done.settled:
+            return replace(guess, settled=False)
         point = done.point
-        found = Guess(
-            done.side, point.beta, point.lam, point.intercept, point.fit, EXACT, done.settled, done.n_iter
+        self.guess = Guess(
+            done.side, point.beta, point.lam, point.intercept, point.fit, EXACT, True, True, done.n_iter
         )
-        self.guess = found if found.settled else guess
-        return found
+        return self.guess
 
     @staticmethod
     def _start(problem, block):

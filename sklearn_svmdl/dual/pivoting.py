@@ -27,13 +27,12 @@ _LAM_RANGE = 10.0
 
 @dataclass(frozen=True)
 class Pivoted:
-    """Where a pivoting ended: the sides, the point, whether they agree, and the conditions a next one can begin with."""
+    """Where a pivoting ended: the sides, the point, and whether they agree."""
 
     side: np.ndarray
     point: Point
     settled: bool
     n_iter: int
-    conditions: Conditions = None
 
 
 def moves(block, side, point, free, residual):
@@ -61,34 +60,28 @@ def balanced(block, side, residual):
     return side
 
 
-<<<<<<< HEAD
-def pivot(block, side, lam, centre_beta, delta=EXACT, previous=None):
-=======
 def affordable_precision(n_free, n_wrong):
     """Single while the sides are far from settled, else double."""
     return np.float32 if n_free >= _MANY_FREE and n_wrong > _MANY_WRONG * n_free else np.float64
 
 
-def pivot(block, side, lam, centre_beta, delta=EXACT):
->>>>>>> main
+def pivot(block, side, lam, centre_beta, delta=EXACT, memory=None):
     """Pivot from the guess (side, lam) with proximal weight delta * block.scale around centre_beta.
 
-    `previous` may hold the conditions of another budget on the same Gram matrix and held samples.
+    `memory` passes on what one pivoting leaves to the next on the same Gram matrix and held samples.
 
     Returns
     -------
     Pivoted
         Not `settled` when the sides stopped improving; its point is then not to be trusted.
     """
-<<<<<<< HEAD
-    fewest, stalled, point, conditions = np.inf, 0, None, previous
-=======
-    fewest, wrong, stalled, point, conditions = np.inf, block.n_samples, 0, None, None
->>>>>>> main
+    fewest, wrong, stalled, point = np.inf, block.n_samples, 0, None
+    conditions = None if memory is None else memory.conditions
     for n_iter in range(1, _MOST_ROUNDS + 1):
         precision = affordable_precision(np.count_nonzero(side == FREE), wrong)
         try:
-            conditions = Conditions(block, side, Centre(delta * block.scale, centre_beta, lam), conditions, precision)
+            centre = Centre(delta * block.scale, centre_beta, lam)
+            conditions = Conditions(block, side, centre, conditions, precision, memory)
         except np.linalg.LinAlgError:
             break
         target_lam = conditions.multiplier(lam)
@@ -96,17 +89,13 @@ def pivot(block, side, lam, centre_beta, delta=EXACT):
         if not np.isfinite(lam):
             break
         point = conditions.point(lam)
-        centre = conditions.centre
         residual = conditions.reward - point.fit - centre.delta * point.beta - point.intercept
         wanted = moves(block, side, point, conditions.free, residual)
         wrong = np.count_nonzero(wanted != side)
-<<<<<<< HEAD
-        if wrong == 0 and lam == target_lam:
-            return Pivoted(side, point, True, n_iter, conditions)
-=======
         if wrong == 0 and lam == target_lam and precision is np.float64:
+            if memory is not None:
+                memory.conditions = conditions
             return Pivoted(side, point, True, n_iter)
->>>>>>> main
         stalled = 0 if wrong < fewest else stalled + 1
         fewest = min(fewest, wrong)
         if stalled >= _PATIENCE:
