@@ -8,11 +8,14 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _HOME = {
+    "BudgetPath": ".svm",
     "BudgetSVC": ".svm",
+    "BudgetSVCCV": ".svm",
     "BudgetWarning": ".svm",
     "IndefiniteKernelWarning": ".svm",
     "InfeasibleBudgetError": ".svm",
     "MarginDisplay": ".inspection",
+    "budget_path": ".svm",
 }
 
 __all__ = ["__version__", *_HOME]
