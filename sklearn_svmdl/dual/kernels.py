@@ -7,6 +7,7 @@ sources exist: a stored Gram matrix and a matrix that is evaluated block by bloc
 To add a kernel, add one entry to `KERNELS`.
 """
 
+import threading
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -417,19 +418,31 @@ class KernelBase:
     def __init__(self, X):
         self.X = X
         self._values = {}
+        self._rooms = threading.local()
 
-    def __getstate__(self):
-        return {"X": self.X, "_values": {}}
+    def __reduce__(self):
+        return KernelBase, (self.X,)
 
-    def gram(self, kernel, rows, columns):
-        """K[rows, columns] as a new array."""
-        values = self._between_all(kernel.spec).take(rows, axis=0).take(columns, axis=1)
-        return kernel.spec.of_base(values, **kernel.params)
+    def gram(self, kernel, rows, columns, room="values"):
+        """K[rows, columns]; it lasts until this thread asks for the next in the same room."""
+        base, of_base = self._between_all(kernel.spec), kernel.spec.of_base
+        out = self._room(room, (len(rows), len(columns)))
+        for piece in row_blocks(len(rows), len(columns), size=BLOCK // 8):
+            out[piece] = of_base(base[rows[piece]].take(columns, axis=1), **kernel.params)
+        return out
 
     def source(self, kernel, samples):
-        """The stored kernel values between the given samples."""
+        """The stored kernel values between the given samples; they last until this thread asks for the next."""
         rows = None if kernel.spec.pairwise else _Rows(self.X[samples])
-        return GramSource(self.gram(kernel, samples, samples), kernel, rows)
+        return GramSource(self.gram(kernel, samples, samples, room="source"), kernel, rows)
+
+    def _room(self, name, shape):
+        """An array to fill: touching fresh memory costs as much as the arithmetic, so it is used again."""
+        size, room = shape[0] * shape[1], getattr(self._rooms, name, np.empty(0))
+        if len(room) < size:
+            room = np.empty(size)
+            setattr(self._rooms, name, room)
+        return room[:size].reshape(shape)
 
     def _between_all(self, spec):
         if spec.base not in self._values:

@@ -63,6 +63,10 @@ class FoldModel(BudgetSVC):
 
     _known = None, None
 
+    def score(self, X, y, sample_weight=None):
+        """Accuracy, of labels known to be fit for comparison."""
+        return float(np.average(self.predict(X) == y, weights=sample_weight))
+
     def _decisions(self, X):
         samples, decisions = self._known
         return decisions if X is samples else super()._decisions(X)
@@ -161,10 +165,9 @@ def score_walk_aloud(number, total, params, candidates, samples, fold, scoring):
     start = perf_counter()
     walk = score_walk(params, candidates, samples, fold, scoring)
     shown = {name: value for name, value in candidates[0].items() if name != "C"}
-    described = ", ".join(f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
-                          for name, value in sorted(shown.items()))
+    described = (f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in shown.items())
     print(
-        f"[BudgetSVCCV] {number}/{total} {fold.name}, {described}: {len(candidates)} budgets, best score "
+        f"[BudgetSVCCV] {number}/{total} {fold.name}, {', '.join(described)}: {len(candidates)} budgets, best score "
         f"{np.max(walk.scores):.4f}, {perf_counter() - start:.2f} s",
         flush=True,
     )
