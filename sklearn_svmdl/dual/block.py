@@ -9,6 +9,9 @@ proximal point algorithm, 1976). With A = K_FF + delta I, q = y + delta beta_c a
     u_F'beta_F + lam (t'u + delta t't + delta) + b 1't           = q't - C + delta lam_c   (the budget is spent)
     1'beta_F   + lam 1't                                         = 0
 
+1'beta = 0, so K may be replaced by K + sigma 1 1' throughout. On d features that lifts the rank of K_FF from d to d + 1,
+the number of samples that are free at most vertices: without it A^-1 1 grows like 1 / delta and beta_F loses its digits.
+
 One Cholesky factorisation of A and three right-hand sides, Z = A^-1 [q_F, u_F, 1], give beta_F = Z_0 - lam Z_1 - b Z_2 and
 leave two equations in (lam, b).
 """
@@ -17,13 +20,16 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-
-from .factor import Factor
+from scipy.linalg import get_lapack_funcs
 
 ZERO, FREE, BOUND = (np.int8(code) for code in range(3))
 
+_CHOLESKY = {dtype: get_lapack_funcs(("potrf", "potrs"), dtype=dtype) for dtype in (np.float32, np.float64)}
 # Relative rounding of the sums in the conditions.
 _ROUNDING = 1e-14
+# Rows of a matrix gathered at a time.
+_GATHERED = 256
+
 
 @dataclass(frozen=True)
 class Held:
@@ -109,6 +115,15 @@ def product(gram, values):
     return values[rows] @ gram[rows] if 3 * len(rows) < len(gram) else values @ gram
 
 
+def principal(gram, rows, dtype):
+    """gram[rows, rows] in the given precision, gathered a few rows at a time."""
+    out = np.empty((len(rows), len(rows)), dtype=dtype)
+    for start in range(0, len(rows), _GATHERED):
+        piece = slice(start, start + _GATHERED)
+        out[piece] = gram[rows[piece]][:, rows]
+    return out
+
+
 class Conditions:
     """The linear conditions for one guess `side` (ZERO, FREE or BOUND per sample), factorised.
 
@@ -118,14 +133,15 @@ class Conditions:
         bound.
     """
 
-    def __init__(self, block, side, centre, previous=None, precision=np.float64, memory=None):
-        self.block, self.centre, self.precision, self.memory = block, centre, precision, memory
+    def __init__(self, block, side, centre, previous=None, precision=np.float64, factor=None):
+        self.block, self.centre, self.precision, self.factor = block, centre, precision, factor
         self.side, self.free = side, np.flatnonzero(side == FREE)
         self.t = np.where(side == BOUND, block.bound, 0.0)
         # From one guess to the next few samples reach or leave their bound.
         known_t, known_pull = (0.0, block.held.pull) if previous is None else (previous.t, previous.pull)
         self.pull = known_pull + product(block.gram, self.t - known_t)
         self.reward = block.target + centre.delta * centre.beta
+        self.shift, self.total = block.scale, self.t.sum() + block.held.total
         self.solved = self._solve_free()
         self._reduce()
 
@@ -137,17 +153,24 @@ class Conditions:
             return np.zeros((0, 3))
         rhs = np.empty((len(F), 3), order="F", dtype=self.precision)
         rhs[:, 0], rhs[:, 1], rhs[:, 2] = self.reward[F], self.pull[F], 1.0
-        factor_of = Factor if self.memory is None else self.memory.factor
-        factor = factor_of(self.block.gram, self.centre.delta, F, self.precision)
-        return factor.solve(F, rhs).astype(np.float64, copy=False)
+        if self.factor is not None:
+            return self.factor.solve(self.block.gram, self.centre.delta, F, rhs)
+        potrf, potrs = _CHOLESKY[self.precision]
+        A = principal(self.block.gram, F, self.precision)
+        A.flat[:: len(F) + 1] += self.centre.delta
+        factor, info = potrf(A.T, lower=False, overwrite_a=True, clean=False)
+        if info != 0:
+            raise np.linalg.LinAlgError("the kernel matrix of the free samples is not positive definite")
+        return potrs(factor, rhs, lower=False, overwrite_b=True)[0].astype(np.float64, copy=False)
 
     def _reduce(self):
         """The two equations [[a11, a12], [a12, a22]] (lam, b) = (r1, r2) that beta_F leaves."""
         t, held, centre = self.t, self.block.held, self.centre
-        sums, pulls = self.solved.sum(axis=0), self.pull[self.free] @ self.solved
-        curvature = held.curvature + t @ (self.pull + held.pull) + centre.delta * (t @ t + 1.0)
+        sums, T, shift = self.solved.sum(axis=0), self.total, self.shift
+        pulls = self.pull[self.free] @ self.solved + shift * T * sums
+        curvature = held.curvature + t @ (self.pull + held.pull) + centre.delta * (t @ t + 1.0) + shift * T**2
         budget = self.block.budget - centre.delta * centre.lam
-        self.a11, self.a12, self.a22 = curvature - pulls[1], t.sum() + held.total - sums[1], -sums[2]
+        self.a11, self.a12, self.a22 = curvature - pulls[1], T - sums[1], -sums[2]
         self.r1, self.r2 = self.reward @ t + held.reward - budget - pulls[0], -sums[0]
 
     def multiplier(self, lam):

@@ -1,144 +1,195 @@
-"""Linear systems of the free samples, for sets of free samples that change little by little.
+"""A Cholesky factor of the free samples' kernel matrix that follows them as they come and go.
 
-With the Cholesky factor of A_00, A = K + delta I on a first free set F_0, the system on F = F_0 without R and with E is that
-of F_0 bordered by the changes (a Schur-complement update: Gill, Murray, Saunders, Wright, Inertia-controlling methods for
-general quadratic programming, SIAM Review 1991),
+Along a path of budgets the set F of free samples grows, and few of them leave. Rows are appended to the factor of
+A = K_FF + delta I for samples that enter,
 
-    [ A_00  B ] [ x_0 ]   [ r_0 ]        B = [ A_0E  I_R ]
-    [ B'    D ] [ x_1 ] = [ r_1 ]        D = [ A_EE 0 ; 0 0 ]       r_1 = [ r_E ; 0 ]
+    [ A_FF  A_FE ]   [ L       ] [ L'  P' ]
+    [ A_EF  A_EE ] = [ P   L_E ] [     L_E' ],      P = (L^-1 A_FE)',   L_E L_E' = A_EE - P P',
 
-whose last rows say that the removed samples are 0. It costs |F|^2 operations a change instead of |F|^3 / 3.
+so that a whole path costs about one factorisation of its last set. Samples that left stay in the factor and are held at
+zero: with V = L^-1 I_R for their rows R,
+
+    x = L^-T (z - V (V'V)^-1 V'z),   z = L^-1 r
+
+solves A x = r on the others with x_R = 0 (a Schur-complement update: Gill, Murray, Saunders, Wright, Inertia-controlling
+methods for general quadratic programming, SIAM Review 1991). Where many have left the factor is made anew.
 """
 
-from functools import cached_property
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import get_lapack_funcs
 
-_LAPACK = {
-    dtype: get_lapack_funcs(("potrf", "potrs", "gesv"), dtype=dtype) for dtype in (np.float32, np.float64)
-}
+_potrf, _potrs, _trtrs = get_lapack_funcs(("potrf", "potrs", "trtrs"), dtype=np.float64)
+
+# Below this many samples a new factor costs less than the bookkeeping; so it does where this share has left.
+_SMALLEST, _MOST_LEFT = 200, 0.2
+# Appended rows join the last ones up to this number of rows together.
+_TOGETHER = 128
 # Rows of a matrix gathered at a time.
 _GATHERED = 256
-# Below this many free samples a new factor costs less than the bookkeeping; so it does from this share of changes on.
-_SMALLEST, _MOST_CHANGES = 200, 0.2
 
 
-def principal(gram, rows, dtype):
-    """gram[rows, rows] in the given precision, gathered a few rows at a time."""
-    out = np.empty((len(rows), len(rows)), dtype=dtype)
+def gathered(gram, rows, columns):
+    """gram[rows, columns], a few rows at a time."""
+    out = np.empty((len(rows), len(columns)))
     for start in range(0, len(rows), _GATHERED):
         piece = slice(start, start + _GATHERED)
-        out[piece] = gram[rows[piece]][:, rows]
+        out[piece] = gram[rows[piece]].take(columns, axis=1)
     return out
 
 
-class Factor:
-    """The Cholesky factor of K_FF + delta I, and what changes of F add to it.
+def cholesky(A):
+    """The lower factor of a symmetric A, which it overwrites, as its transpose in C order.
 
     Raises
     ------
-    numpy.linalg.LinAlgError : the matrix, or the border of a later set, is not numerically regular.
+    numpy.linalg.LinAlgError : A is not numerically positive definite.
     """
+    factor, info = _potrf(A.T, lower=False, overwrite_a=True, clean=True)
+    if info != 0:
+        raise np.linalg.LinAlgError("the kernel matrix of the free samples is not positive definite")
+    return factor
 
-    def __init__(self, gram, delta, free, precision):
-        self.gram, self.delta, self.first, self.precision = gram, delta, free, precision
-        potrf, self._potrs, self._gesv = _LAPACK[precision]
-        A = principal(gram, free, precision)
-        A.flat[:: len(free) + 1] += delta
-        self.cholesky, info = potrf(A.T, lower=False, overwrite_a=True, clean=False)
-        if info != 0:
-            raise np.linalg.LinAlgError("the kernel matrix of the free samples is not positive definite")
-        # A_00^-1 B, one column for each change met so far: i for a sample that entered, -1 - i for one that left.
-        self.met = np.empty(0, dtype=int)
-        self.spread = np.empty((len(free), 0), order="F", dtype=precision)
 
-    @cached_property
-    def place(self):
-        """Where each sample is in the first set, -1 where it is not."""
-        place = np.full(len(self.gram), -1)
-        place[self.first] = np.arange(len(self.first))
-        return place
+@dataclass(frozen=True)
+class _Rows:
+    """Consecutive rows of the factor: [panel, L_E], with `upper` = L_E'."""
 
-    def changes(self, free):
-        """The samples of `free` that are new, and those of the first set that are missing."""
-        stays = np.zeros(len(self.gram), dtype=bool)
-        stays[free] = True
-        return free[self.place[free] < 0], self.first[~stays[self.first]]
+    start: int
+    panel: np.ndarray
+    upper: np.ndarray
 
-    def serves(self, gram, delta, free, precision):
-        """Whether solving for `free` from here costs less than a new factor, in that precision or better."""
-        if gram is not self.gram or delta != self.delta or len(self.first) < _SMALLEST:
-            return False
-        if self.precision is np.float32 and precision is np.float64:
-            return False
-        entered, left = self.changes(free)
-        return len(self.met) + len(entered) + len(left) <= _MOST_CHANGES * len(self.first)
+    @property
+    def stop(self):
+        return self.start + len(self.panel)
 
-    def solve(self, free, rhs):
-        """(K_FF + delta I)^-1 rhs for the samples `free`; rhs has a row for each."""
-        if free is self.first:
-            return self._substitute(rhs)
-        entered, left = self.changes(free)
-        before = np.zeros((len(self.first), rhs.shape[1]), order="F", dtype=self.precision)
+    def joined(self, other):
+        """These rows and those that follow, as one."""
+        panel = np.vstack([self.panel, other.panel[:, : self.start]])
+        upper = np.zeros((len(panel), len(panel)), order="F")
+        k = len(self.panel)
+        upper[:k, :k], upper[k:, k:] = self.upper, other.upper
+        upper[:k, k:] = other.panel[:, self.start :].T
+        return _Rows(self.start, panel, upper)
+
+
+class PathFactor:
+    """Solves (K_FF + delta I) x = r for sets F that change little by little."""
+
+    def __init__(self):
+        self.gram, self.delta = None, None
+
+    def solve(self, gram, delta, free, rhs):
+        """x for the samples `free`; rhs (len(free), p) has a row for each.
+
+        Raises
+        ------
+        numpy.linalg.LinAlgError : the matrix is not numerically positive definite.
+        """
+        if not self._follows(gram, delta, free):
+            self._begin(gram, delta, free)
         at = self.place[free]
-        stayed = at >= 0
-        before[at[stayed]] = rhs[stayed]
-        before = self._substitute(before)
-        if len(entered) + len(left) == 0:
-            return before[at]
-        spread = self._spread(entered, left)
-        border = self._border(entered, left, spread)
-        missing = np.concatenate([rhs[~stayed], np.zeros((len(left), rhs.shape[1]))])
-        *_, changed, info = self._gesv(border, missing - self._meet(entered, left, before))
-        if info != 0:
-            raise np.linalg.LinAlgError("the changes of the free samples leave a singular system")
-        before -= spread @ changed
-        solved = np.empty(rhs.shape, order="F")
-        solved[stayed], solved[~stayed] = before[at[stayed]], changed[: len(entered)]
-        return solved
+        z = np.zeros((len(self.members), rhs.shape[1]))
+        z[at] = rhs
+        self._forward(z)
+        if len(self.left):
+            V = self.spread[: len(z), : len(self.left)]
+            z -= V @ _potrs(self.meeting, V.T @ z, lower=False)[0]
+        self._backward(z)
+        return np.asfortranarray(z[at])
 
-    def _spread(self, entered, left):
-        """A_00^-1 B of the given changes; columns met before are kept."""
-        wanted = np.concatenate([entered, -1 - left])
-        new = wanted[~np.isin(wanted, self.met)]
-        if len(new):
-            B = np.zeros((len(self.first), len(new)), order="F", dtype=self.precision)
-            joining = np.flatnonzero(new >= 0)
-            B[:, joining] = self.gram.take(new[joining], axis=0).take(self.first, axis=1).T
-            leaving = np.flatnonzero(new < 0)
-            B[self.place[-1 - new[leaving]], leaving] = 1.0
-            self.met = np.concatenate([self.met, new])
-            self.spread = np.hstack([self.spread, self._substitute(B)])
-        order = np.argsort(self.met)
-        return self.spread[:, order[np.searchsorted(self.met[order], wanted)]]
+    def _begin(self, gram, delta, free):
+        """A new factor for the samples `free`."""
+        self.gram, self.delta = None, delta
+        A = gathered(gram, free, free)
+        A.flat[:: len(free) + 1] += delta
+        self.rows = [_Rows(0, np.empty((len(free), 0)), cholesky(A))]
+        self.members = free
+        self.place = np.full(len(gram), -1)
+        self.place[free] = np.arange(len(free))
+        self.left = np.empty(0, dtype=int)
+        self.spread = np.empty((0, 0))
+        self.gram = gram
 
-    def _meet(self, entered, left, values):
-        """B' values."""
-        pulled = self.gram.take(entered, axis=0).take(self.first, axis=1).astype(self.precision, copy=False) @ values
-        return np.concatenate([pulled, values[self.place[left]]])
+    def _follows(self, gram, delta, free):
+        """Whether the factor now serves the samples `free`, after an update that costs less than a new one."""
+        if gram is not self.gram or delta != self.delta or len(free) < _SMALLEST:
+            return False
+        stays = np.zeros(len(gram), dtype=bool)
+        stays[free] = True
+        if np.count_nonzero(~stays[self.members]) > _MOST_LEFT * len(self.members):
+            return False
+        entering = free[self.place[free] < 0]
+        if len(entering):
+            self._append(entering)
+        self._leave(np.flatnonzero(~stays[self.members]), len(entering))
+        return True
 
-    def _border(self, entered, left, spread):
-        """D - B' A_00^-1 B."""
-        border = -self._meet(entered, left, spread)
-        square = self.gram.take(entered, axis=0).take(entered, axis=1)
-        square.flat[:: len(entered) + 1] += self.delta
-        border[: len(entered), : len(entered)] += square
-        return border
+    def _append(self, entering):
+        m, k = len(self.members), len(entering)
+        panel = gathered(self.gram, entering, self.members).T.copy()
+        self._forward(panel)
+        panel = np.ascontiguousarray(panel.T)
+        A = gathered(self.gram, entering, entering)
+        A.flat[:: k + 1] += self.delta
+        A -= panel @ panel.T
+        new = _Rows(m, panel, cholesky(A))
+        last = self.rows[-1]
+        if len(last.panel) + k <= _TOGETHER:
+            self.rows[-1] = last.joined(new)
+        else:
+            self.rows.append(new)
+        self.place[entering] = np.arange(m, m + k)
+        self.members = np.concatenate([self.members, entering])
 
-    def _substitute(self, rhs):
-        """A_00^-1 rhs, in place."""
-        return self._potrs(self.cholesky, rhs, lower=False, overwrite_b=True)[0]
+    def _leave(self, left, n_new):
+        """Keep V = L^-1 I_R for the rows R that left: rows for new samples, columns for those that left since."""
+        m = len(self.members)
+        known = self.left
+        kept = np.isin(known, left)
+        fresh = left[~np.isin(left, known)]
+        V = np.zeros((m, np.count_nonzero(kept) + len(fresh)))
+        if kept.any():
+            old = self.spread[:, kept]
+            V[: len(old), : old.shape[1]] = old
+            self._forward(V[:, : old.shape[1]], since=len(old))
+        if len(fresh):
+            V[fresh, np.arange(np.count_nonzero(kept), V.shape[1])] = 1.0
+            self._forward(V[:, np.count_nonzero(kept) :], since=fresh.min())
+        self.left, self.spread = np.concatenate([known[kept], fresh]), V
+        if len(self.left):
+            self.meeting = cholesky(V.T @ V)
+
+    def _forward(self, z, since=0):
+        """z <- L^-1 z in place, where the rows before `since` have been done or are zero."""
+        for rows in self.rows:
+            if rows.stop > since:
+                self._forward_rows(rows, z, since)
+
+    @staticmethod
+    def _forward_rows(rows, z, since):
+        start = max(rows.start, since)
+        done = start - rows.start
+        here = z[start : rows.stop]
+        if start:
+            before = rows.panel[done:] @ z[: rows.start] if rows.start else 0.0
+            if done:
+                before = before + rows.upper[:done, done:].T @ z[rows.start : start]
+            here -= before
+        here[:] = _trtrs(rows.upper[done:, done:], here, lower=False, trans=1)[0]
+
+    def _backward(self, z):
+        """z <- L'^-1 z in place."""
+        for rows in reversed(self.rows):
+            here = z[rows.start : rows.stop]
+            here[:] = _trtrs(rows.upper, here, lower=False)[0]
+            if rows.start:
+                z[: rows.start] -= rows.panel.T @ here
 
 
 class Memory:
-    """What one pivoting leaves to the next on the same Gram matrix: its last conditions and factor."""
+    """What one pivoting leaves to the next on the same Gram matrix: its last conditions, and the factor."""
 
     def __init__(self):
-        self.conditions, self.last = None, None
-
-    def factor(self, gram, delta, free, precision):
-        """The last factor where it serves, else a new one."""
-        if self.last is None or not self.last.serves(gram, delta, free, precision):
-            self.last = Factor(gram, delta, free, precision)
-        return self.last
+        self.conditions, self.factor = None, PathFactor()

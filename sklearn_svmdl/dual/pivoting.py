@@ -78,10 +78,12 @@ def pivot(block, side, lam, centre_beta, delta=EXACT, memory=None):
     fewest, wrong, stalled, point = np.inf, block.n_samples, 0, None
     conditions = None if memory is None else memory.conditions
     for n_iter in range(1, _MOST_ROUNDS + 1):
-        precision = affordable_precision(np.count_nonzero(side == FREE), wrong)
+        # A factor that follows the free samples is a double one, and cheap.
+        precision = affordable_precision(np.count_nonzero(side == FREE), wrong) if memory is None else np.float64
         try:
             centre = Centre(delta * block.scale, centre_beta, lam)
-            conditions = Conditions(block, side, centre, conditions, precision, memory)
+            factor = None if memory is None else memory.factor
+            conditions = Conditions(block, side, centre, conditions, precision, factor)
         except np.linalg.LinAlgError:
             break
         target_lam = conditions.multiplier(lam)
