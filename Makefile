@@ -13,7 +13,7 @@ test: $(VENV)/installed
 	$(VENV)/bin/python -m pytest
 
 test-oldest: $(VENV_OLDEST)/installed
-	$(VENV_OLDEST)/bin/python -m pytest tests/test_common.py
+	$(VENV_OLDEST)/bin/python -m pytest tests/test_common.py tests/test_common_mlp.py
 
 bench: $(VENV)/installed
 	$(VENV)/bin/python -m benchmarks

@@ -1,6 +1,7 @@
 """Budget-C support vector machines and torch multi-layer perceptrons for scikit-learn.
 
-Public names are imported on first use (PEP 562), so ``import sklearn_svmdl`` costs neither torch nor matplotlib.
+Public names are imported on first use (PEP 562), so ``import sklearn_svmdl`` costs neither torch nor
+matplotlib.
 """
 
 from importlib import import_module
@@ -15,6 +16,8 @@ _HOME = {
     "IndefiniteKernelWarning": ".svm",
     "InfeasibleBudgetError": ".svm",
     "MarginDisplay": ".inspection",
+    "TorchMLPClassifier": ".neural_network",
+    "TorchMLPRegressor": ".neural_network",
     "budget_path": ".svm",
 }
 

@@ -1,19 +1,21 @@
 """Exact block steps: the optimality conditions of the budget problem, solved for a guess of who is where.
 
-Every sample is at zero, free, or at its bound lam s_i y_i. Write t for the bounds of the samples at bound (0 elsewhere),
+Every sample is at zero, free, or at its bound lam s_i y_i. Write t for the bounds of the samples at bound (0
+elsewhere),
 F for the free ones, and add a proximal term delta/2 (|beta - beta_c|^2 + (lam - lam_c)^2), which keeps singular kernels
 solvable and vanishes as its centre moves to the solution (Rockafellar, Augmented Lagrangians and applications of the
 proximal point algorithm, 1976). With A = K_FF + delta I, q = y + delta beta_c and u = K t the conditions are linear:
 
-    A beta_F + lam u_F + b 1                                     = q_F                     (free samples: y_i f(x_i) = 1)
-    u_F'beta_F + lam (t'u + delta t't + delta) + b 1't           = q't - C + delta lam_c   (the budget is spent)
+    A beta_F + lam u_F + b 1                                     = q_F                     (free samples: y_i f(x_i) =
+    1) u_F'beta_F + lam (t'u + delta t't + delta) + b 1't           = q't - C + delta lam_c   (the budget is spent)
     1'beta_F   + lam 1't                                         = 0
 
-1'beta = 0, so K may be replaced by K + sigma 1 1' throughout. On d features that lifts the rank of K_FF from d to d + 1,
-the number of samples that are free at most vertices: without it A^-1 1 grows like 1 / delta and beta_F loses its digits.
+1'beta = 0, so K may be replaced by K + sigma 1 1' throughout. On d features that lifts the rank of K_FF from d to d +
+1, the number of samples that are free at most vertices: without it A^-1 1 grows like 1 / delta and beta_F loses its
+digits.
 
-One Cholesky factorisation of A and three right-hand sides, Z = A^-1 [q_F, u_F, 1], give beta_F = Z_0 - lam Z_1 - b Z_2 and
-leave two equations in (lam, b).
+One Cholesky factorisation of A and three right-hand sides, Z = A^-1 [q_F, u_F, 1], give beta_F = Z_0 - lam Z_1 - b
+Z_2 and leave two equations in (lam, b).
 """
 
 from dataclasses import dataclass, replace
@@ -129,8 +131,8 @@ class Conditions:
 
     Raises
     ------
-    numpy.linalg.LinAlgError : K_FF + delta I is not numerically positive definite, or no sample is free to balance those at
-        bound.
+    numpy.linalg.LinAlgError : K_FF + delta I is not numerically positive definite, or no sample is free to balance
+        those at bound.
     """
 
     def __init__(self, block, side, centre, previous=None, precision=np.float64, factor=None):
@@ -152,11 +154,12 @@ class Conditions:
                 raise np.linalg.LinAlgError("no sample is free to balance those at bound")
             return np.zeros((0, 3))
         rhs = np.empty((len(F), 3), order="F", dtype=self.precision)
-        rhs[:, 0], rhs[:, 1], rhs[:, 2] = self.reward[F], self.pull[F], 1.0
+        rhs[:, 0], rhs[:, 1], rhs[:, 2] = self.reward[F], self.pull[F] + self.shift * self.total, 1.0
         if self.factor is not None:
-            return self.factor.solve(self.block.gram, self.centre.delta, F, rhs)
+            return self.factor.solve(self.block.gram, self.shift, self.centre.delta, F, rhs)
         potrf, potrs = _CHOLESKY[self.precision]
         A = principal(self.block.gram, F, self.precision)
+        A += self.shift
         A.flat[:: len(F) + 1] += self.centre.delta
         factor, info = potrf(A.T, lower=False, overwrite_a=True, clean=False)
         if info != 0:

@@ -1,18 +1,30 @@
 """The one entry to the solvers: a budget problem in, a certified solution out."""
 
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
 from .feasibility import least_budget
-from .levels import TooLarge, largest_band, solve_levels
-from .problem import Status, certify
+from .levels import OutOfReach, TooLarge, largest_band, solve_levels
+from .problem import Status, certify, feasible_duals
 from .smo import ascend, starting_point
 
-# The least-slack hyperplane is that of a budget just above C_min, by this share of C_max: at C_min itself the multiplier
-# is barely determined, and nearly equal points with different labels can put it beyond the reach of doubles.
-_RELAXATIONS = (1e-6, 1e-4, 1e-2, 0.1, 0.3)
+# The least-slack hyperplane is that of a budget just above C_min, by this share of C_max - C_min: at C_min itself the
+# multiplier is barely determined, and nearly equal points with different labels can put it beyond the reach of doubles.
+_RELAXATIONS = (1e-6, 1e-4, 1e-3, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+# Just below the largest block, 32 MB, that raises glibc's threshold.
+_LARGEST_HEAP_BLOCK = 31 * 2**20
+
+
+@cache
+def keep_freed_pages():
+    """Let malloc keep the pages that a fit frees: to fault them in again costs a small fit as much as its arithmetic.
+
+    glibc hands memory back to the system beyond twice the largest block that was ever freed, as it would after any
+    program's block of this size (mallopt(3), "dynamic mmap threshold"). This one is never touched.
+    """
+    np.empty(_LARGEST_HEAP_BLOCK, dtype=np.uint8)
 
 
 def constant_solution(problem):
@@ -28,12 +40,13 @@ def constant_solution(problem):
         duality_gap=0.0,
         violation=0.0,
         budget_error=0.0,
+        infeasibility=0.0,
         status=Status.UNBOUNDED_MARGIN,
     )
 
 
 def block_steps(problem, _, tol, max_iter, cache_size):
-    """Exact block steps from coarse to fine; None where they end without a finite solution."""
+    """Exact block steps from coarse to fine; None where memory or an indefinite kernel stops them."""
     try:
         guess = solve_levels(problem, largest_band(cache_size), np.random.RandomState(0))
     except (TooLarge, np.linalg.LinAlgError):
@@ -44,12 +57,15 @@ def block_steps(problem, _, tol, max_iter, cache_size):
 
 
 def pair_steps(problem, start, tol, max_iter, cache_size):
-    """Pair steps, from a solution or from nothing; whichever of start and end has the smaller violation."""
-    if start is None:
+    """Pair steps, from a solution or from nothing; whichever of start and end has the smaller gap."""
+    beta = None if start is None or not start.lam > 0 else feasible_duals(problem, start.beta, start.lam)
+    # Where the duals earn less than the budget costs, the ray through them climbs toward beta = lam = 0 only.
+    if beta is None or not problem.target @ beta > start.lam * problem.budget:
         unit, lam = starting_point(problem)
         return ascend(problem, lam * unit, lam, tol=tol, max_iter=max_iter, cache_size=cache_size)
-    end = ascend(problem, start.beta, start.lam, tol=tol, max_iter=max_iter, cache_size=cache_size)
-    return end if end.is_within(tol) or end.duality_gap < start.duality_gap else start
+    end = ascend(problem, beta, start.lam, tol=tol, max_iter=max_iter, cache_size=cache_size)
+    better = end.is_within(tol) or end.duality_gap < start.duality_gap or start.infeasibility > tol
+    return end if better else start
 
 
 # What each solver does, one after the other until a certificate holds. Pair steps always make progress.
@@ -70,14 +86,14 @@ def solve_budget_dual(problem, *, solver="auto", tol=1e-3, max_iter=100_000, cac
     Returns
     -------
     DualSolution
-        Status INFEASIBLE_BUDGET comes with the least-slack solution: its `budget` is the one in force, its `least_budget`
-        the smallest feasible one.
+        Status INFEASIBLE_BUDGET comes with the least-slack solution: its `budget` is the one in force, its
+        `least_budget` the smallest feasible one, or the smallest that doubles could reach.
     """
     if problem.budget >= problem.largest_budget:
         return constant_solution(problem)
-    limits = {"tol": tol, "max_iter": max_iter, "cache_size": cache_size}
+    keep_freed_pages()
     phases = [partial(phase, tol=tol, max_iter=max_iter, cache_size=cache_size) for phase in PHASES[solver]]
-    solution = phases[0](problem, None)
+    solution, in_reach = attempt(phases[0], problem)
     if _holds(solution):
         return solution
     # Without a certificate the budget may be infeasible: ask before spending more on it.
@@ -85,7 +101,18 @@ def solve_budget_dual(problem, *, solver="auto", tol=1e-3, max_iter=100_000, cac
     if problem.budget < least * (1.0 - 1e-9):
         relaxed = least_slack_solution(problem, least, phases)
         return replace(relaxed, status=Status.INFEASIBLE_BUDGET, least_budget=least)
+    if not in_reach:
+        relaxed = least_slack_solution(problem, least, phases)
+        return replace(relaxed, status=Status.INFEASIBLE_BUDGET, least_budget=relaxed.budget)
     return finished(problem, solution, phases[1:])
+
+
+def attempt(phase, problem):
+    """The phase's solution or None, and whether the budget is within the reach of doubles."""
+    try:
+        return phase(problem, None), True
+    except OutOfReach:
+        return None, False
 
 
 def finished(problem, solution, phases):
@@ -97,13 +124,20 @@ def finished(problem, solution, phases):
 
 
 def least_slack_solution(problem, least, phases):
-    """The solution of the smallest budget above `least` that the first phase can certify."""
-    for share in _RELAXATIONS:
-        relaxed = problem.with_budget(least + share * (problem.largest_budget - least))
-        solution = phases[0](relaxed, None)
+    """The solution of the smallest budget of the relaxations that the first phase can certify, found by bisection."""
+    budgets = [least + share * (problem.largest_budget - least) for share in _RELAXATIONS]
+    budgets = [budget for budget in budgets if budget > problem.budget]
+    first, last, best = 0, len(budgets) - 1, None
+    middle = first
+    while first <= last:
+        relaxed = problem.with_budget(budgets[middle])
+        solution, _ = attempt(phases[0], relaxed)
         if _holds(solution):
-            return solution
-    return finished(relaxed, solution, phases[1:])
+            best, last = solution, middle - 1
+        else:
+            first = middle + 1
+        middle = (first + last) // 2
+    return best or finished(relaxed, solution, phases[1:])
 
 
 def _holds(solution):

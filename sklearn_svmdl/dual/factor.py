@@ -1,13 +1,13 @@
 """A Cholesky factor of the free samples' kernel matrix that follows them as they come and go.
 
 Along a path of budgets the set F of free samples grows, and few of them leave. Rows are appended to the factor of
-A = K_FF + delta I for samples that enter,
+A = K_FF + sigma 1 1' + delta I for samples that enter,
 
     [ A_FF  A_FE ]   [ L       ] [ L'  P' ]
     [ A_EF  A_EE ] = [ P   L_E ] [     L_E' ],      P = (L^-1 A_FE)',   L_E L_E' = A_EE - P P',
 
-so that a whole path costs about one factorisation of its last set. Samples that left stay in the factor and are held at
-zero: with V = L^-1 I_R for their rows R,
+so that a whole path costs about one factorisation of its last set. Samples that left stay in the factor and are held
+at zero: with V = L^-1 I_R for their rows R,
 
     x = L^-T (z - V (V'V)^-1 V'z),   z = L^-1 r
 
@@ -75,20 +75,20 @@ class _Rows:
 
 
 class PathFactor:
-    """Solves (K_FF + delta I) x = r for sets F that change little by little."""
+    """Solves (K_FF + sigma 1 1' + delta I) x = r for sets F that change little by little."""
 
     def __init__(self):
-        self.gram, self.delta = None, None
+        self.gram, self.shift, self.delta = None, 0.0, 0.0
 
-    def solve(self, gram, delta, free, rhs):
+    def solve(self, gram, shift, delta, free, rhs):
         """x for the samples `free`; rhs (len(free), p) has a row for each.
 
         Raises
         ------
         numpy.linalg.LinAlgError : the matrix is not numerically positive definite.
         """
-        if not self._follows(gram, delta, free):
-            self._begin(gram, delta, free)
+        if not self._follows(gram, shift, delta, free):
+            self._begin(gram, shift, delta, free)
         at = self.place[free]
         z = np.zeros((len(self.members), rhs.shape[1]))
         z[at] = rhs
@@ -99,10 +99,11 @@ class PathFactor:
         self._backward(z)
         return np.asfortranarray(z[at])
 
-    def _begin(self, gram, delta, free):
+    def _begin(self, gram, shift, delta, free):
         """A new factor for the samples `free`."""
-        self.gram, self.delta = None, delta
+        self.gram, self.shift, self.delta = None, shift, delta
         A = gathered(gram, free, free)
+        A += shift
         A.flat[:: len(free) + 1] += delta
         self.rows = [_Rows(0, np.empty((len(free), 0)), cholesky(A))]
         self.members = free
@@ -112,9 +113,9 @@ class PathFactor:
         self.spread = np.empty((0, 0))
         self.gram = gram
 
-    def _follows(self, gram, delta, free):
+    def _follows(self, gram, shift, delta, free):
         """Whether the factor now serves the samples `free`, after an update that costs less than a new one."""
-        if gram is not self.gram or delta != self.delta or len(free) < _SMALLEST:
+        if gram is not self.gram or (shift, delta) != (self.shift, self.delta) or len(free) < _SMALLEST:
             return False
         stays = np.zeros(len(gram), dtype=bool)
         stays[free] = True
@@ -128,10 +129,11 @@ class PathFactor:
 
     def _append(self, entering):
         m, k = len(self.members), len(entering)
-        panel = gathered(self.gram, entering, self.members).T.copy()
+        panel = (gathered(self.gram, entering, self.members) + self.shift).T.copy()
         self._forward(panel)
         panel = np.ascontiguousarray(panel.T)
         A = gathered(self.gram, entering, entering)
+        A += self.shift
         A.flat[:: k + 1] += self.delta
         A -= panel @ panel.T
         new = _Rows(m, panel, cholesky(A))

@@ -71,8 +71,8 @@ def pivoted_cholesky(source, most):
 
 def _linear_programme(features, target, weight):
     scale = abs(features).max() or 1.0
-    signed = features.T * (target / scale)[None, :] if not sparse.issparse(features) else features.T.multiply(target / scale)
-    conditions = sparse.vstack([sparse.csr_array(signed), sparse.csr_array(target[None, :])])
+    signs = sparse.diags_array(target / scale)
+    conditions = sparse.vstack([sparse.csr_array(features).T @ signs, sparse.csr_array(target[None, :])])
     answer = linprog(
         -np.ones(len(target)),
         A_eq=conditions,

@@ -93,6 +93,11 @@ def _linear(A, B):
     return _product(A.X, B.X)
 
 
+def _linear_sum(A, B, values):
+    weights = safe_sparse_dot(B.X.T, values, dense_output=True)
+    return np.asarray(safe_sparse_dot(A.X, weights, dense_output=True))
+
+
 def _polynomial(A, B, **params):
     return _powers_of(_product(A.X, B.X), **params)
 
@@ -157,12 +162,14 @@ class KernelSpec:
     # No negative eigenvalue, given the parameters.
     semidefinite: object = lambda **params: True
     unit_diagonal: bool = False
+    # (A, B, values) -> K(A, B) @ values without the matrix, where the features are few enough to be summed.
+    combine: object = None
     takes_sparse: bool = True
     takes_negative: bool = True
     # X holds the kernel values themselves.
     pairwise: bool = False
-    # Samples -> base values (n, n), and (base values to overwrite, **parameters) -> kernel values: where both are known,
-    # one matrix serves all values of the parameters.
+    # Samples -> base values (n, n), and (base values to overwrite, **parameters) -> kernel values: where both are
+    # known, one matrix serves all values of the parameters.
     base: object = None
     of_base: object = None
 
@@ -176,7 +183,9 @@ _POLYNOMIAL = KernelSpec(
 )
 
 KERNELS = {
-    "linear": KernelSpec(_linear, base=_inner_products, of_base=lambda K: K),
+    "linear": KernelSpec(
+        _linear, combine=_linear_sum, base=_inner_products, of_base=lambda K: K
+    ),
     "poly": _POLYNOMIAL,
     "polynomial": _POLYNOMIAL,
     "rbf": KernelSpec(
@@ -322,6 +331,8 @@ class Kernel:
         out = np.zeros((X.shape[0], coefficients.shape[1]))
         if len(coefficients) == 0:
             return out
+        if self.spec.combine:
+            return self.spec.combine(self.prepare(X), self.prepare(basis), coefficients)
         for piece, values in self._blocks(X, basis):
             out[piece] = values @ coefficients
         return out
@@ -365,6 +376,11 @@ class KernelSource:
     def n_samples(self):
         return self.rows.n_samples
 
+    @property
+    def n_features(self):
+        """The dimension of the feature space where the kernel is linear, else None."""
+        return self.rows.X.shape[1] if self.kernel.is_linear else None
+
     def take(self, indices):
         """The source of the given samples only."""
         return KernelSource(self.kernel, self.rows.take(indices))
@@ -387,6 +403,8 @@ class KernelSource:
         if len(columns) == 0:
             return out
         right = self.rows.take(columns)
+        if self.kernel.spec.combine:
+            return self.kernel.spec.combine(self.rows.take(rows), right, values)
         for piece in row_blocks(len(rows), len(columns)):
             out[piece] = self.kernel.between(self.rows.take(rows[piece]), right) @ values
         return out
@@ -405,7 +423,7 @@ class KernelSource:
 
 
 class KernelBase:
-    """One matrix between all samples, from which kernel values follow element by element for every kernel that shares it.
+    """One matrix between all samples, from which the values of every kernel that shares it follow element by element.
 
     The inner products serve the linear and the polynomial kernels, the squared distances the rbf kernels. A pickle
     carries the samples only: elsewhere the values are computed again.
@@ -461,6 +479,10 @@ class GramSource:
     @property
     def n_samples(self):
         return self.gram.shape[0]
+
+    @property
+    def n_features(self):
+        return None
 
     def take(self, indices):
         rows = None if self.rows is None else self.rows.take(indices)

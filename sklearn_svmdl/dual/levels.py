@@ -1,7 +1,9 @@
-"""From coarse to fine: a quarter of the samples says where the others belong, and only those near the margin are pivoted.
+"""From coarse to fine: a quarter of the samples says where the others belong, and only those near the margin are
+pivoted.
 
 A level is a stratified share of the samples with the same share of the budget, so lam means the same at every level.
-Its solution predicts the new samples: as many as it has at bound, per sample, are held at their bound, as many as it has
+Its solution predicts the new samples: as many as it has at bound, per sample, are held at their bound, as many as it
+has
 at zero are held there, and those between, the *band*, form a block with a stored Gram matrix that is solved exactly. A
 look at all other samples then finds those held on the wrong side; they join the band until none is left, and the level
 is solved exactly: the gradient outside the band is evaluated afresh from the kernel at every look.
@@ -12,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .block import BOUND, FREE, ZERO, Block, Held
+from .feasibility import least_budget
 from .kernels import MEGABYTE
 from .pivoting import EXACT, Pivoted
 from .problem import BudgetProblem
@@ -21,15 +24,20 @@ from .smo import starting_point
 # Levels shrink by this factor down to this many samples, which are solved from nothing.
 _RATIO, _COARSEST = 4, 150
 # Up to this many samples the band is the whole level; so it is where it would hold this share of the level.
-_SMALL, _NEARLY_ALL = 400, 0.7
+_SMALL, _NEARLY_ALL = 400, 0.95
 # The band reaches this share of the expected number of new free samples, and some more, beyond the expected window.
 _SLACK_SHARE, _SLACK_COUNT, _SLACK_OF_NEW = 0.5, 30, 0.03
-# With each look at most this share of the band joins it from the right side of the margin, at most this many per violator.
+# With each look at most this share of the band joins it from the right side of the margin, at most this many per
+# violator.
 _NEAR_SHARE, _NEAR_PER_WRONG = 0.15, 3
+# The share of the free samples that a coarse level may leave on the wrong side.
+_OVERLOOKED = 0.1
 _WRONG, _ROUGHLY_WRONG = 1e-9, 1e-3
-# From this share of free samples on, count instead of trusting signs. Samples of the level below within this share of the
-# band's width belong to it too.
-_MOSTLY_FREE, _OLD_SHARE = 0.3, 0.175
+# From this share of free samples on, count instead of trusting signs. Samples of the level below within this share of
+# the band's width belong to it too.
+_MOSTLY_FREE, _OLD_SHARE = 0.03, 0.175
+# lam times the squared spread of the samples from which on an unsettled problem is out of reach.
+_OUT_OF_REACH = 1e6
 # A Gram matrix that grows gets this much room a side.
 _SPARE = 1.2
 # A band that outgrew its memory starts again at this share of it.
@@ -55,6 +63,14 @@ class Guess:
     def inward(self, target):
         """y_i (y_i - f_i - b): positive inside the margin."""
         return target * (target - self.fit - self.intercept)
+
+
+class OutOfReach(Exception):
+    """The multiplier left the range in which doubles can tell the slack from that of any larger multiplier.
+
+    So it does for infeasible budgets, and on overlapping classes with a smooth kernel, which separates them in theory
+    by a function of astronomical norm.
+    """
 
 
 class TooLarge(Exception):
@@ -209,7 +225,7 @@ class Band:
 
 
 def held_wrongly(problem, guess, outside):
-    """Samples outside the band that stand on the wrong side of the margin, worst first, and the others, nearest first."""
+    """Samples outside the band on the wrong side of the margin, worst first, and the others, nearest first."""
     inward, side = guess.inward(problem.target)[outside], guess.side[outside]
     tolerance = _WRONG if guess.exact else _ROUGHLY_WRONG
     wrong = ((side == ZERO) & (inward > tolerance)) | ((side == BOUND) & (inward < -tolerance))
@@ -250,11 +266,11 @@ def recentred(problem, guess, wrong, capacity):
 
     Raises
     ------
-    TooLarge : the free samples leave no room, or the last band did not settle.
+    TooLarge : the free samples leave no room, or the last band was too hard to be solved by pivoting.
     """
     inside = guess.side == FREE
     room = int(_ROOM * capacity) - np.count_nonzero(inside)
-    if room <= 0 or not guess.settled:
+    if room <= 0 or not guess.settled or guess.delta != EXACT:
         raise TooLarge(capacity)
     entering = wrong[: room // 2]
     inside[entering] = True
@@ -266,11 +282,11 @@ def recentred(problem, guess, wrong, capacity):
     return band
 
 
-def solve_band(band, guess, exact):
+def solve_band(band, guess, exact, overlook):
     """The guess after the band's block has been solved."""
     block, here = band.block(), band.indices
     start = Pivoted(guess.side[here], point_at(block, guess.beta[here], guess.lam, guess.intercept), False, 0)
-    pivoted, reached, delta = solve_block(block, start, guess.delta, exact)
+    pivoted, reached, delta = solve_block(block, start, guess.delta, exact, overlook)
     spread = band.spread(pivoted, guess)
     return replace(
         spread, delta=delta, settled=pivoted.settled, exact=reached == EXACT, n_iter=guess.n_iter + pivoted.n_iter
@@ -281,11 +297,20 @@ def refine(problem, guess, inside, capacity, exact=True):
     """Solve the problem from a guess, on a band that starts with the samples `inside` and grows until nothing is wrong.
 
     A hard block is solved roughly until the band is right, and then to rounding error if `exact`.
+
+    Raises
+    ------
+    TooLarge : the band holds or comes to hold more than `capacity` samples.
     """
+    if np.count_nonzero(inside) > capacity:
+        raise TooLarge(capacity)
+    overlook = 0.0 if exact else _OVERLOOKED
     band, exactly = Band(problem, inside, guess.side), len(inside) == np.count_nonzero(inside) and exact
     for _ in range(_MOST_LOOKS):
-        guess = solve_band(band, guess, exactly)
+        guess = solve_band(band, guess, exactly, overlook)
         wrong, right = held_wrongly(problem, guess, band.outside)
+        if len(band.outside) == 0 and not guess.settled and guess.lam * band.block().scale > _OUT_OF_REACH:
+            raise OutOfReach(f"lam = {guess.lam:.3g}")
         if (guess.settled and len(wrong) == 0) or len(band.outside) == 0:
             if guess.exact or not exact or exactly:
                 return guess
@@ -295,20 +320,30 @@ def refine(problem, guess, inside, capacity, exact=True):
     return replace(guess, settled=False)
 
 
+def looks_infeasible(problem, guess):
+    """Whether a rough solution has far more free samples than an exact one: the rank of the kernel, and one."""
+    rank = problem.source.n_features
+    return rank is not None and guess.delta != EXACT and np.count_nonzero(guess.side == FREE) > 2 * (rank + 1)
+
+
 def solve_levels(problem, capacity, random, exact=True):
     """Solve a budget problem from coarse to fine, to rounding error if `exact`.
 
     Raises
     ------
     TooLarge : more than `capacity` samples stand near the margin.
+    OutOfReach : no solution of finite norm was found, here or at a coarser level.
     """
     n = problem.n_samples
     everything = np.ones(n, dtype=bool)
     if n <= _COARSEST:
         return replace(refine(problem, cold_guess(problem), everything, capacity, exact), delta=EXACT)
     chosen = stratified_share(problem.target, _RATIO, random)
-    coarse = solve_levels(coarse_problem(problem, chosen), capacity, random, exact=False)
+    reduced = coarse_problem(problem, chosen)
+    coarse = solve_levels(reduced, capacity, random, exact=False)
+    if looks_infeasible(reduced, coarse) and reduced.budget < least_budget(reduced):
+        raise OutOfReach("a share of the samples has too small a share of the budget")
     guess, inside = predict(problem, chosen, coarse, int(_ROOM * capacity))
-    whole = n <= _SMALL or (inside.mean() > _NEARLY_ALL and n <= capacity)
+    whole = n <= capacity and (n <= _SMALL or inside.mean() > _NEARLY_ALL)
     refined = refine(problem, guess, everything if whole else inside, capacity, exact)
     return replace(refined, n_free_before=np.count_nonzero(coarse.side == FREE))

@@ -1,8 +1,8 @@
 """One binary problem for many budgets: each solution starts from the last.
 
-The path is walked towards smaller budgets, from wide margins with nearly every sample at its bound to narrow ones. From
-one budget to the next few samples change side, so that few pivots settle it; with a stored Gram matrix the factor of the
-free samples and K t carry over as well. A point of the path is accepted by its certificate alone, evaluated afresh;
+The path is walked towards smaller budgets, from wide margins with nearly every sample at its bound to narrow ones.
+From one budget to the next few samples change side, so that few pivots settle it; with a stored Gram matrix the factor
+of the free samples and K t carry over as well. A point of the path is accepted by its certificate alone, evaluated afresh;
 where the walk cannot provide one, the budget is solved from nothing.
 """
 
@@ -14,7 +14,7 @@ from .block import BOUND, FREE, ZERO, Block, Held
 from .budget import constant_solution, solve_budget_dual
 from .factor import Memory
 from .kernels import GramSource
-from .levels import Guess, TooLarge, largest_band, refine, solve_levels
+from .levels import Guess, OutOfReach, TooLarge, largest_band, refine, solve_levels
 from .pivoting import EXACT, Pivoted, balanced, pivot
 from .problem import Status, certify, least_slack_intercept
 from .proximal import FIRST, point_at, solve_block
@@ -74,7 +74,7 @@ def _stepped(problem, steps, tol):
     for _ in range(_MOST_STEPS):
         try:
             guess = steps.next(problem)
-        except (TooLarge, np.linalg.LinAlgError):
+        except (OutOfReach, TooLarge, np.linalg.LinAlgError):
             return None
         if not guess.settled:
             return None

@@ -1,8 +1,8 @@
 """Block pivoting: every sample on the wrong side changes side at once.
 
 The primal-dual active set method (Hintermueller, Ito, Kunisch, SIAM J. Optim. 2002; block pivoting in Judice, Pires,
-Comput. Oper. Res. 1994) on the joint conditions in (beta, lam, b): solve them for a guess of the sides, move all samples
-that contradict the guess, repeat. No step length, no ratio test; a dozen factorisations where it works. It may
+Comput. Oper. Res. 1994) on the joint conditions in (beta, lam, b): solve them for a guess of the sides, move all
+samples that contradict the guess, repeat. No step length, no ratio test; a dozen factorisations where it works. It may
 cycle when the kernel matrix is nearly singular: then it gives up and says so.
 """
 
@@ -18,8 +18,8 @@ EXACT = 1e-11
 _PATIENCE, _MOST_ROUNDS = 4, 30
 # How far a sample may stand on the wrong side of its bound (relative) or of the margin without being moved.
 _AT_BOUND, _AT_MARGIN = 1e-11, 1e-10
-# Half the price: single precision while this many samples are free and this share of them was wrong. Never for the point
-# that is accepted.
+# Half the price: single precision while this many samples are free and this share of them was wrong. Never for the
+# point that is accepted.
 _MANY_FREE, _MANY_WRONG = 200, 0.02
 # lam may change by this factor in one round.
 _LAM_RANGE = 10.0
@@ -49,7 +49,7 @@ def moves(block, side, point, free, residual):
 
 
 def balanced(block, side, residual):
-    """`side`, with the sample of each class nearest to the margin freed where none is free to balance those at bound."""
+    """`side`, with the sample of each class nearest to the margin freed where none can balance those at bound."""
     if (side == FREE).any() or is_balanced(block, side):
         return side
     side = side.copy()
@@ -65,10 +65,11 @@ def affordable_precision(n_free, n_wrong):
     return np.float32 if n_free >= _MANY_FREE and n_wrong > _MANY_WRONG * n_free else np.float64
 
 
-def pivot(block, side, lam, centre_beta, delta=EXACT, memory=None):
+def pivot(block, side, lam, centre_beta, delta=EXACT, overlook=0.0, memory=None):
     """Pivot from the guess (side, lam) with proximal weight delta * block.scale around centre_beta.
 
-    `memory` passes on what one pivoting leaves to the next on the same Gram matrix and held samples.
+    A rough pivoting may overlook samples on the wrong side, as a share of the free ones. `memory` passes on what one
+    pivoting leaves to the next on the same Gram matrix and held samples.
 
     Returns
     -------
@@ -76,13 +77,13 @@ def pivot(block, side, lam, centre_beta, delta=EXACT, memory=None):
         Not `settled` when the sides stopped improving; its point is then not to be trusted.
     """
     fewest, wrong, stalled, point = np.inf, block.n_samples, 0, None
-    conditions = None if memory is None else memory.conditions
+    conditions, factor = (None, None) if memory is None else (memory.conditions, memory.factor)
     for n_iter in range(1, _MOST_ROUNDS + 1):
         # A factor that follows the free samples is a double one, and cheap.
-        precision = affordable_precision(np.count_nonzero(side == FREE), wrong) if memory is None else np.float64
+        n_free = np.count_nonzero(side == FREE)
+        precision = affordable_precision(n_free, wrong) if factor is None else np.float64
         try:
             centre = Centre(delta * block.scale, centre_beta, lam)
-            factor = None if memory is None else memory.factor
             conditions = Conditions(block, side, centre, conditions, precision, factor)
         except np.linalg.LinAlgError:
             break
@@ -94,7 +95,8 @@ def pivot(block, side, lam, centre_beta, delta=EXACT, memory=None):
         residual = conditions.reward - point.fit - centre.delta * point.beta - point.intercept
         wanted = moves(block, side, point, conditions.free, residual)
         wrong = np.count_nonzero(wanted != side)
-        if wrong == 0 and lam == target_lam and precision is np.float64:
+        enough = wrong == 0 and precision is np.float64 or wrong < overlook * len(conditions.free)
+        if enough and lam == target_lam:
             if memory is not None:
                 memory.conditions = conditions
             return Pivoted(side, point, True, n_iter)

@@ -80,6 +80,7 @@ class DualSolution:
     duality_gap : float, (primal - dual objective) / (1/2 |w|^2), computed afresh from beta and lam
     violation : float, max over increasable g_i minus min over decreasable g_i (libsvm's stopping quantity)
     budget_error : float, |total slack - budget| / largest budget
+    infeasibility : float, how far the duals are from their bounds and from 1'beta = 0, over the largest of them
     n_iter : int
     status : Status
     least_budget : float, the smallest feasible budget C_min where the solve had to find it, else nan
@@ -94,6 +95,7 @@ class DualSolution:
     duality_gap: float
     violation: float
     budget_error: float
+    infeasibility: float
     n_iter: int
     status: Status
     least_budget: float = np.nan
@@ -104,8 +106,8 @@ class DualSolution:
         return 1.0 / self.norm if self.norm > 0 else np.inf
 
     def is_within(self, tol):
-        """Whether violation and budget error are both at most tol."""
-        return bool(self.violation <= tol and self.budget_error <= tol)
+        """Whether violation, budget error and infeasibility are all at most tol."""
+        return max(self.violation, self.budget_error, self.infeasibility) <= tol
 
 
 def least_slack_intercept(gradient, target, weight):
@@ -138,6 +140,32 @@ def kkt_violation(gradient, beta, upper, target):
     return max(0.0, float(highest - lowest))
 
 
+def dual_infeasibility(beta, upper, target):
+    """The largest excess over 0 <= y_i beta_i <= upper_i or |1'beta|, over the largest dual; without it a gap means
+    nothing.
+
+    Infinite where the multiplier, and with it the bounds, is not positive.
+    """
+    largest = np.abs(beta).max()
+    if not upper.min() > 0 or largest == 0:
+        return np.inf
+    magnitude = target * beta
+    excess = max(-magnitude.min(), (magnitude - upper).max(), abs(beta.sum()))
+    return max(0.0, float(excess)) / largest
+
+
+def feasible_duals(problem, beta, lam):
+    """beta clipped to 0 <= y_i beta_i <= lam s_i and balanced, on the free samples where they have the room."""
+    low, high = np.minimum(0.0, lam * problem.bound), np.maximum(0.0, lam * problem.bound)
+    beta = np.clip(beta, low, high)
+    excess = beta.sum()
+    room = beta - low if excess > 0 else high - beta
+    room_of_free = np.where((low < beta) & (beta < high), room, 0.0)
+    if room_of_free.sum() >= abs(excess):
+        room = room_of_free
+    return np.clip(beta - excess / room.sum() * room, low, high) if excess != 0 else beta
+
+
 def certify(problem, beta, lam, gradient, n_iter, tol):
     """The solution record for given duals; `gradient` must be a fresh y - K beta."""
     y, s = problem.target, problem.weight
@@ -156,6 +184,7 @@ def certify(problem, beta, lam, gradient, n_iter, tol):
         duality_gap=gap / (0.5 * squared_norm) if squared_norm > 0 else np.inf,
         violation=kkt_violation(gradient, beta, lam * s, y),
         budget_error=abs(total_slack - problem.budget) / problem.largest_budget,
+        infeasibility=dual_infeasibility(beta, lam * s, y),
         n_iter=n_iter,
         status=Status.MAX_ITER,
     )

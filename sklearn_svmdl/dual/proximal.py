@@ -6,7 +6,8 @@ Around a centre (beta_c, lam_c) the proximal problem's dual is to minimise over 
     theta(z)  = max over lam >= 0, 0 <= y_i beta_i <= lam s_i of
                 z'beta - lam C - delta/2 (|beta - beta_c|^2 + (lam - lam_c)^2)
 
-psi is convex, once differentiable and piecewise quadratic: its gradient needs only the maximising (beta, lam), found by a
+psi is convex, once differentiable and piecewise quadratic: its gradient needs only the maximising (beta, lam), found
+by a
 one-dimensional search. A Newton step solves the conditions of block.py for the sides of that maximiser; with an exact
 line search it descends from anywhere and ends when the sides repeat (semismooth Newton augmented Lagrangian: Li, Sun,
 Toh, SIAM J. Optim. 2018). Pair with `pivot`, which turns the right sides into the exact solution.
@@ -15,14 +16,19 @@ Toh, SIAM J. Optim. 2018). Pair with `pivot`, which turns the right sides into t
 from dataclasses import replace
 
 import numpy as np
+from scipy.optimize import brentq
 
-from .block import BOUND, FREE, ZERO, Centre, Conditions, Point, product
-from .pivoting import EXACT, Pivoted, pivot, balanced
+from .block import BOUND, FREE, ZERO, Centre, Conditions, Point, is_balanced, product
+from .pivoting import EXACT, Pivoted, balanced, pivot
 
 # First proximal weight of a hard block (in units of its scale), the factor from one to the next, and the smallest.
 FIRST, _SHRINK, _LEAST = 0.1, 0.3, 1e-9
 _LARGER, _MOST_FAILURES = 10.0, 3
 _MOST_STEPS, _MOST_STAGES, _MOST_SEARCHES = 40, 30, 12
+# An exact solve that its centre pulls further than this is repeated around its solution.
+_PULLED = 1e-10
+# How far from its last value an intercept is looked for.
+_WIDEST = 1e9
 # A full step is taken when the slope at its end is at most this share of the slope at its start.
 _FLAT_ENOUGH, _SEARCH_ENDS = 1e-2, 0.2
 
@@ -108,18 +114,44 @@ def _secant(slope, low_slope, high_slope):
 def newton(block, centre, point):
     """Minimise psi from `point`; settled when a full step repeats the sides."""
     dual = ProximalDual(block, centre)
-    lam, asked, step, conditions = centre.lam, None, 0.0, None
+    lam, previous, step, conditions = centre.lam, None, 0.0, None
     for n_iter in range(1, _MOST_STEPS + 1):
         lam, reach = dual.maximiser(point, lam)
-        before, asked = asked, dual.sides(reach, lam)
-        if step == 1.0 and np.array_equal(asked, before):
+        side = dual.sides(reach, lam)
+        if step == 1.0 and np.array_equal(side, previous):
             return Pivoted(side, point, True, n_iter)
-        side = balanced(block, asked, reach)
+        previous = side
+        if not (side == FREE).any() and not is_balanced(block, side):
+            # psi has no curvature in b here: only a minimum along b can free a sample.
+            b = best_intercept(dual, point, lam)
+            if b != point.intercept:
+                point, step = replace(point, intercept=b), 0.0
+                continue
+            # At lam = 0 the duals vanish whatever b is: a free pair lets lam grow.
+            side, previous = balanced(block, side, reach), None
         conditions = Conditions(block, side, centre, conditions)
         target = conditions.point(conditions.multiplier(lam))
         step = line_search(dual, point, target, lam)
         point = target if step == 1.0 else point.toward(target, step)
     return Pivoted(side, point, False, n_iter)
+
+
+def best_intercept(dual, point, lam):
+    """The b that minimises psi with the fit held: where the maximising duals sum to zero."""
+    block = dual.block
+
+    def slope(intercept):
+        best, reach = dual.maximiser(replace(point, intercept=intercept), lam)
+        return -(block.target @ dual.duals(reach, best) + best * block.held.total)
+
+    start = point.intercept
+    width = np.copysign(1.0, -slope(start))
+    while slope(start) * slope(start + width) > 0 and abs(width) < _WIDEST:
+        width *= 2.0
+    low, high = sorted((start, start + width))
+    if slope(low) * slope(high) > 0:
+        return start
+    return brentq(slope, low, high, xtol=1e-14)
 
 
 def point_at(block, beta, lam, intercept):
@@ -128,16 +160,27 @@ def point_at(block, beta, lam, intercept):
     return Point(beta, lam, intercept, fit, block.held.pull @ beta + lam * block.held.curvature)
 
 
-def solve_block(block, guess, delta, exact):
+def pivot_exactly(block, side, lam, beta, overlook=0.0):
+    """Pivot with the least proximal weight, once more where its pull toward the centre can still be told."""
+    done = pivot(block, side, lam, beta, overlook=overlook)
+    if overlook == 0.0 and done.settled and EXACT * block.scale * np.abs(done.point.beta - beta).max() > _PULLED:
+        again = pivot(block, done.side, done.point.lam, done.point.beta)
+        return replace(again if again.settled else done, n_iter=done.n_iter + again.n_iter)
+    return done
+
+
+def solve_block(block, guess, delta, exact, overlook=0.0):
     """Solve a block, to rounding error if `exact`.
 
-    Pivots at once where the last solve could (delta == EXACT); else proximal stages of shrinking weight, each but the first
-    followed by an attempt to pivot. A rough solution is that of the first stage.
+    Pivots at once where the last solve could (delta == EXACT); else proximal stages of shrinking weight, each but the
+    first followed by an attempt to pivot. A rough solution is that of the first stage.
 
     Parameters
     ----------
     guess : Pivoted, where to begin
     delta : float, proximal weight to begin with, in units of block.scale
+    exact : bool, whether a hard block is solved beyond its first stage
+    overlook : float, share of the free samples that a pivoting may leave on the wrong side
 
     Returns
     -------
@@ -147,9 +190,9 @@ def solve_block(block, guess, delta, exact):
     """
     n_iter = 0
     if delta == EXACT:
-        done = pivot(block, guess.side, guess.point.lam, guess.point.beta)
+        done = pivot_exactly(block, guess.side, guess.point.lam, guess.point.beta, overlook)
         if done.settled:
-            return done, EXACT, EXACT
+            return done, FIRST if overlook else EXACT, EXACT
         n_iter, delta = done.n_iter, FIRST
     side, point, failures = guess.side, guess.point, 0
     for number in range(_MOST_STAGES):
@@ -164,7 +207,7 @@ def solve_block(block, guess, delta, exact):
         if not exact:
             return replace(stage, n_iter=n_iter), delta, delta
         if number > 0:
-            done = pivot(block, side, point.lam, point.beta)
+            done = pivot_exactly(block, side, point.lam, point.beta)
             n_iter += done.n_iter
             if done.settled:
                 return replace(done, n_iter=n_iter), EXACT, min(FIRST, _LARGER * delta)

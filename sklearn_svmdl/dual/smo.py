@@ -61,23 +61,33 @@ class Ascent:
         has_room, has_mass = magnitude < self.lam * self.problem.weight, magnitude > 0
         self.low = np.minimum(0.0, self.lam * self.problem.bound)
         self.high = np.maximum(0.0, self.lam * self.problem.bound)
-        self.grow = np.where(np.where(self.positive, has_room, has_mass), self.gradient, -np.inf)
-        self.shrink = np.where(np.where(self.positive, has_mass, has_room), self.gradient, np.inf)
+        grow = np.where(np.where(self.positive, has_room, has_mass), self.gradient, -np.inf)
+        shrink = np.where(np.where(self.positive, has_mass, has_room), self.gradient, np.inf)
+        # One array, so that a step changes all three by one operation.
+        self.gradients = np.stack([self.gradient, grow, shrink])
+        self.gradient, self.grow, self.shrink = self.gradients
 
     def pair_steps(self, count, tol):
         """Up to `count` pair steps; returns how many were taken before the violation fell to tol."""
         self._mark_movable()
         least = _LEAST_CURVATURE * max(np.abs(self.diagonal).max(), np.finfo(float).tiny)
+        # The vectors are short: allocating them would cost as much as the arithmetic.
+        gain, curvature, promise = np.empty((3, len(self.beta)))
         for step in range(count):
-            i = int(np.argmax(self.grow))
+            i = int(self.grow.argmax())
             highest = self.grow[i]
-            gain = highest - self.shrink
-            if gain.max() <= tol:
+            if highest - self.shrink[self.shrink.argmin()] <= tol:
                 return step
             column = self.columns[i]
-            curvature = np.maximum(self.diagonal[i] + self.diagonal - 2.0 * column, least)
+            np.multiply(column, -2.0, out=curvature)
+            np.add(curvature, self.diagonal, out=curvature)
+            np.add(curvature, self.diagonal[i], out=curvature)
+            np.maximum(curvature, least, out=curvature)
+            np.subtract(highest, self.shrink, out=gain)
             np.maximum(gain, 0.0, out=gain)
-            j = int(np.argmax(gain * gain / curvature))
+            np.multiply(gain, gain, out=promise)
+            np.divide(promise, curvature, out=promise)
+            j = int(promise.argmax())
             t = gain[j] / curvature[j]
             t = min(t, self.high[i] - self.beta[i], self.beta[j] - self.low[j])
             self._move(i, j, t, column, self.columns[j])
@@ -89,9 +99,7 @@ class Ascent:
         beta[i] = high[i] if t >= high[i] - beta[i] else beta[i] + t
         beta[j] = low[j] if t >= beta[j] - low[j] else beta[j] - t
         change = t * (column_i - column_j)
-        self.gradient -= change
-        self.grow -= change
-        self.shrink -= change
+        self.gradients -= change
         for k in (i, j):
             self.grow[k] = self.gradient[k] if beta[k] < high[k] else -np.inf
             self.shrink[k] = self.gradient[k] if beta[k] > low[k] else np.inf

@@ -165,10 +165,14 @@ def score_walk_aloud(number, total, params, candidates, samples, fold, scoring):
     start = perf_counter()
     walk = score_walk(params, candidates, samples, fold, scoring)
     shown = {name: value for name, value in candidates[0].items() if name != "C"}
-    described = (f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in shown.items())
+    described = (_shown(name, value) for name, value in shown.items())
     print(
         f"[BudgetSVCCV] {number}/{total} {fold.name}, {', '.join(described)}: {len(candidates)} budgets, best score "
         f"{np.max(walk.scores):.4f}, {perf_counter() - start:.2f} s",
         flush=True,
     )
     return walk
+
+
+def _shown(name, value):
+    return f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"

@@ -1,0 +1,161 @@
+"""Time of fit and of predict_proba against MLPClassifier: same architecture, epochs, batches and solver.
+
+Both sides run interleaved in one process; the ratio is that of the medians. Each row also shows what the
+training reached, so that no speed is bought with quality.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+import warnings
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from sklearn.datasets import load_breast_cancer, load_digits, make_classification
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_svmdl import TorchMLPClassifier
+
+
+@dataclass(frozen=True)
+class Case:
+    """One question: data, network, epochs, and the ratios to reach in the two precisions."""
+
+    name: str
+    data: object
+    hidden: tuple
+    batch_size: int
+    epochs: int
+    repeats: int
+    target: float
+    target_float32: float | None = None
+
+
+def small(n_samples, n_features):
+    """A made-up binary problem."""
+    return make_classification(n_samples, n_features, n_informative=n_features // 2, random_state=0)
+
+
+LARGE = partial(small, 100_000, 30)
+CASES = [
+    Case("570x10", partial(small, 570, 10), (32, 16), 10, 50, 9, 0.35),
+    Case("breast cancer", partial(load_breast_cancer, return_X_y=True), (64, 32), 32, 50, 9, 0.40),
+    Case("digits", partial(load_digits, return_X_y=True), (100,), 32, 20, 9, 0.45),
+    Case("100,000x30", LARGE, (64, 32), 256, 3, 5, 0.60, 0.35),
+    Case("100,000x30", LARGE, (256, 256), 256, 2, 3, 0.80, 0.45),
+]
+TARGET_PREDICT = 0.9
+TARGET_FIRST_FIT = 0.050
+
+
+def seconds(call):
+    """Wall time of one call."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def interleaved(calls, repeats):
+    """Median wall time of each call, taking turns."""
+    times = [[seconds(call) for call in calls] for _ in range(repeats)]
+    return np.median(times, axis=0)
+
+
+def compare_fits(case, quick):
+    """Table rows of one case, one a precision."""
+    X, y = case.data()
+    X = StandardScaler().fit_transform(X)
+    epochs, repeats = (2, 3) if quick else (case.epochs, case.repeats)
+    same = dict(hidden_layer_sizes=case.hidden, batch_size=case.batch_size, max_iter=epochs, tol=0)
+    same.update(n_iter_no_change=np.inf, random_state=0)
+    theirs, ours, ours32 = MLPClassifier(**same), TorchMLPClassifier(**same), TorchMLPClassifier(**same)
+    X32 = X.astype(np.float32)
+    calls = [partial(theirs.fit, X, y), partial(ours.fit, X, y), partial(ours32.fit, X32, y)]
+    times = interleaved(calls, repeats)
+    label = f"fit {case.name}, {case.hidden}, batch {case.batch_size}, {epochs} epochs"
+    quality = [
+        f"{model.loss_:.4f} / {model.score(data, y):.4f}"
+        for model, data in ((theirs, X), (ours, X), (ours32, X32))
+    ]
+    yield label, "float64", times[0], times[1], case.target, quality[0], quality[1]
+    yield label, "float32", times[0], times[2], case.target_float32, quality[0], quality[2]
+
+
+def compare_predictions(hidden, quick):
+    """The table row of predict_proba on 100,000 rows."""
+    X, y = LARGE()
+    same = dict(hidden_layer_sizes=hidden, batch_size=256, max_iter=1, random_state=0)
+    theirs, ours = MLPClassifier(**same).fit(X, y), TorchMLPClassifier(**same).fit(X, y)
+    times = interleaved(
+        [partial(theirs.predict_proba, X), partial(ours.predict_proba, X)], 3 if quick else 15
+    )
+    label = f"predict_proba 100,000x30, {hidden}"
+    return label, "float64", *times, TARGET_PREDICT, f"{theirs.score(X, y):.4f}", f"{ours.score(X, y):.4f}"
+
+
+FIRST_FIT = """
+import time, warnings
+import numpy as np
+import sklearn_svmdl.neural_network, sklearn.neural_network
+X = np.random.default_rng(0).normal(size=(570, 10))
+y = X[:, 0] > 0
+for network in (sklearn_svmdl.neural_network.TorchMLPClassifier, sklearn.neural_network.MLPClassifier):
+    model = network((32, 16), max_iter=1, tol=0, n_iter_no_change=np.inf)
+    with warnings.catch_warnings(action="ignore"):
+        start = time.perf_counter()
+        model.fit(X, y)
+        print(time.perf_counter() - start)
+"""
+
+
+def first_fit(quick):
+    """Median seconds of the first fit of a fresh process, imports aside, of ours and of MLPClassifier."""
+    runs = [
+        subprocess.run([sys.executable, "-c", FIRST_FIT], capture_output=True, text=True, check=True)
+        for _ in range(1 if quick else 5)
+    ]
+    return np.median([[float(line) for line in run.stdout.split()] for run in runs], axis=0)
+
+
+def print_row(label, dtype, theirs, ours, target, quality, our_quality):
+    """One line of the table."""
+    ratio, goal = ours / theirs, "" if target is None else f"<= {target:.2f}"
+    verdict = "" if target is None else ("yes" if ratio <= target else "no")
+    cells = label, dtype, f"{theirs:.3f}", f"{ours:.3f}", f"{ratio:.2f}", goal, verdict, quality, our_quality
+    print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def main(quick=False):
+    """Print the table; that a few epochs do not converge is the point, so nobody is warned of it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        print_table(quick)
+
+
+def print_table(quick):
+    """Every question in turn."""
+    print(
+        "| what | precision | MLPClassifier s | ours s | ratio | target | met | their loss, accuracy | ours |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
+    for case in CASES:
+        for row in compare_fits(case, quick):
+            print_row(*row)
+    for hidden in ((64, 32), (256, 256)):
+        print_row(*compare_predictions(hidden, quick))
+    ours, theirs = first_fit(quick)
+    met = "yes" if ours <= TARGET_FIRST_FIT else "no"
+    print(
+        f"\nFirst fit of a fresh process, imports aside: {1e3 * ours:.1f} ms (target < 50 ms: {met}; ", end=""
+    )
+    print(f"MLPClassifier {1e3 * theirs:.1f} ms).")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a few epochs only: does it run?")
+    main(parser.parse_args().quick)

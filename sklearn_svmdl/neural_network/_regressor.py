@@ -1,0 +1,352 @@
+"""The regressor."""
+
+import numpy as np
+from sklearn.base import RegressorMixin
+from sklearn.utils.metaestimators import available_if
+
+from .._sklearn_private import StrOptions, _fit_context
+from ._base import BaseTorchMLP
+
+
+class TorchMLPRegressor(RegressorMixin, BaseTorchMLP):
+    """Multi-layer perceptron regressor on torch, with the parameters of scikit-learn's MLPRegressor.
+
+    Minimises half the weighted mean squared error (summed over the targets) plus ``alpha / 2`` times the
+    squared weights over the total weight, by stochastic gradient steps or L-BFGS. Unlike MLPRegressor it
+    standardises y inside, so that the default learning rate fits whatever the units of y: losses are in these
+    standard units, predictions in those of y.
+
+    Parameters
+    ----------
+    loss : {"squared_error", "poisson"}, default="squared_error"
+        "poisson" is half the Poisson deviance with a log-link, for y >= 0; y is then divided by its mean, not
+        centred.
+    hidden_layer_sizes : int or array-like of int, default=(100,)
+        Units of each hidden layer. ``()`` is a single perceptron: logistic, softmax or linear regression by
+        gradient descent.
+    activation : {"identity", "logistic", "tanh", "relu", "silu", "gelu"}, default="relu"
+        Activation of the hidden layers.
+    solver : {"lbfgs", "sgd", "adam", "adamw"}, default="adam"
+        "adam" and "sgd" as in scikit-learn; "adamw" is Adam with decoupled weight decay; "lbfgs" minimises
+        the loss over all rows at once by quasi-Newton steps.
+    alpha : float in [0, inf), default=0.0001
+        Strength of the L2 penalty on the weights (never on the biases), divided by the weight of the batch
+        when added to the loss. With "adamw" each step instead multiplies the weights by ``1 - learning rate *
+        alpha``.
+    batch_size : int or "auto", default="auto"
+        Rows a step; "auto" is ``min(200, n_samples)``. Not used with "lbfgs".
+    learning_rate : {"constant", "invscaling", "adaptive", "cosine"}, default="constant"
+        How the learning rate moves from epoch to epoch. "invscaling": ``learning_rate_init / t_ ** power_t``;
+        "adaptive": divided by 5 when training stops improving; both with "sgd" only. "cosine": half a cosine
+        from `learning_rate_init` to 0 at `max_iter` epochs, with every stochastic solver.
+    learning_rate_init : float in (0, inf), default=0.001
+        The first learning rate.
+    power_t : float in [0, inf), default=0.5
+        Exponent of "invscaling".
+    max_iter : int in [1, inf), default=200
+        Largest number of epochs, or of "lbfgs" iterations.
+    shuffle : bool, default=True
+        Whether to draw the batches anew in each epoch. If False the rows are taken in the order given.
+    random_state : int, RandomState instance or None, default=None
+        Determines the first weights, the batches, dropout and the held-out part. An int makes fits equal to
+        the last bit. numpy's and torch's global generators are never touched.
+    tol : float in [0, inf), default=1e-4
+        Improvement of the loss (or of the validation score, with `early_stopping`) below which an epoch
+        counts as none.
+    verbose : bool or int, default=False
+        Whether to print a line an epoch: time, loss and score, and the same of the watched part.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last fit.
+    momentum : float in [0, 1], default=0.9
+        Momentum of "sgd".
+    nesterovs_momentum : bool, default=True
+        Whether the momentum of "sgd" is Nesterov's.
+    early_stopping : bool, default=False
+        Whether to stop when the score on a held-out part no longer improves, and to restore the weights of
+        the best epoch.
+    validation_fraction : float in [0, 1), default=0.1
+        Share of the rows held out by `early_stopping` or `monitor_validation`, unless `fit` is given `X_val`
+        and `y_val`.
+    beta_1, beta_2 : float in [0, 1), default=0.9, 0.999
+        Decay of Adam's moment estimates.
+    epsilon : float in (0, inf), default=1e-8
+        Keeps Adam's division away from zero.
+    n_iter_no_change : int in [1, inf) or np.inf, default=10
+        Epochs without improvement after which training stops. ``tol=0, n_iter_no_change=np.inf`` trains for
+        exactly `max_iter` epochs, without a warning.
+    max_fun : int in [1, inf), default=15000
+        Largest number of loss evaluations of "lbfgs".
+    dropout : float in [0, 1), default=0.0
+        Share of the hidden activations set to zero in each training step. Not used with "lbfgs" or `module`.
+    device : str, default="cpu"
+        "cpu", "cuda" (or "cuda:1" ...), "mps", or "auto" for the fastest of these that is there. The fitted
+        net always lives on the CPU, so it can be pickled and loaded anywhere; predictions move it to `device`
+        where that exists.
+    dtype : {"auto", "float32", "float64"}, default="auto"
+        Precision of the computation; "auto" keeps that of X. float32 is faster.
+    callbacks : list of skorch callbacks or None, default=None
+        Copied before training; afterwards they are in ``net_.callbacks_``. They see the epochs under the
+        names ``train_loss`` and ``valid_loss``. With callbacks the ordinary, slower path through autograd and
+        a torch optimizer is taken.
+    module : callable or None, default=None
+        A `torch.nn.Module` class, or a function, called as ``module(n_features, n_outputs)``; it must map
+        rows to raw outputs of shape (n_samples, n_outputs), without softmax or sigmoid. Trained by autograd;
+        `hidden_layer_sizes`, `activation` and `dropout` are then not used.
+    monitor_validation : bool, default=False
+        Whether to hold out `validation_fraction` of the rows only to watch them, as Keras'
+        ``validation_split`` does.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+        Number of features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, if X has string names only.
+    coefs_ : list of ndarray of shape (n_inputs, n_units)
+        Weights of each layer. Not there with `module`.
+    intercepts_ : list of ndarray of shape (n_units,)
+        Biases of each layer. Not there with `module`.
+    loss_ : float
+        Loss of the last epoch, penalty included. Each batch enters it as it was before its step.
+    loss_curve_ : list of float
+        Loss of every epoch. Not with "lbfgs".
+    best_loss_ : float or None
+        Smallest of them; None with `early_stopping`. Not with "lbfgs".
+    validation_scores_ : list of float or None
+        R2 on the watched part after every epoch; None if there was none. Not with "lbfgs".
+    best_validation_score_ : float or None
+        Largest of them. Not with "lbfgs".
+    n_iter_ : int
+        Epochs (or "lbfgs" iterations) of the last call of `fit` or `partial_fit`.
+    t_ : int
+        Rows seen in training, a row counting once an epoch.
+    n_layers_ : int
+        Number of layers, inputs and outputs included. Not there with `module`.
+    n_outputs_ : int
+        Number of outputs.
+    out_activation_ : str
+        Name of the output activation.
+    net_ : skorch.NeuralNet
+        The skorch net.
+    module_ : torch.nn.Module
+        The trained module; it returns raw outputs.
+    history_ : list of dict
+        One record an epoch: epoch, loss, r2, val_loss, val_r2, lr, dur (seconds).
+
+    See Also
+    --------
+    TorchMLPClassifier : The same for classification.
+    sklearn.neural_network.MLPRegressor : scikit-learn's own.
+
+    Notes
+    -----
+    Whole-number `sample_weight` are the same as repeated rows, to the last bit, as long as they add up to at
+    most ten times the number of rows; other weights multiply the loss of their rows. With `shuffle` the order
+    of the rows in X has no influence: they are sorted by content before the seeded shuffle.
+
+    A validation set given to `fit` is not seen by the steps of a pipeline, unless
+    ``Pipeline(transform_input=["X_val"])`` is used with metadata routing.
+    With `partial_fit` the units of y are those of the first call.
+
+    References
+    ----------
+    Glorot, X. and Bengio, Y. (2010). Understanding the difficulty of training deep feedforward neural
+    networks. AISTATS.
+
+    Kingma, D. and Ba, J. (2015). Adam: a method for stochastic optimization. ICLR.
+
+    Loshchilov, I. and Hutter, F. (2019). Decoupled weight decay regularization. ICLR.
+
+    Srivastava, N. et al. (2014). Dropout: a simple way to prevent neural networks from overfitting. JMLR 15.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn_svmdl import TorchMLPRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> network = TorchMLPRegressor(tol=0, n_iter_no_change=float("inf"), random_state=0)
+    >>> network.fit(X, y).score(X, y) > 0.4
+    True
+    """
+
+    _parameter_constraints: dict = {
+        "loss": [StrOptions({"squared_error", "poisson"})],
+        **BaseTorchMLP._parameter_constraints,
+    }
+
+    def __init__(
+        self,
+        loss="squared_error",
+        hidden_layer_sizes=(100,),
+        activation="relu",
+        *,
+        solver="adam",
+        alpha=0.0001,
+        batch_size="auto",
+        learning_rate="constant",
+        learning_rate_init=0.001,
+        power_t=0.5,
+        max_iter=200,
+        shuffle=True,
+        random_state=None,
+        tol=1e-4,
+        verbose=False,
+        warm_start=False,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        n_iter_no_change=10,
+        max_fun=15000,
+        dropout=0.0,
+        device="cpu",
+        dtype="auto",
+        callbacks=None,
+        module=None,
+        monitor_validation=False,
+    ):
+        self.loss = loss
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.dropout = dropout
+        self.device = device
+        self.dtype = dtype
+        self.callbacks = callbacks
+        self.module = module
+        self.monitor_validation = monitor_validation
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None):
+        """Train the network.
+
+        Parameters
+        ----------
+        X : {array-like, CSR} of shape (n_samples, n_features)
+            Training rows. CSR rows are made dense a batch at a time.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights >= 0 of the rows, in the loss and in the score of the held-out part.
+        X_val, y_val : like X and y, default=None
+            Rows to watch instead of a held-out part: by `early_stopping` if set, else only in `history_`.
+        sample_weight_val : array-like, default=None
+            Weights of these rows.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the weights turn non-finite in training (and `early_stopping` has no finite ones to restore),
+            or the input is not what is described here.
+        """
+        return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
+
+    @available_if(lambda self: self._check_solver())
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, sample_weight=None):
+        """Train for one epoch over the given rows, going on from where the last call left off.
+
+        Parameters
+        ----------
+        X : {array-like, CSR} of shape (n_samples, n_features)
+            Training rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights >= 0 of the rows.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+
+        Raises
+        ------
+        ValueError
+            If `early_stopping` is set.
+        """
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    def predict(self, X):
+        """Predict the targets.
+
+        Parameters
+        ----------
+        X : {array-like, CSR} of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Predictions in the units of y, in float64.
+        """
+        standard = self._outputs(X)
+        y = self._center + self._scale * standard.astype(np.float64)
+        return y[:, 0] if self._y_is_flat else y
+
+    def _learn_targets(self, y, sample_weight, first_pass, incremental):
+        self._check_watched(y)
+        if first_pass:
+            self._y_is_flat = y.ndim == 1
+
+    def _check_watched(self, y):
+        if self.loss == "poisson" and np.any(y < 0):
+            raise ValueError(
+                f"loss='poisson' needs y >= 0, but the smallest y is {np.min(y)}. Use loss='squared_error'."
+            )
+
+    def _targets(self, y):
+        return y.astype(np.float64).reshape(len(y), -1)
+
+    def _loss_weight(self, y):
+        return None
+
+    def _learn_scale(self, train):
+        """Mean and standard deviation of every target over the training rows; a constant keeps its unit."""
+        targets, weight = train.epoch_targets(), train.epoch_weight()
+        mean = np.average(targets, axis=0, weights=weight)
+        if self.loss == "poisson":
+            self._center, scale = np.zeros_like(mean), mean
+        else:
+            self._center, scale = mean, np.sqrt(np.average((targets - mean) ** 2, axis=0, weights=weight))
+        self._scale = np.where(scale > 0, scale, 1.0)
+
+    def _scaled(self, rows):
+        return rows.with_targets(((rows.targets - self._center) / self._scale).astype(rows.X.dtype))
+
+    @property
+    def _head_name(self):
+        return self.loss
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

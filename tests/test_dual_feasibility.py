@@ -1,0 +1,162 @@
+"""Which budgets are feasible.
+
+Independent evidence: the least total slack as the primal linear programme in the hyperplane and the slacks,
+on explicit features; the cheapest value for each group of equal points by trying them all.
+"""
+
+import numpy as np
+import pytest
+from reference import least_total_slack, second_degree_map
+from scipy import sparse
+from sklearn.datasets import load_breast_cancer, load_iris, load_wine, make_blobs, make_circles, make_moons
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_svmdl import BudgetSVC
+from sklearn_svmdl.dual.feasibility import least_budget, pivoted_cholesky
+from sklearn_svmdl.dual.kernels import GramSource, Kernel
+from sklearn_svmdl.dual.problem import BudgetProblem
+
+
+def one_against_rest(loader, label):
+    X, y = loader(return_X_y=True)
+    return X, y == label
+
+
+DATA = {
+    "iris 1": lambda: one_against_rest(load_iris, 1),
+    "iris 2": lambda: one_against_rest(load_iris, 2),
+    "wine 0": lambda: one_against_rest(load_wine, 0),
+    "breast cancer, 5 features": lambda: (
+        load_breast_cancer().data[:, :5],
+        load_breast_cancer().target,
+    ),
+    "moons": lambda: make_moons(150, noise=0.3, random_state=0),
+    "circles": lambda: make_circles(150, noise=0.1, factor=0.5, random_state=0),
+    "blobs": lambda: make_blobs(200, centers=[[0, 0], [1, 1]], random_state=0),
+}
+
+
+def load(name, scaled=True):
+    X, y = DATA[name]()
+    return StandardScaler().fit_transform(X) if scaled else X, np.where(y, 1.0, -1.0)
+
+
+def weights(n, seed=0):
+    return np.random.RandomState(seed).choice([0.2, 1.0, 3.0], n)
+
+
+@pytest.mark.parametrize("name", DATA)
+@pytest.mark.parametrize("scaled", [True, False])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_range_of_a_linear_problem_is_that_of_the_primal_programme(name, scaled, weighted):
+    X, y = load(name, scaled)
+    s = weights(len(y)) if weighted else np.ones(len(y))
+    least, largest = BudgetSVC(kernel="linear").feasible_budget(X, y, sample_weight=s)
+    assert least[0] == pytest.approx(least_total_slack(X, y, s), rel=1e-3, abs=1e-3)
+    assert largest[0] == pytest.approx(2 * min(s[y > 0].sum(), s[y < 0].sum()))
+
+
+@pytest.mark.parametrize("container", [sparse.csr_matrix, sparse.csr_array])
+def test_sparse_samples_have_the_same_range(container):
+    X, y = load("moons")
+    X = np.where(np.abs(X) < 0.5, 0.0, X)
+    least, _ = BudgetSVC(kernel="linear").feasible_budget(container(X), y)
+    assert least[0] == pytest.approx(least_total_slack(X, y), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["iris 1", "moons", "circles", "blobs"])
+def test_polynomial_range_is_that_of_its_features(name):
+    X, y = load(name)
+    model = BudgetSVC(kernel="poly", degree=2, gamma=1, coef0=1)
+    least, _ = model.feasible_budget(X, y)
+    assert least[0] == pytest.approx(least_total_slack(second_degree_map(X), y), rel=1e-3, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["iris 1", "moons"])
+def test_stored_kernel_values_have_the_same_range(name):
+    X, y = load(name)
+    least, _ = BudgetSVC(kernel="precomputed").feasible_budget(X @ X.T, y)
+    assert least[0] == pytest.approx(least_total_slack(X, y), rel=1e-3)
+
+
+@pytest.mark.parametrize("degree", [1, 2, 3])
+def test_cholesky_features_have_the_rank_and_the_values_of_the_kernel(degree):
+    X = np.random.RandomState(0).randn(80, 2)
+    kernel = Kernel("poly", {"gamma": 1.0, "degree": degree, "coef0": 1.0})
+    K = (1.0 + X @ X.T) ** degree
+    phi = pivoted_cholesky(kernel.source(X), 60)
+    # The number of monomials of two variables up to the degree.
+    assert phi.shape == (80, (degree + 1) * (degree + 2) // 2)
+    np.testing.assert_allclose(phi @ phi.T, K, atol=1e-8 * K.max())
+
+
+def test_full_rank_and_too_many_features_have_none():
+    X = np.random.RandomState(0).randn(30, 3)
+    assert pivoted_cholesky(GramSource(np.eye(30) + X @ X.T), 500) is None
+    assert pivoted_cholesky(GramSource((1.0 + X @ X.T) ** 2), 9) is None
+
+
+def conflicting(seed):
+    """Points on a small grid, so that many coincide, with labels and weights at random."""
+    random = np.random.RandomState(seed)
+    X = random.randint(0, 4, size=(60, 2)).astype(float)
+    return X, random.choice([-1.0, 1.0], 60), random.choice([0.5, 1.0, 2.0], 60)
+
+
+@pytest.mark.parametrize("kernel", ["rbf", "laplacian"])
+@pytest.mark.parametrize("seed", range(3))
+def test_only_equal_points_of_different_classes_cost_slack_under_a_definite_kernel(kernel, seed):
+    X, y, s = conflicting(seed)
+    expected = 0.0
+    for point in {tuple(row) for row in X}:
+        here = (X == point).all(axis=1)
+        # f is one number here: the cheapest is at +1 or -1, where the lighter class pays 2 each.
+        costs = [s[here] @ np.maximum(0.0, 1.0 - y[here] * f) for f in np.linspace(-2, 2, 81)]
+        expected += min(costs)
+    assert expected > 0
+    least, _ = BudgetSVC(kernel=kernel).feasible_budget(X, y, sample_weight=s)
+    assert least[0] == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_conflicting_points_can_be_fitted_down_to_the_least_budget_and_no_further(seed):
+    X, y, s = conflicting(seed)
+    options = {"kernel": "rbf", "gamma": 1.0, "infeasible": "raise"}
+    least = BudgetSVC(**options).feasible_budget(X, y, sample_weight=s)[0][0]
+    model = BudgetSVC(C=1.01 * least, **options).fit(X, y, sample_weight=s)
+    assert s @ model.slack_[0] == pytest.approx(1.01 * least, rel=1e-3)
+    with pytest.raises(ValueError, match="infeasible"):
+        BudgetSVC(C=0.99 * least, **options).fit(X, y, sample_weight=s)
+
+
+@pytest.mark.parametrize("name", ["moons", "blobs", "iris 1", "circles"])
+@pytest.mark.parametrize("solver", ["auto", "smo"])
+def test_below_the_least_budget_no_fit_is_called_optimal(name, solver):
+    X, y = load(name)
+    least = least_total_slack(X, y)
+    for share in (0.0, 0.5, 0.99):
+        model = BudgetSVC(C=share * least, kernel="linear", infeasible="raise", solver=solver, max_iter=5000)
+        with pytest.raises(ValueError, match="infeasible"):
+            model.fit(X, y)
+
+
+@pytest.mark.parametrize("name", ["moons", "blobs", "iris 1"])
+def test_relaxed_fit_has_the_least_total_slack(name):
+    X, y = load(name)
+    least = least_total_slack(X, y)
+    with pytest.warns(UserWarning, match="infeasible"):
+        model = BudgetSVC(C=0.5 * least, kernel="linear").fit(X, y)
+    slack = np.maximum(0.0, 1.0 - y * model.decision_function(X)).sum()
+    assert least * (1 - 1e-9) <= slack <= least * (1 + 1e-3)
+
+
+def test_separable_and_trivial_extremes():
+    X, y = make_blobs(40, centers=[[-5, 0], [5, 0]], random_state=0)
+    y = np.where(y, 1.0, -1.0)
+    problem = BudgetProblem(Kernel("linear").source(X), y, np.ones(40), 0.0)
+    assert least_budget(problem) == pytest.approx(0.0, abs=1e-9)
+    # Two classes with the same points: no hyperplane is better than none.
+    twice = np.vstack([X, X])
+    labels = np.repeat([-1.0, 1.0], 40)
+    same = BudgetProblem(Kernel("linear").source(twice), labels, np.ones(80), 0.0)
+    assert least_budget(same) == pytest.approx(same.largest_budget, rel=1e-9)

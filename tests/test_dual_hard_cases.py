@@ -1,0 +1,175 @@
+"""Problems on which support vector solvers hang, and random ones: a fit ends soon and says how good it is.
+
+Independent evidence: gaps, slacks and optimality conditions are recomputed from the fitted model and the
+whole Gram matrix; the clock, which counts processor seconds because tests may share a machine.
+"""
+
+import warnings
+from time import process_time
+
+import numpy as np
+import pytest
+from reference import least_total_slack
+from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics.pairwise import pairwise_kernels
+
+from sklearn_svmdl import BudgetSVC, BudgetWarning
+from sklearn_svmdl.dual.budget import solve_budget_dual
+from sklearn_svmdl.dual.kernels import GramSource
+from sklearn_svmdl.dual.problem import BudgetProblem, Status
+
+
+def timed_fit(X, y, **options):
+    """The model, its warnings and the seconds it took; only warnings about budget and limit may come."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        start = process_time()
+        model = BudgetSVC(**options).fit(X, y)
+        seconds = process_time() - start
+    assert {warning.category for warning in caught} <= {ConvergenceWarning, BudgetWarning}
+    return model, caught, seconds
+
+
+def check_honest(model, caught, seconds):
+    assert seconds < 2.0
+    assert np.isfinite(model.duality_gap_).all()
+    for attribute in (model.dual_coef_, model.intercept_, model.penalty_, model.margin_):
+        assert np.isfinite(attribute).all()
+    assert (model.penalty_ > 0).all() and (model.margin_ > 0).all()
+    stopped = [warning for warning in caught if warning.category is ConvergenceWarning]
+    if stopped:
+        worst = model.duality_gap_[np.argmax(np.abs(model.duality_gap_))]
+        assert f"duality gap {worst:.3g}" in str(stopped[0].message)
+    else:
+        assert (np.abs(model.duality_gap_) <= 1e-3).all()
+
+
+@pytest.mark.parametrize("solver", ["auto", "smo"])
+@pytest.mark.parametrize("C", [0, 0.01, 0.5, "auto", 1.9])
+def test_two_points_far_from_the_origin(C, solver):
+    X, y = np.array([[1.0, 99999.0], [2.0, 99999.0]]), np.array([0, 1])
+    model, caught, seconds = timed_fit(X, y, C=C, kernel="poly", degree=2, gamma="auto", solver=solver)
+    check_honest(model, caught, seconds)
+    # Squared distance of the images, exactly: (a / 2 + 1)^2 + (b / 2 + 1)^2 - 2 (c / 2 + 1)^2.
+    a, b, c = (1 + 99999**2, 4 + 99999**2, 2 + 99999**2)
+    squared = ((a + 2) ** 2 + (b + 2) ** 2 - 2 * (c + 2) ** 2) / 4
+    budget = 0.2 if C == "auto" else C
+    # Two points give up the same slack e each: |w| |phi - phi'| = 2 (1 - e).
+    expected = np.sqrt(squared) / (2 - budget)
+    # The kernel values, 2.5e19, have a spacing of 4096; the squared distance is 5e9.
+    assert model.margin_[0] == pytest.approx(expected, rel=1e-5)
+    assert not caught
+
+
+# Pair steps alone do not get to the end of the next two at defaults: with fewer of them they must say so.
+SOLVERS = [{"solver": "auto"}, {"solver": "smo", "max_iter": 10_000}]
+
+
+@pytest.mark.parametrize("solver", SOLVERS, ids=["auto", "smo"])
+@pytest.mark.parametrize("fraction", [0.0, 0.001, 0.02, 0.1, 0.4])
+def test_iris_with_a_polynomial_of_degree_seven_and_a_huge_gamma(fraction, solver):
+    X, y = load_iris(return_X_y=True)
+    options = dict(C=fraction, budget="relative", kernel="poly", degree=7, gamma=4178.0, **solver)
+    for first, second in [(0, 1), (0, 2), (1, 2)]:
+        pair = (y == first) | (y == second)
+        model, caught, seconds = timed_fit(X[pair], y[pair], **options)
+        check_honest(model, caught, seconds)
+        if not caught:
+            assert np.sum(model.predict(X[pair]) != y[pair]) <= fraction * 100 + 0.1
+    if solver["solver"] == "auto":
+        check_honest(*timed_fit(X, y, **options))
+
+
+@pytest.mark.parametrize("solver", SOLVERS, ids=["auto", "smo"])
+@pytest.mark.parametrize("fraction", [0.0, 0.01, 0.05, 0.075, 0.1, 0.2, 0.5])
+def test_breast_cancer_without_scaling(fraction, solver):
+    X, y = load_breast_cancer(return_X_y=True)
+    options = dict(C=fraction, budget="relative", kernel="linear", **solver)
+    model, caught, seconds = timed_fit(X, y, **options)
+    check_honest(model, caught, seconds)
+    for warning in caught:
+        if warning.category is ConvergenceWarning:
+            assert "scales of the features differ" in str(warning.message)
+    if not caught:
+        signed = np.where(y == 1, 1.0, -1.0)
+        slack = np.maximum(0.0, 1.0 - signed * model.decision_function(X)).sum()
+        assert slack == pytest.approx(fraction * 2 * 212, rel=1e-2, abs=0.5)
+
+
+@pytest.mark.parametrize("fraction", [0.05, 0.075, 0.1, 0.2, 0.5])
+def test_breast_cancer_without_scaling_is_solved_at_defaults(fraction):
+    X, y = load_breast_cancer(return_X_y=True)
+    model, caught, _ = timed_fit(X, y, C=fraction, budget="relative", kernel="linear")
+    assert not caught
+    assert abs(model.duality_gap_[0]) <= 1e-3
+
+
+@pytest.mark.parametrize("solver", SOLVERS, ids=["auto", "smo"])
+@pytest.mark.parametrize("fraction", [0.0, 0.01, 0.05, 0.075])
+def test_a_budget_that_is_hard_to_reach_is_not_called_infeasible(fraction, solver):
+    """A hyperplane separates the classes, as the primal linear programme confirms on scaled features."""
+    X, y = load_breast_cancer(return_X_y=True)
+    signed = np.where(y == 1, 1.0, -1.0)
+    assert least_total_slack((X - X.mean(axis=0)) / X.std(axis=0), signed) <= 1e-6
+    options = dict(C=fraction, budget="relative", kernel="linear", infeasible="raise", **solver)
+    model, caught, _ = timed_fit(X, y, **options)
+    assert BudgetWarning not in {warning.category for warning in caught}
+    assert model.budget_[0] == pytest.approx(fraction * 2 * 212)
+
+
+# Random problems
+
+KERNELS = ("rbf", "linear", "poly")
+
+
+def random_problem(seed):
+    """Size, dimension, noise, kernel, weights and budget at random."""
+    random = np.random.RandomState(seed)
+    kernel = KERNELS[seed % 3]
+    n, d = random.randint(20, 600), random.randint(1, 15)
+    X = random.randn(n, d)
+    f = X @ random.randn(d) + 0.5 * (X**2).sum(axis=1) - 0.5 * d + random.uniform(0.1, 2.0) * random.randn(n)
+    y = np.where(f > np.quantile(f, random.uniform(0.2, 0.8)), 1.0, -1.0)
+    weight = random.choice([0.3, 1.0, 2.0], n) if seed % 2 else np.ones(n)
+    params = {"gamma": random.choice([0.3, 1.0, 3.0]) / d, "degree": 2 + seed % 2, "coef0": 1.0}
+    K = pairwise_kernels(X, metric=kernel, filter_params=True, **params)
+    problem = BudgetProblem(GramSource(K), y, weight, 0.0)
+    return problem.with_budget(random.choice([0.0, 0.05, 0.2, 0.5, 0.8, 0.95]) * problem.largest_budget)
+
+
+def recomputed_gap(problem, solution):
+    """(Primal - dual objective) / (|w|^2 / 2) of duals that are checked to be feasible."""
+    K, y, s, beta = problem.source.gram, problem.target, problem.weight, solution.beta
+    magnitude, lam = y * beta, solution.lam
+    largest = np.abs(beta).max()
+    assert magnitude.min() >= -1e-9 * largest and (magnitude - lam * s).max() <= 1e-9 * largest
+    assert abs(beta.sum()) <= 1e-9 * np.abs(beta).sum()
+    slack = np.maximum(0.0, 1.0 - y * (K @ beta + solution.intercept))
+    half = 0.5 * beta @ K @ beta
+    primal = half + lam * (s @ slack - solution.budget)
+    dual = y @ beta - half - lam * solution.budget
+    return (primal - dual) / half, abs(s @ slack - solution.budget) / problem.largest_budget
+
+
+def test_random_problems_are_solved_or_said_not_to_be():
+    counts = {"solved": 0, "to 1e-8": 0, "infeasible": 0, "stopped": 0}
+    for seed in range(42):
+        problem = random_problem(seed)
+        solution = solve_budget_dual(problem, tol=1e-6, max_iter=20_000)
+        if solution.status is Status.OPTIMAL:
+            gap, budget_error = recomputed_gap(problem, solution)
+            # The reported gap is the true one up to the rounding of the objectives.
+            assert gap == pytest.approx(solution.duality_gap, abs=1e-7), seed
+            assert gap <= 1e-5, seed
+            assert budget_error <= 1.1e-6, seed
+            counts["solved"] += 1
+            counts["to 1e-8"] += bool(gap <= 1e-8 and budget_error <= 1e-8)
+        elif solution.status is Status.INFEASIBLE_BUDGET:
+            assert problem.budget < solution.least_budget
+            counts["infeasible"] += 1
+        else:
+            counts["stopped"] += 1
+    assert counts["stopped"] <= 2
+    assert counts["solved"] >= 25
+    assert counts["to 1e-8"] >= 0.95 * counts["solved"]
