@@ -7,7 +7,7 @@ from sklearn.utils.estimator_checks import (
     parametrize_with_checks,
 )
 
-from sklearn_svmdl import BudgetSVC
+from sklearn_svmdl import BudgetSVC, BudgetSVCCV
 
 ESTIMATORS = [
     BudgetSVC(),

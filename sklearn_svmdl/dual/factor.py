@@ -6,8 +6,8 @@ A = K_FF + sigma 1 1' + delta I for samples that enter,
     [ A_FF  A_FE ]   [ L       ] [ L'  P' ]
     [ A_EF  A_EE ] = [ P   L_E ] [     L_E' ],      P = (L^-1 A_FE)',   L_E L_E' = A_EE - P P',
 
-so that a whole path costs about one factorisation of its last set. Samples that left stay in the factor and are held
-at zero: with V = L^-1 I_R for their rows R,
+so that a whole path costs about one factorisation of its last set. Samples that left stay in the factor, held at
+zero: with V = L^-1 I_R for their rows R,
 
     x = L^-T (z - V (V'V)^-1 V'z),   z = L^-1 r
 

@@ -1,9 +1,9 @@
 """One binary problem for many budgets: each solution starts from the last.
 
 The path is walked towards smaller budgets, from wide margins with nearly every sample at its bound to narrow ones.
-From one budget to the next few samples change side, so that few pivots settle it; with a stored Gram matrix the factor
-of the free samples and K t carry over as well. A point of the path is accepted by its certificate alone, evaluated afresh;
-where the walk cannot provide one, the budget is solved from nothing.
+From one budget to the next few samples change side, so that few pivots settle it; with a stored Gram matrix the
+factor of the free samples and K t carry over as well. A point of the path is accepted by its certificate alone,
+evaluated afresh; where the walk cannot provide one, the budget is solved from nothing.
 """
 
 from dataclasses import replace
