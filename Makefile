@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 VENV_OLDEST := .venv-oldest
 
-.PHONY: demo test test-oldest lint bench bench-quick clean
+.PHONY: demo test test-oldest bench bench-quick clean
 
 demo: $(VENV)/installed
 	$(VENV)/bin/python examples/demo.py

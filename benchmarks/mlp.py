@@ -4,7 +4,6 @@ Both sides run interleaved in one process; the ratio is that of the medians. Eac
 training reached, so that no speed is bought with quality.
 """
 
-import argparse
 import subprocess
 import sys
 import time
@@ -19,6 +18,8 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_svmdl import TorchMLPClassifier
+
+from ._common import markdown, say
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,19 @@ CASES = [
     Case("100,000x30", LARGE, (64, 32), 256, 3, 5, 0.60, 0.35),
     Case("100,000x30", LARGE, (256, 256), 256, 2, 3, 0.80, 0.45),
 ]
+HEADER = [
+    "what",
+    "precision",
+    "MLPClassifier s",
+    "ours s",
+    "ratio",
+    "target",
+    "met",
+    "their loss, accuracy",
+    "ours",
+]
+# Rows of every data set in a quick run.
+_QUICK_ROWS = 300
 TARGET_PREDICT = 0.9
 TARGET_FIRST_FIT = 0.050
 
@@ -68,7 +82,8 @@ def interleaved(calls, repeats):
 def compare_fits(case, quick):
     """Table rows of one case, one a precision."""
     X, y = case.data()
-    X = StandardScaler().fit_transform(X)
+    rows = slice(_QUICK_ROWS) if quick else slice(None)
+    X, y = StandardScaler().fit_transform(X[rows]), y[rows]
     epochs, repeats = (2, 3) if quick else (case.epochs, case.repeats)
     same = dict(hidden_layer_sizes=case.hidden, batch_size=case.batch_size, max_iter=epochs, tol=0)
     same.update(n_iter_no_change=np.inf, random_state=0)
@@ -87,7 +102,7 @@ def compare_fits(case, quick):
 
 def compare_predictions(hidden, quick):
     """The table row of predict_proba on 100,000 rows."""
-    X, y = LARGE()
+    X, y = small(_QUICK_ROWS if quick else 100_000, 30)
     same = dict(hidden_layer_sizes=hidden, batch_size=256, max_iter=1, random_state=0)
     theirs, ours = MLPClassifier(**same).fit(X, y), TorchMLPClassifier(**same).fit(X, y)
     times = interleaved(
@@ -121,41 +136,38 @@ def first_fit(quick):
     return np.median([[float(line) for line in run.stdout.split()] for run in runs], axis=0)
 
 
-def print_row(label, dtype, theirs, ours, target, quality, our_quality):
-    """One line of the table."""
+def cells(label, dtype, theirs, ours, target, quality, our_quality):
+    """One row of the table as text."""
     ratio, goal = ours / theirs, "" if target is None else f"<= {target:.2f}"
     verdict = "" if target is None else ("yes" if ratio <= target else "no")
-    cells = label, dtype, f"{theirs:.3f}", f"{ours:.3f}", f"{ratio:.2f}", goal, verdict, quality, our_quality
-    print("| " + " | ".join(cells) + " |", flush=True)
+    return label, dtype, f"{theirs:.3f}", f"{ours:.3f}", f"{ratio:.2f}", goal, verdict, quality, our_quality
+
+
+def measured_rows(quick):
+    """Every question in turn."""
+    for case in CASES:
+        yield from compare_fits(case, quick)
+    for hidden in ((64, 32), (256, 256)):
+        yield compare_predictions(hidden, quick)
+
+
+def table(quick):
+    """The rows as Markdown."""
+    rows = []
+    for row in measured_rows(quick):
+        rows.append(cells(*row))
+        say(" | ".join(rows[-1]))
+    return markdown(HEADER, rows)
 
 
 def main(quick=False):
-    """Print the table; that a few epochs do not converge is the point, so nobody is warned of it."""
+    """The table; that a few epochs do not converge is the point, so nobody is warned of it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        print_table(quick)
-
-
-def print_table(quick):
-    """Every question in turn."""
-    print(
-        "| what | precision | MLPClassifier s | ours s | ratio | target | met | their loss, accuracy | ours |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|")
-    for case in CASES:
-        for row in compare_fits(case, quick):
-            print_row(*row)
-    for hidden in ((64, 32), (256, 256)):
-        print_row(*compare_predictions(hidden, quick))
-    ours, theirs = first_fit(quick)
+        shown = table(quick)
+        ours, theirs = first_fit(quick)
     met = "yes" if ours <= TARGET_FIRST_FIT else "no"
-    print(
-        f"\nFirst fit of a fresh process, imports aside: {1e3 * ours:.1f} ms (target < 50 ms: {met}; ", end=""
+    return (
+        f"{shown}\n\nFirst fit of a fresh process, imports aside: {1e3 * ours:.1f} ms (target < 50 ms: {met};"
+        f" MLPClassifier {1e3 * theirs:.1f} ms)."
     )
-    print(f"MLPClassifier {1e3 * theirs:.1f} ms).")
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a few epochs only: does it run?")
-    main(parser.parse_args().quick)

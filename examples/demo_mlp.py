@@ -39,7 +39,8 @@ def _row(load, model):
     seconds = time.perf_counter() - start
     best = ", ".join(f"{name.removeprefix('model__')}={value}" for name, value in search.best_params_.items())
     accuracies = f"{search.best_score_:.3f}", f"{search.score(X_test, y_test):.3f}"
-    return load.__name__.removeprefix("load_"), model.__name__, best, *accuracies, f"{seconds:.1f}"
+    data = load.__name__.removeprefix("load_").replace("_", " ")
+    return data, model.__name__, best, *accuracies, f"{seconds:.1f}"
 
 
 if __name__ == "__main__":

@@ -139,7 +139,7 @@ def doubtful_band(side, inward, chosen, new, free, bound, capacity):
     """Mask of the samples near the margin, `capacity` at most; new samples left out take the side they lean to."""
     most_free = int(np.count_nonzero(side[chosen] == FREE) / len(chosen) * len(new))
     reach = int(_SLACK_SHARE * most_free + _SLACK_COUNT + _SLACK_OF_NEW * len(new))
-    first, last = max(0, bound - reach), min(len(new), bound + most_free + reach)
+    first, last = max(0, bound - reach), min(len(new), bound + free + reach)
     width = inward[new[first]] - inward[new[last - 1]]
     inside = np.zeros(len(side), dtype=bool)
     inside[chosen] = (side[chosen] == FREE) | (np.abs(inward[chosen]) <= _OLD_SHARE * width)
@@ -177,6 +177,8 @@ class Band:
         self.gram = problem.source.block(self.indices, self.indices)
         self.held = np.flatnonzero((side == BOUND) & ~inside)
         self.pull = self._applied(self.held)
+        # K t outside the band, for those samples in the band that stood at their bound at the last look.
+        self.counted, self.nearby = np.zeros(problem.n_samples), np.zeros(problem.n_samples)
 
     def _applied(self, samples):
         everything = np.arange(self.problem.n_samples)
@@ -212,16 +214,25 @@ class Band:
     def spread(self, pivoted, guess):
         """The guess for all samples: the band as pivoted, the held ones at lam times their bound."""
         problem, point, band = self.problem, pivoted.point, self.indices
+        self._count(np.where(pivoted.side == BOUND, problem.bound[band], 0.0))
         beta = np.zeros(problem.n_samples)
         beta[self.held] = point.lam * problem.bound[self.held]
         beta[band] = point.beta
         side = guess.side.copy()
         side[band] = pivoted.side
-        fit = point.lam * self.pull
+        fit = point.lam * (self.pull + self.nearby)
         fit[band] = point.fit
-        outside, support = self.outside, band[point.beta != 0]
-        fit[outside] += problem.source.apply(support, beta[support], outside)
+        beyond = beta[band] - point.lam * self.counted[band]
+        support, outside = band[beyond != 0], self.outside
+        fit[outside] += problem.source.apply(support, beyond[beyond != 0], outside)
         return replace(guess, side=side, beta=beta, lam=point.lam, intercept=point.intercept, fit=fit)
+
+    def _count(self, t):
+        """Bring `nearby` up to date with the bounds t of the band's samples: few have changed since the last look."""
+        change = t - self.counted[self.indices]
+        changed, outside = change != 0, self.outside
+        self.nearby[outside] += self.problem.source.apply(self.indices[changed], change[changed], outside)
+        self.counted[self.indices] = t
 
 
 def held_wrongly(problem, guess, outside):

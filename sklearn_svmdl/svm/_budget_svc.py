@@ -375,10 +375,12 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
 
     def _solve(self, tasks, problems, memory):
         options = dict(solver=self.solver, tol=self.tol, max_iter=self.max_iter, cache_size=memory)
-        run = delayed(_solve_aloud if self.verbose else _solve_quietly)
-        numbered = zip(range(1, len(tasks) + 1), tasks, problems, strict=True)
+        run = _solve_aloud if self.verbose else _solve_quietly
+        names = [f"{number}/{len(tasks)} {task.name}" for number, task in enumerate(tasks, start=1)]
+        if len(tasks) == 1:
+            return [run(names[0], problems[0], options)]
         return Parallel(n_jobs=self.n_jobs, prefer="threads")(
-            run(f"{number}/{len(tasks)} {task.name}", problem, options) for number, task, problem in numbered
+            delayed(run)(name, problem, options) for name, problem in zip(names, problems, strict=True)
         )
 
     def _report(self, data, tasks, problems, solutions, source):

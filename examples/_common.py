@@ -1,0 +1,40 @@
+"""What the examples share: tables, the folder of the pictures, and a quiet matplotlib."""
+
+from pathlib import Path
+
+PICTURES = Path("demo_output")
+
+
+def table(header, rows):
+    """An aligned text table of a header and rows of strings."""
+    lines = [list(header), *([str(cell) for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
+    rule = "  ".join("-" * width for width in widths)
+    return "\n".join(line.rstrip() for line in [text[0], rule, *text[1:]])
+
+
+def axes(columns, *, rows=1):
+    """A figure that needs no display, and its axes in a row (or a grid)."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(rows, columns, figsize=(max(6.0, 4.6 * columns), 4.4 * rows), layout="constrained")
+
+
+def one_legend(figure, drawn):
+    """Take the legends off the axes and put a single one below them all."""
+    handles, labels = drawn[0].get_legend_handles_labels()
+    for ax in drawn:
+        ax.get_legend().remove()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+
+
+def save(figure, name):
+    """Write the picture and say where it is."""
+    PICTURES.mkdir(exist_ok=True)
+    path = PICTURES / name
+    figure.savefig(path, dpi=130)
+    print(f"\nPicture: {path}")
