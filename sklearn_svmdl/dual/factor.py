@@ -23,7 +23,7 @@ from scipy.linalg import get_lapack_funcs
 _potrf, _potrs, _trtrs = get_lapack_funcs(("potrf", "potrs", "trtrs"), dtype=np.float64)
 
 # Below this many samples a new factor costs less than the bookkeeping; so it does where this share has left.
-_SMALLEST, _MOST_LEFT = 200, 0.2
+_SMALLEST, _MOST_LEFT = 200, 0.1
 # Appended rows join the last ones up to this number of rows together.
 _TOGETHER = 128
 # Rows of a matrix gathered at a time.

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from .block import BOUND, FREE, ZERO, Block, Held
-from .budget import constant_solution, solve_budget_dual
+from .budget import constant_solution, keep_freed_pages, solve_budget_dual
 from .factor import Memory
 from .kernels import GramSource
 from .levels import Guess, OutOfReach, TooLarge, largest_band, refine, solve_levels
@@ -40,6 +40,7 @@ def walk(problem, budgets, *, tol=1e-3, max_iter=100_000, cache_size=200.0):
     -------
     list of DualSolution, one for each budget, as `solve_budget_dual` would return them
     """
+    keep_freed_pages()
     steps = _StoredSteps if isinstance(problem.source, GramSource) else _BandSteps
     steps, solutions = steps(cache_size), []
     limits = {"tol": tol, "max_iter": max_iter, "cache_size": cache_size}
