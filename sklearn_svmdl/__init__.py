@@ -9,13 +9,16 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _HOME = {
+    "BudgetPath": ".svm",
     "BudgetSVC": ".svm",
+    "BudgetSVCCV": ".svm",
     "BudgetWarning": ".svm",
     "IndefiniteKernelWarning": ".svm",
     "InfeasibleBudgetError": ".svm",
     "MarginDisplay": ".inspection",
     "TorchMLPClassifier": ".neural_network",
     "TorchMLPRegressor": ".neural_network",
+    "budget_path": ".svm",
 }
 
 __all__ = ["__version__", *_HOME]

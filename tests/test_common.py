@@ -7,7 +7,7 @@ from sklearn.utils.estimator_checks import (
     parametrize_with_checks,
 )
 
-from sklearn_svmdl import BudgetSVC
+from sklearn_svmdl import BudgetSVC, BudgetSVCCV
 
 ESTIMATORS = [
     BudgetSVC(),
@@ -18,6 +18,10 @@ ESTIMATORS = [
     BudgetSVC(multi_class="ovr"),
     BudgetSVC(class_weight="balanced"),
     BudgetSVC(kernel="precomputed"),
+    BudgetSVCCV(Cs=2, gammas=2, cv=2),
+    BudgetSVCCV(Cs=[0.5, 0.2], kernel=["linear", "poly"], gammas=["scale"], degrees=[2], cv=2),
+    BudgetSVCCV(Cs=[5.0, 2.0], budget="total", multi_class="ovr", gammas=1, cv=2),
+    BudgetSVCCV(Cs=2, gammas=1, class_weight="balanced", cv=2, refit="one_standard_error"),
 ]
 
 
@@ -30,7 +34,7 @@ def test_estimator_checks(estimator, check):
 
 # scikit-learn runs these two on its own estimators only.
 @pytest.mark.filterwarnings("ignore::sklearn_svmdl.BudgetWarning")
+@pytest.mark.parametrize("estimator", [BudgetSVC(), BudgetSVCCV(Cs=2, gammas=1, cv=2)])
 @pytest.mark.parametrize("check", [check_param_validation, check_dataframe_column_names_consistency])
-def test_checks_for_scikit_learns_own(check):
-    estimator = BudgetSVC()
+def test_checks_for_scikit_learns_own(check, estimator):
     check(type(estimator).__name__, estimator)

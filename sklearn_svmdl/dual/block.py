@@ -18,7 +18,7 @@ One Cholesky factorisation of A and three right-hand sides, Z = A^-1 [q_F, u_F, 
 Z_2 and leave two equations in (lam, b).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -69,6 +69,12 @@ class Block:
         """The mean squared distance of the samples from their mean in feature space: the unit of delta."""
         spread = float(np.mean(np.diagonal(self.gram)) - np.mean(self.gram))
         return max(spread, 1e-12 * float(np.abs(np.diagonal(self.gram)).max()), np.finfo(float).tiny)
+
+    def with_budget(self, budget):
+        """The same block with another budget; what does not depend on it is not computed again."""
+        other = replace(self, budget=budget)
+        other.__dict__.update(weight=self.weight, scale=self.scale)
+        return other
 
 
 @dataclass(frozen=True)
@@ -129,8 +135,8 @@ class Conditions:
         those at bound.
     """
 
-    def __init__(self, block, side, centre, previous=None, precision=np.float64):
-        self.block, self.centre, self.precision = block, centre, precision
+    def __init__(self, block, side, centre, previous=None, precision=np.float64, factor=None):
+        self.block, self.centre, self.precision, self.factor = block, centre, precision, factor
         self.side, self.free = side, np.flatnonzero(side == FREE)
         self.t = np.where(side == BOUND, block.bound, 0.0)
         # From one guess to the next few samples reach or leave their bound.
@@ -147,6 +153,10 @@ class Conditions:
             if not is_balanced(self.block, self.side):
                 raise np.linalg.LinAlgError("no sample is free to balance those at bound")
             return np.zeros((0, 3))
+        rhs = np.empty((len(F), 3), order="F", dtype=self.precision)
+        rhs[:, 0], rhs[:, 1], rhs[:, 2] = self.reward[F], self.pull[F] + self.shift * self.total, 1.0
+        if self.factor is not None:
+            return self.factor.solve(self.block.gram, self.shift, self.centre.delta, F, rhs)
         potrf, potrs = _CHOLESKY[self.precision]
         A = principal(self.block.gram, F, self.precision)
         A += self.shift
@@ -154,8 +164,6 @@ class Conditions:
         factor, info = potrf(A.T, lower=False, overwrite_a=True, clean=False)
         if info != 0:
             raise np.linalg.LinAlgError("the kernel matrix of the free samples is not positive definite")
-        rhs = np.empty((len(F), 3), order="F", dtype=self.precision)
-        rhs[:, 0], rhs[:, 1], rhs[:, 2] = self.reward[F], self.pull[F] + self.shift * self.total, 1.0
         return potrs(factor, rhs, lower=False, overwrite_b=True)[0].astype(np.float64, copy=False)
 
     def _reduce(self):

@@ -7,6 +7,7 @@ sources exist: a stored Gram matrix and a matrix that is evaluated block by bloc
 To add a kernel, add one entry to `KERNELS`.
 """
 
+import threading
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -97,8 +98,12 @@ def _linear_sum(A, B, values):
     return np.asarray(safe_sparse_dot(A.X, weights, dense_output=True))
 
 
-def _polynomial(A, B, gamma, degree, coef0):
-    K = _product(A.X, B.X)
+def _polynomial(A, B, **params):
+    return _powers_of(_product(A.X, B.X), **params)
+
+
+def _powers_of(K, gamma, degree, coef0):
+    """(gamma K + coef0)^degree, in place."""
     K *= gamma
     K += coef0
     with np.errstate(over="ignore"):
@@ -117,6 +122,27 @@ def _rbf(A, B, gamma):
     K = _product(A.left, B.right)
     np.minimum(K, 0.0, out=K)
     return np.exp(K, out=K)
+
+
+def _inner_products(X):
+    return _product(X, X)
+
+
+def _squared_distances(X):
+    # As for prepared rows: far from the origin the inner products cancel nearly every digit.
+    X = X if sparse.issparse(X) else X - X.mean(axis=0)
+    D = _product(X, X)
+    h = np.diagonal(D).copy()
+    D *= -2.0
+    D += h
+    D += h[:, None]
+    return np.maximum(D, 0.0, out=D)
+
+
+def _decay_of(D, gamma):
+    """exp(-gamma D), in place."""
+    D *= -gamma
+    return np.exp(D, out=D)
 
 
 def _from_scikit_learn(name):
@@ -142,17 +168,35 @@ class KernelSpec:
     takes_negative: bool = True
     # X holds the kernel values themselves.
     pairwise: bool = False
+    # Samples -> base values (n, n), and (base values to overwrite, **parameters) -> kernel values: where both are
+    # known, one matrix serves all values of the parameters.
+    base: object = None
+    of_base: object = None
 
 
 _POLYNOMIAL = KernelSpec(
-    _polynomial, ("gamma", "degree", "coef0"), semidefinite=lambda coef0, **_: coef0 >= 0
+    _polynomial,
+    ("gamma", "degree", "coef0"),
+    semidefinite=lambda coef0, **_: coef0 >= 0,
+    base=_inner_products,
+    of_base=_powers_of,
 )
 
 KERNELS = {
-    "linear": KernelSpec(_linear, combine=_linear_sum),
+    "linear": KernelSpec(
+        _linear, combine=_linear_sum, base=_inner_products, of_base=lambda K: K
+    ),
     "poly": _POLYNOMIAL,
     "polynomial": _POLYNOMIAL,
-    "rbf": KernelSpec(_rbf, ("gamma",), prepare=_RBFRows.of, definite=True, unit_diagonal=True),
+    "rbf": KernelSpec(
+        _rbf,
+        ("gamma",),
+        prepare=_RBFRows.of,
+        definite=True,
+        unit_diagonal=True,
+        base=_squared_distances,
+        of_base=_decay_of,
+    ),
     "sigmoid": KernelSpec(_from_scikit_learn("sigmoid"), ("gamma", "coef0"), semidefinite=lambda **_: False),
     "laplacian": KernelSpec(_from_scikit_learn("laplacian"), ("gamma",), definite=True, unit_diagonal=True),
     "cosine": KernelSpec(_from_scikit_learn("cosine")),
@@ -162,7 +206,14 @@ KERNELS = {
     "additive_chi2": KernelSpec(
         _from_scikit_learn("additive_chi2"), takes_sparse=False, takes_negative=False
     ),
-    "precomputed": KernelSpec(None, pairwise=True, takes_sparse=False, semidefinite=lambda **_: False),
+    "precomputed": KernelSpec(
+        None,
+        pairwise=True,
+        takes_sparse=False,
+        semidefinite=lambda **_: False,
+        base=lambda K: K,
+        of_base=lambda K: K,
+    ),
 }
 
 
@@ -371,6 +422,52 @@ class KernelSource:
         return GramSource(gram, self.kernel, self.rows)
 
 
+class KernelBase:
+    """One matrix between all samples, from which the values of every kernel that shares it follow element by element.
+
+    The inner products serve the linear and the polynomial kernels, the squared distances the rbf kernels. A pickle
+    carries the samples only: elsewhere the values are computed again.
+
+    Parameters
+    ----------
+    X : (n, d) samples, or kernel values (n, n)
+    """
+
+    def __init__(self, X):
+        self.X = X
+        self._values = {}
+        self._rooms = threading.local()
+
+    def __reduce__(self):
+        return KernelBase, (self.X,)
+
+    def gram(self, kernel, rows, columns, room="values"):
+        """K[rows, columns]; it lasts until this thread asks for the next in the same room."""
+        base, of_base = self._between_all(kernel.spec), kernel.spec.of_base
+        out = self._room(room, (len(rows), len(columns)))
+        for piece in row_blocks(len(rows), len(columns), size=BLOCK // 8):
+            out[piece] = of_base(base[rows[piece]].take(columns, axis=1), **kernel.params)
+        return out
+
+    def source(self, kernel, samples):
+        """The stored kernel values between the given samples; they last until this thread asks for the next."""
+        rows = None if kernel.spec.pairwise else _Rows(self.X[samples])
+        return GramSource(self.gram(kernel, samples, samples, room="source"), kernel, rows)
+
+    def _room(self, name, shape):
+        """An array to fill: touching fresh memory costs as much as the arithmetic, so it is used again."""
+        size, room = shape[0] * shape[1], getattr(self._rooms, name, np.empty(0))
+        if len(room) < size:
+            room = np.empty(size)
+            setattr(self._rooms, name, room)
+        return room[:size].reshape(shape)
+
+    def _between_all(self, spec):
+        if spec.base not in self._values:
+            self._values[spec.base] = spec.base(_as_float64(self.X))
+        return self._values[spec.base]
+
+
 class GramSource:
     """Kernel values from a stored Gram matrix (n, n); `kernel` and `rows` say where from, if known."""
 
@@ -398,10 +495,18 @@ class GramSource:
         return np.diagonal(self.gram).copy()
 
     def apply(self, columns, values, rows):
+        if len(rows) == self.n_samples and np.array_equal(rows, np.arange(len(rows))):
+            return self._spread(columns, values)
         out = np.zeros(len(rows))
         for piece in row_blocks(len(rows), len(columns)):
             out[piece] = self.block(rows[piece], columns) @ values
         return out
+
+    def _spread(self, columns, values):
+        """K[:, columns] @ values, without a copy of the matrix."""
+        everywhere = np.zeros(self.n_samples)
+        everywhere[columns] = values
+        return self.gram @ everywhere
 
     def stored(self):
         return self

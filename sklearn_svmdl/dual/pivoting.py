@@ -65,21 +65,26 @@ def affordable_precision(n_free, n_wrong):
     return np.float32 if n_free >= _MANY_FREE and n_wrong > _MANY_WRONG * n_free else np.float64
 
 
-def pivot(block, side, lam, centre_beta, delta=EXACT, overlook=0.0):
+def pivot(block, side, lam, centre_beta, delta=EXACT, overlook=0.0, memory=None):
     """Pivot from the guess (side, lam) with proximal weight delta * block.scale around centre_beta.
 
-    A rough pivoting may overlook samples on the wrong side, as a share of the free ones.
+    A rough pivoting may overlook samples on the wrong side, as a share of the free ones. `memory` passes on what one
+    pivoting leaves to the next on the same Gram matrix and held samples.
 
     Returns
     -------
     Pivoted
         Not `settled` when the sides stopped improving; its point is then not to be trusted.
     """
-    fewest, wrong, stalled, point, conditions = np.inf, block.n_samples, 0, None, None
+    fewest, wrong, stalled, point = np.inf, block.n_samples, 0, None
+    conditions, factor = (None, None) if memory is None else (memory.conditions, memory.factor)
     for n_iter in range(1, _MOST_ROUNDS + 1):
-        precision = affordable_precision(np.count_nonzero(side == FREE), wrong)
+        # A factor that follows the free samples is a double one, and cheap.
+        n_free = np.count_nonzero(side == FREE)
+        precision = affordable_precision(n_free, wrong) if factor is None else np.float64
         try:
-            conditions = Conditions(block, side, Centre(delta * block.scale, centre_beta, lam), conditions, precision)
+            centre = Centre(delta * block.scale, centre_beta, lam)
+            conditions = Conditions(block, side, centre, conditions, precision, factor)
         except np.linalg.LinAlgError:
             break
         target_lam = conditions.multiplier(lam)
@@ -87,12 +92,13 @@ def pivot(block, side, lam, centre_beta, delta=EXACT, overlook=0.0):
         if not np.isfinite(lam):
             break
         point = conditions.point(lam)
-        centre = conditions.centre
         residual = conditions.reward - point.fit - centre.delta * point.beta - point.intercept
         wanted = moves(block, side, point, conditions.free, residual)
         wrong = np.count_nonzero(wanted != side)
         enough = wrong == 0 and precision is np.float64 or wrong < overlook * len(conditions.free)
         if enough and lam == target_lam:
+            if memory is not None:
+                memory.conditions = conditions
             return Pivoted(side, point, True, n_iter)
         stalled = 0 if wrong < fewest else stalled + 1
         fewest = min(fewest, wrong)

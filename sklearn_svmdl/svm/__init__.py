@@ -1,6 +1,16 @@
 """Budget-C support vector machines."""
 
+from ._budget_path import BudgetPath, budget_path
 from ._budget_svc import BudgetSVC
+from ._budget_svc_cv import BudgetSVCCV
 from ._messages import BudgetWarning, IndefiniteKernelWarning, InfeasibleBudgetError
 
-__all__ = ["BudgetSVC", "BudgetWarning", "IndefiniteKernelWarning", "InfeasibleBudgetError"]
+__all__ = [
+    "BudgetPath",
+    "BudgetSVC",
+    "BudgetSVCCV",
+    "BudgetWarning",
+    "IndefiniteKernelWarning",
+    "InfeasibleBudgetError",
+    "budget_path",
+]

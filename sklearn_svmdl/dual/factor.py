@@ -1,0 +1,197 @@
+"""A Cholesky factor of the free samples' kernel matrix that follows them as they come and go.
+
+Along a path of budgets the set F of free samples grows, and few of them leave. Rows are appended to the factor of
+A = K_FF + sigma 1 1' + delta I for samples that enter,
+
+    [ A_FF  A_FE ]   [ L       ] [ L'  P' ]
+    [ A_EF  A_EE ] = [ P   L_E ] [     L_E' ],      P = (L^-1 A_FE)',   L_E L_E' = A_EE - P P',
+
+so that a whole path costs about one factorisation of its last set. Samples that left stay in the factor, held at
+zero: with V = L^-1 I_R for their rows R,
+
+    x = L^-T (z - V (V'V)^-1 V'z),   z = L^-1 r
+
+solves A x = r on the others with x_R = 0 (a Schur-complement update: Gill, Murray, Saunders, Wright,
+Inertia-controlling methods for general quadratic programming, SIAM Review 1991). Where many have left the factor is made anew.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import get_lapack_funcs
+
+_potrf, _potrs, _trtrs = get_lapack_funcs(("potrf", "potrs", "trtrs"), dtype=np.float64)
+
+# Below this many samples a new factor costs less than the bookkeeping; so it does where this share has left.
+_SMALLEST, _MOST_LEFT = 200, 0.1
+# Appended rows join the last ones up to this number of rows together.
+_TOGETHER = 128
+# Rows of a matrix gathered at a time.
+_GATHERED = 256
+
+
+def gathered(gram, rows, columns):
+    """gram[rows, columns], a few rows at a time."""
+    out = np.empty((len(rows), len(columns)))
+    for start in range(0, len(rows), _GATHERED):
+        piece = slice(start, start + _GATHERED)
+        out[piece] = gram[rows[piece]].take(columns, axis=1)
+    return out
+
+
+def cholesky(A):
+    """The lower factor of a symmetric A, which it overwrites, as its transpose in C order.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError : A is not numerically positive definite.
+    """
+    factor, info = _potrf(A.T, lower=False, overwrite_a=True, clean=True)
+    if info != 0:
+        raise np.linalg.LinAlgError("the kernel matrix of the free samples is not positive definite")
+    return factor
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Consecutive rows of the factor: [panel, L_E], with `upper` = L_E'."""
+
+    start: int
+    panel: np.ndarray
+    upper: np.ndarray
+
+    @property
+    def stop(self):
+        return self.start + len(self.panel)
+
+    def joined(self, other):
+        """These rows and those that follow, as one."""
+        panel = np.vstack([self.panel, other.panel[:, : self.start]])
+        upper = np.zeros((len(panel), len(panel)), order="F")
+        k = len(self.panel)
+        upper[:k, :k], upper[k:, k:] = self.upper, other.upper
+        upper[:k, k:] = other.panel[:, self.start :].T
+        return _Rows(self.start, panel, upper)
+
+
+class PathFactor:
+    """Solves (K_FF + sigma 1 1' + delta I) x = r for sets F that change little by little."""
+
+    def __init__(self):
+        self.gram, self.shift, self.delta = None, 0.0, 0.0
+
+    def solve(self, gram, shift, delta, free, rhs):
+        """x for the samples `free`; rhs (len(free), p) has a row for each.
+
+        Raises
+        ------
+        numpy.linalg.LinAlgError : the matrix is not numerically positive definite.
+        """
+        if not self._follows(gram, shift, delta, free):
+            self._begin(gram, shift, delta, free)
+        at = self.place[free]
+        z = np.zeros((len(self.members), rhs.shape[1]))
+        z[at] = rhs
+        self._forward(z)
+        if len(self.left):
+            V = self.spread[: len(z), : len(self.left)]
+            z -= V @ _potrs(self.meeting, V.T @ z, lower=False)[0]
+        self._backward(z)
+        return np.asfortranarray(z[at])
+
+    def _begin(self, gram, shift, delta, free):
+        """A new factor for the samples `free`."""
+        self.gram, self.shift, self.delta = None, shift, delta
+        A = gathered(gram, free, free)
+        A += shift
+        A.flat[:: len(free) + 1] += delta
+        self.rows = [_Rows(0, np.empty((len(free), 0)), cholesky(A))]
+        self.members = free
+        self.place = np.full(len(gram), -1)
+        self.place[free] = np.arange(len(free))
+        self.left = np.empty(0, dtype=int)
+        self.spread = np.empty((0, 0))
+        self.gram = gram
+
+    def _follows(self, gram, shift, delta, free):
+        """Whether the factor now serves the samples `free`, after an update that costs less than a new one."""
+        if gram is not self.gram or (shift, delta) != (self.shift, self.delta) or len(free) < _SMALLEST:
+            return False
+        stays = np.zeros(len(gram), dtype=bool)
+        stays[free] = True
+        if np.count_nonzero(~stays[self.members]) > _MOST_LEFT * len(self.members):
+            return False
+        entering = free[self.place[free] < 0]
+        if len(entering):
+            self._append(entering)
+        self._leave(np.flatnonzero(~stays[self.members]), len(entering))
+        return True
+
+    def _append(self, entering):
+        m, k = len(self.members), len(entering)
+        panel = (gathered(self.gram, entering, self.members) + self.shift).T.copy()
+        self._forward(panel)
+        panel = np.ascontiguousarray(panel.T)
+        A = gathered(self.gram, entering, entering)
+        A += self.shift
+        A.flat[:: k + 1] += self.delta
+        A -= panel @ panel.T
+        new = _Rows(m, panel, cholesky(A))
+        last = self.rows[-1]
+        if len(last.panel) + k <= _TOGETHER:
+            self.rows[-1] = last.joined(new)
+        else:
+            self.rows.append(new)
+        self.place[entering] = np.arange(m, m + k)
+        self.members = np.concatenate([self.members, entering])
+
+    def _leave(self, left, n_new):
+        """Keep V = L^-1 I_R for the rows R that left: rows for new samples, columns for those that left since."""
+        m = len(self.members)
+        known = self.left
+        kept = np.isin(known, left)
+        fresh = left[~np.isin(left, known)]
+        V = np.zeros((m, np.count_nonzero(kept) + len(fresh)))
+        if kept.any():
+            old = self.spread[:, kept]
+            V[: len(old), : old.shape[1]] = old
+            self._forward(V[:, : old.shape[1]], since=len(old))
+        if len(fresh):
+            V[fresh, np.arange(np.count_nonzero(kept), V.shape[1])] = 1.0
+            self._forward(V[:, np.count_nonzero(kept) :], since=fresh.min())
+        self.left, self.spread = np.concatenate([known[kept], fresh]), V
+        if len(self.left):
+            self.meeting = cholesky(V.T @ V)
+
+    def _forward(self, z, since=0):
+        """z <- L^-1 z in place, where the rows before `since` have been done or are zero."""
+        for rows in self.rows:
+            if rows.stop > since:
+                self._forward_rows(rows, z, since)
+
+    @staticmethod
+    def _forward_rows(rows, z, since):
+        start = max(rows.start, since)
+        done = start - rows.start
+        here = z[start : rows.stop]
+        if start:
+            before = rows.panel[done:] @ z[: rows.start] if rows.start else 0.0
+            if done:
+                before = before + rows.upper[:done, done:].T @ z[rows.start : start]
+            here -= before
+        here[:] = _trtrs(rows.upper[done:, done:], here, lower=False, trans=1)[0]
+
+    def _backward(self, z):
+        """z <- L'^-1 z in place."""
+        for rows in reversed(self.rows):
+            here = z[rows.start : rows.stop]
+            here[:] = _trtrs(rows.upper, here, lower=False)[0]
+            if rows.start:
+                z[: rows.start] -= rows.panel.T @ here
+
+
+class Memory:
+    """What one pivoting leaves to the next on the same Gram matrix: its last conditions, and the factor."""
+
+    def __init__(self):
+        self.conditions, self.factor = None, PathFactor()

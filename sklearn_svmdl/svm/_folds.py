@@ -1,0 +1,178 @@
+"""Scores of all budgets of one kernel on one fold: kernel values taken from a shared matrix, one warm-started walk."""
+
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+
+from .._sklearn_private import _check_method_params
+from ..dual.kernels import check_kernel_values, check_symmetric, spec_of
+from ..dual.problem import Status
+from ._budget_path import walk_tasks
+from ._budget_svc import BudgetSVC
+from ._multiclass import SCHEMES
+from ._training import share_kernel_values, weigh
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Checked samples: X (n, d), or kernel values (n, n), labels y and weights.
+
+    `base` holds the shared kernel values; None where they do not fit in memory.
+    """
+
+    X: object
+    y: np.ndarray
+    weight: np.ndarray
+    base: object
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Training and test samples by number; `name` is what progress messages call it."""
+
+    train: np.ndarray
+    test: np.ndarray
+    name: str
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """A scorer, and the metadata (by name, one value for each of all samples) that it gets."""
+
+    scorer: object
+    metadata: dict
+
+    def __call__(self, model, X, y, test, n_samples):
+        routed = _check_method_params(np.empty((n_samples, 0)), self.metadata, indices=test)
+        return self.scorer(model, X, y, **routed)
+
+
+@dataclass(frozen=True)
+class WalkScores:
+    """Scores and statuses for each budget of a walk (worst status of its binary problems), and mean times."""
+
+    scores: np.ndarray
+    statuses: list
+    fit_time: float
+    score_time: float
+
+
+class FoldModel(BudgetSVC):
+    """A fitted BudgetSVC that knows its decisions on the fold's test samples."""
+
+    _known = None, None
+
+    def score(self, X, y, sample_weight=None):
+        """Accuracy, of labels known to be fit for comparison."""
+        return float(np.average(self.predict(X) == y, weights=sample_weight))
+
+    def _decisions(self, X):
+        samples, decisions = self._known
+        return decisions if X is samples else super()._decisions(X)
+
+
+def score_walk(params, candidates, samples, fold, scoring):
+    """Walk the budgets of `candidates` on the fold's training samples and score every model on its test samples.
+
+    Parameters
+    ----------
+    params : dict, parameters of BudgetSVC that all candidates share
+    candidates : list of dicts that differ in C, which must not grow
+    samples : Samples
+    fold : Fold
+    scoring : Scoring
+
+    Returns
+    -------
+    WalkScores
+    """
+    start = perf_counter()
+    models = [FoldModel(**params, **candidate) for candidate in candidates]
+    data, tasks, rows = _fit_all(models, samples, fold)
+    decisions = _test_decisions(models[0], data, tasks, rows, samples, fold)
+    fitted = perf_counter()
+    X_test, y_test = samples.X[fold.test], samples.y[fold.test]
+    if models[0]._kernel.spec.pairwise:
+        X_test = X_test[:, fold.train]
+    scores, statuses = [], []
+    for c, (model, row) in enumerate(zip(models, rows, strict=True)):
+        model._store(data, tasks, [solution for _, solution in row])
+        if decisions is not None:
+            model._known = X_test, decisions[c]
+        statuses.append(_worst(row))
+        refused = model.infeasible == "raise" and statuses[-1] is Status.INFEASIBLE_BUDGET
+        scores.append(np.nan if refused else scoring(model, X_test, y_test, fold.test, len(samples.y)))
+    score_time = perf_counter() - fitted
+    return WalkScores(np.array(scores), statuses, (fitted - start) / len(models), score_time / len(models))
+
+
+def _fit_all(models, samples, fold):
+    """The training set, its binary tasks, and what was asked and found for each model and task."""
+    first = models[0]
+    train, pairwise = fold.train, spec_of(first.kernel).pairwise
+    X = samples.X[train][:, train] if pairwise else samples.X[train]
+    data = weigh(X, samples.y[train], samples.weight[train], first.class_weight, pairwise=pairwise)
+    if pairwise:
+        check_symmetric(data.X)
+    kernel = first._resolved_kernel(data)
+    for model in models:
+        model._scheme, model._kernel = SCHEMES[model.multi_class], kernel
+        model.n_features_in_ = X.shape[1]
+    tasks = first._scheme.tasks(data.codes, data.classes)
+    source, memory = _source(kernel, data, tasks, samples, train[data.kept], first.cache_size)
+    return data, tasks, walk_tasks(models, tasks, source, data, memory)
+
+
+def _source(kernel, data, tasks, samples, kept, cache_size):
+    """Where the walks read kernel values, and the megabytes they may keep of others."""
+    if _is_shared(kernel, samples):
+        source = samples.base.source(kernel, kept)
+        check_kernel_values(source)
+        return source, cache_size
+    source = kernel.source(data.X)
+    check_kernel_values(source)
+    return share_kernel_values(source, tasks, 1, cache_size)
+
+
+def _is_shared(kernel, samples):
+    return samples.base is not None and kernel.spec.base is not None
+
+
+def _test_decisions(model, data, tasks, rows, samples, fold):
+    """Decisions (n_models, n_test, n_tasks) from the shared kernel values; None where there are none."""
+    if not _is_shared(model._kernel, samples):
+        return None
+    beta = np.zeros((len(rows), len(tasks), len(data.kept)))
+    intercepts = np.empty((len(rows), 1, len(tasks)))
+    for c, row in enumerate(rows):
+        for k, (task, (_, solution)) in enumerate(zip(tasks, row, strict=True)):
+            beta[c, k, task.rows], intercepts[c, 0, k] = solution.beta, solution.intercept
+    cross = samples.base.gram(model._kernel, fold.test, fold.train[data.kept])
+    flat = cross @ beta.reshape(-1, beta.shape[2]).T
+    return flat.reshape(len(cross), len(rows), len(tasks)).transpose(1, 0, 2) + intercepts
+
+
+_SEVERITY = [Status.OPTIMAL, Status.UNBOUNDED_MARGIN, Status.INFEASIBLE_BUDGET, Status.MAX_ITER]
+
+
+def _worst(row):
+    return max((solution.status for _, solution in row), key=_SEVERITY.index)
+
+
+def score_walk_aloud(number, total, params, candidates, samples, fold, scoring):
+    """`score_walk`, with a line about it when it is done."""
+    start = perf_counter()
+    walk = score_walk(params, candidates, samples, fold, scoring)
+    shown = {name: value for name, value in candidates[0].items() if name != "C"}
+    described = (_shown(name, value) for name, value in shown.items())
+    print(
+        f"[BudgetSVCCV] {number}/{total} {fold.name}, {', '.join(described)}: {len(candidates)} budgets, best score "
+        f"{np.max(walk.scores):.4f}, {perf_counter() - start:.2f} s",
+        flush=True,
+    )
+    return walk
+
+
+def _shown(name, value):
+    return f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
