@@ -12,7 +12,8 @@ zero: with V = L^-1 I_R for their rows R,
     x = L^-T (z - V (V'V)^-1 V'z),   z = L^-1 r
 
 solves A x = r on the others with x_R = 0 (a Schur-complement update: Gill, Murray, Saunders, Wright,
-Inertia-controlling methods for general quadratic programming, SIAM Review 1991). Where many have left the factor is made anew.
+Inertia-controlling methods for general quadratic programming, SIAM Review 1991). Where many have left the factor is
+made anew.
 """
 
 from dataclasses import dataclass
@@ -79,6 +80,10 @@ class PathFactor:
 
     def __init__(self):
         self.gram, self.shift, self.delta = None, 0.0, 0.0
+
+    @property
+    def is_made(self):
+        return self.gram is not None
 
     def solve(self, gram, shift, delta, free, rhs):
         """x for the samples `free`; rhs (len(free), p) has a row for each.
