@@ -15,6 +15,7 @@ import numpy as np
 
 from .block import BOUND, FREE, ZERO, Block, Held
 from .feasibility import least_budget
+from .gram import GrowingGram
 from .kernels import MEGABYTE
 from .pivoting import EXACT, Pivoted
 from .problem import BudgetProblem
@@ -38,8 +39,6 @@ _WRONG, _ROUGHLY_WRONG = 1e-9, 1e-3
 _MOSTLY_FREE, _OLD_SHARE = 0.03, 0.175
 # lam times the squared spread of the samples from which on an unsettled problem is out of reach.
 _OUT_OF_REACH = 1e6
-# A Gram matrix that grows gets this much room a side.
-_SPARE = 1.2
 # A band that outgrew its memory starts again at this share of it.
 _ROOM = 0.9
 _MOST_LOOKS = 40
@@ -153,28 +152,16 @@ def doubtful_band(side, inward, chosen, new, free, bound, capacity):
     return inside
 
 
-def bordered(gram, cross, corner):
-    """[[gram, cross], [cross', corner]], in place where `gram` is a corner of a larger array with room for it."""
-    m, n = cross.shape[0], cross.shape[0] + cross.shape[1]
-    room = gram.base
-    if room is None or room.ndim != 2 or len(room) < n:
-        room = np.empty((int(_SPARE * n),) * 2)
-        room[:m, :m] = gram
-    room[:m, m:n], room[m:n, :m], room[m:n, m:n] = cross, cross.T, corner
-    return room[:n, :n]
-
-
 class Band:
     """The samples that are pivoted, their Gram matrix, and what the held ones add to every sample's fit.
 
     The held samples are those at their bound outside the band; `pull` is K t of their bounds, for all samples.
     """
 
-    def __init__(self, problem, inside, side):
+    def __init__(self, problem, inside, side, capacity):
         self.problem = problem
-        self.indices = np.flatnonzero(inside)
         self.inside = inside.copy()
-        self.gram = problem.source.block(self.indices, self.indices)
+        self.gram = GrowingGram(problem.source, np.flatnonzero(inside), capacity)
         self.held = np.flatnonzero((side == BOUND) & ~inside)
         self.pull = self._applied(self.held)
         # K t outside the band, for those samples in the band that stood at their bound at the last look.
@@ -183,6 +170,10 @@ class Band:
     def _applied(self, samples):
         everything = np.arange(self.problem.n_samples)
         return self.problem.source.apply(samples, self.problem.bound[samples], everything)
+
+    @property
+    def indices(self):
+        return self.gram.indices
 
     @property
     def outside(self):
@@ -197,14 +188,11 @@ class Band:
             reward=float(problem.target[held] @ t),
             total=float(t.sum()),
         )
-        return Block(self.gram, problem.target[band], problem.bound[band], problem.budget, added)
+        return Block(self.gram.values, problem.target[band], problem.bound[band], problem.budget, added)
 
     def add(self, samples):
         """Take `samples` into the band."""
-        cross = self.problem.source.block(self.indices, samples)
-        corner = self.problem.source.block(samples, samples)
-        self.gram = bordered(self.gram, cross, corner)
-        self.indices = np.concatenate([self.indices, samples])
+        self.gram.add(samples)
         self.inside[samples] = True
         freed = self.held[self.inside[self.held]]
         self.held = self.held[~self.inside[self.held]]
@@ -288,7 +276,7 @@ def recentred(problem, guess, wrong, capacity):
     others = np.flatnonzero(~inside)
     nearest = np.argsort(np.abs(guess.inward(problem.target)[others]), kind="stable")
     inside[others[nearest[: room - len(entering)]]] = True
-    band = Band(problem, inside, guess.side)
+    band = Band(problem, inside, guess.side, capacity)
     turn(problem, guess, entering)
     return band
 
@@ -316,7 +304,7 @@ def refine(problem, guess, inside, capacity, exact=True):
     if np.count_nonzero(inside) > capacity:
         raise TooLarge(capacity)
     overlook = 0.0 if exact else _OVERLOOKED
-    band, exactly = Band(problem, inside, guess.side), len(inside) == np.count_nonzero(inside) and exact
+    band, exactly = Band(problem, inside, guess.side, capacity), len(inside) == np.count_nonzero(inside) and exact
     for _ in range(_MOST_LOOKS):
         guess = solve_band(band, guess, exactly, overlook)
         wrong, right = held_wrongly(problem, guess, band.outside)
