@@ -12,7 +12,8 @@ zero: with V = L^-1 I_R for their rows R,
     x = L^-T (z - V (V'V)^-1 V'z),   z = L^-1 r
 
 solves A x = r on the others with x_R = 0 (a Schur-complement update: Gill, Murray, Saunders, Wright,
-Inertia-controlling methods for general quadratic programming, SIAM Review 1991). Where many have left the factor is made anew.
+Inertia-controlling methods for general quadratic programming, SIAM Review 1991). Where many have left the factor is
+made anew.
 """
 
 from dataclasses import dataclass
