@@ -81,6 +81,10 @@ class PathFactor:
     def __init__(self):
         self.gram, self.shift, self.delta = None, 0.0, 0.0
 
+    @property
+    def is_made(self):
+        return self.gram is not None
+
     def solve(self, gram, shift, delta, free, rhs):
         """x for the samples `free`; rhs (len(free), p) has a row for each.
 

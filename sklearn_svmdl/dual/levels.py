@@ -22,7 +22,7 @@ from .proximal import FIRST, point_at, solve_block
 from .smo import starting_point
 
 # Levels shrink by this factor down to this many samples, which are solved from nothing.
-_RATIO, _COARSEST = 4, 150
+_RATIO, _COARSEST = 4, 300
 # Up to this many samples the band is the whole level; so it is where it would hold this share of the level.
 _SMALL, _NEARLY_ALL = 400, 0.95
 # The band reaches this share of the expected number of new free samples, and some more, beyond the expected window.
@@ -277,11 +277,11 @@ def recentred(problem, guess, wrong, capacity):
 
     Raises
     ------
-    TooLarge : the free samples leave no room, or the last band was too hard to be solved by pivoting.
+    TooLarge : the free samples leave no room (little, for a rough solution), or the last band was not solved.
     """
     inside = guess.side == FREE
     room = int(_ROOM * capacity) - np.count_nonzero(inside)
-    if room <= 0 or not guess.settled or guess.delta != EXACT:
+    if room <= 0 or not guess.settled or (guess.delta != EXACT and 2 * room < capacity):
         raise TooLarge(capacity)
     entering = wrong[: room // 2]
     inside[entering] = True

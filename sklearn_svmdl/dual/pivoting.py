@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .block import BOUND, FREE, ZERO, Centre, Conditions, Point, is_balanced
+from .factor import Memory
 
 # The proximal weight of an exact solve, relative to the block's scale: far below the certificate, enough for Cholesky.
 EXACT = 1e-11
@@ -60,9 +61,17 @@ def balanced(block, side, residual):
     return side
 
 
-def affordable_precision(n_free, n_wrong):
-    """Single while the sides are far from settled, else double."""
-    return np.float32 if n_free >= _MANY_FREE and n_wrong > _MANY_WRONG * n_free else np.float64
+def affordable(factor, n_free, n_wrong):
+    """The precision of the next round and the factor that follows it, if any.
+
+    Many free samples are factorised in single precision while the sides are far from settled; then in double
+    precision by a factor that follows the changes, which is cheap once it is made.
+    """
+    if n_free < _MANY_FREE:
+        return np.float64, None
+    if n_wrong > _MANY_WRONG * n_free and not factor.is_made:
+        return np.float32, None
+    return np.float64, factor
 
 
 def pivot(block, side, lam, centre_beta, delta=EXACT, overlook=0.0, memory=None):
@@ -77,11 +86,10 @@ def pivot(block, side, lam, centre_beta, delta=EXACT, overlook=0.0, memory=None)
         Not `settled` when the sides stopped improving; its point is then not to be trusted.
     """
     fewest, wrong, stalled, point = np.inf, block.n_samples, 0, None
-    conditions, factor = (None, None) if memory is None else (memory.conditions, memory.factor)
+    memory = Memory() if memory is None else memory
+    conditions = memory.conditions
     for n_iter in range(1, _MOST_ROUNDS + 1):
-        # A factor that follows the free samples is a double one, and cheap.
-        n_free = np.count_nonzero(side == FREE)
-        precision = affordable_precision(n_free, wrong) if factor is None else np.float64
+        precision, factor = affordable(memory.factor, np.count_nonzero(side == FREE), wrong)
         try:
             centre = Centre(delta * block.scale, centre_beta, lam)
             conditions = Conditions(block, side, centre, conditions, precision, factor)
@@ -97,8 +105,7 @@ def pivot(block, side, lam, centre_beta, delta=EXACT, overlook=0.0, memory=None)
         wrong = np.count_nonzero(wanted != side)
         enough = wrong == 0 and precision is np.float64 or wrong < overlook * len(conditions.free)
         if enough and lam == target_lam:
-            if memory is not None:
-                memory.conditions = conditions
+            memory.conditions = conditions
             return Pivoted(side, point, True, n_iter)
         stalled = 0 if wrong < fewest else stalled + 1
         fewest = min(fewest, wrong)

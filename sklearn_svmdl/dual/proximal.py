@@ -19,6 +19,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from .block import BOUND, FREE, ZERO, Centre, Conditions, Point, is_balanced, product
+from .factor import Memory
 from .pivoting import EXACT, Pivoted, balanced, pivot
 
 # First proximal weight of a hard block (in units of its scale), the factor from one to the next, and the smallest.
@@ -162,9 +163,10 @@ def point_at(block, beta, lam, intercept):
 
 def pivot_exactly(block, side, lam, beta, overlook=0.0):
     """Pivot with the least proximal weight, once more where its pull toward the centre can still be told."""
-    done = pivot(block, side, lam, beta, overlook=overlook)
+    memory = Memory()
+    done = pivot(block, side, lam, beta, overlook=overlook, memory=memory)
     if overlook == 0.0 and done.settled and EXACT * block.scale * np.abs(done.point.beta - beta).max() > _PULLED:
-        again = pivot(block, done.side, done.point.lam, done.point.beta)
+        again = pivot(block, done.side, done.point.lam, done.point.beta, memory=memory)
         return replace(again if again.settled else done, n_iter=done.n_iter + again.n_iter)
     return done
 
