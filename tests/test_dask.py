@@ -10,11 +10,14 @@ from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
 
-from sklearn_svmdl import BudgetSVC, BudgetSVCCV
+from sklearn_svmdl import BudgetSVC, BudgetSVCCV, TorchMLPClassifier
 
 SEARCHES = {
     "BudgetSVCCV": BudgetSVCCV([0.1, 0.3], kernel=["linear", "rbf"], gammas=["scale"], cv=2),
     "GridSearchCV of BudgetSVC": GridSearchCV(BudgetSVC(budget="relative"), {"C": [0.1, 0.3]}, cv=2),
+    "GridSearchCV of TorchMLPClassifier": GridSearchCV(
+        TorchMLPClassifier((8,), max_iter=5, random_state=0), {"alpha": [1e-4, 1.0]}, cv=2
+    ),
 }
 
 
@@ -32,6 +35,8 @@ def cluster():
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:distributed", "ignore::DeprecationWarning:joblib")
+# A few epochs tell whether the scores agree.
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("name", SEARCHES)
 def test_scores_equal_sequential_ones(cluster, name):
     X, y = load_iris(return_X_y=True)

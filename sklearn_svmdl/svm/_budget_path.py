@@ -113,7 +113,7 @@ def budget_path(
     >>> X, y = [[0.0], [1.0], [3.0], [5.0]], [0, 0, 1, 1]
     >>> path = budget_path(X, y, Cs=[0.5, 0.0], kernel="linear")
     >>> path.margins.ravel().round(3)
-    array([1.5, 1. ])
+    array([3.5, 1. ])
     >>> path.slack.sum(axis=2).ravel().round(3)
     array([2., 0.])
     """

@@ -160,11 +160,11 @@ class BudgetSVCCV(ClassifierMixin, BaseEstimator):
     >>> from sklearn.datasets import load_iris
     >>> from sklearn_svmdl import BudgetSVCCV
     >>> X, y = load_iris(return_X_y=True)
-    >>> model = BudgetSVCCV(Cs=[0.05, 0.2], kernel=["linear", "rbf"], gammas=["scale"]).fit(X, y)
+    >>> model = BudgetSVCCV(Cs=[0.2, 0.5], kernel=["linear", "rbf"], gammas=["scale"]).fit(X, y)
     >>> len(model.cv_results_["params"])
     4
     >>> model.kernel_, model.C_
-    ('rbf', 0.2)
+    ('linear', 0.2)
     """
 
     _parameter_constraints = {
