@@ -16,12 +16,13 @@ class GrowingGram:
     source : KernelSource or GramSource
     indices : ndarray of int, the first samples
     most : int, how many there will be at the most
+    room : ndarray (m, m), memory that is no longer needed, to be used again
     """
 
-    def __init__(self, source, indices, most):
+    def __init__(self, source, indices, most, room=None):
         self.source, self.indices, self.most = source, indices[:0], min(most, source.n_samples)
         side = min(self.most, int(_SPARE * len(indices)) + _AND_MORE)
-        self.array = np.empty((side, side))
+        self.array = np.empty((side, side)) if room is None or len(room) < side else room
         self.add(indices)
 
     @property
@@ -45,5 +46,7 @@ class GrowingGram:
     def _fill(self, rows, row_samples, columns, column_samples):
         """Evaluate a rectangle of the array in blocks that stay in the processor's caches."""
         here = self.array[rows, columns]
+        if here.size == 0:
+            return
         for piece in row_blocks(*here.shape):
             here[piece] = self.source.block(row_samples[piece], column_samples)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .block import BOUND, FREE, ZERO, Block, Held
+from .block import BOUND, FREE, ZERO, Block, Held, product
 from .feasibility import least_budget
 from .gram import GrowingGram
 from .kernels import MEGABYTE
@@ -152,24 +152,41 @@ def doubtful_band(side, inward, chosen, new, free, bound, capacity):
     return inside
 
 
-class Band:
-    """The samples that are pivoted, their Gram matrix, and what the held ones add to every sample's fit.
+class BoundSum:
+    """K t of the bounds t of those samples that stand at their bound, kept up to date as they come and go."""
 
-    The held samples are those at their bound outside the band; `pull` is K t of their bounds, for all samples.
+    def __init__(self, source):
+        self.source = source
+        self.t, self.values = np.zeros(source.n_samples), np.zeros(source.n_samples)
+
+    def bring(self, t):
+        """The sum for new bounds t: only the columns of the samples that changed are evaluated."""
+        change = t - self.t
+        if np.count_nonzero(change) > np.count_nonzero(t):
+            change, self.values = t, np.zeros(len(t))
+        changed = np.flatnonzero(change)
+        self.values = self.values + self.source.apply(changed, change[changed], np.arange(len(t)))
+        self.t = t
+
+
+class Band:
+    """The samples that are pivoted, their Gram matrix, and the sum K t over all samples at their bound.
+
+    Samples outside the band are held at zero or at their bound. `bound_sum` also counts samples in the band, as they
+    stood at the last look, so it need not change when a sample joins or leaves the band.
     """
 
-    def __init__(self, problem, inside, side, capacity):
-        self.problem = problem
+    def __init__(self, problem, inside, bound_sum, capacity, room=None):
+        self.problem, self.bound_sum = problem, bound_sum
         self.inside = inside.copy()
-        self.gram = GrowingGram(problem.source, np.flatnonzero(inside), capacity)
-        self.held = np.flatnonzero((side == BOUND) & ~inside)
-        self.pull = self._applied(self.held)
-        # K t outside the band, for those samples in the band that stood at their bound at the last look.
-        self.counted, self.nearby = np.zeros(problem.n_samples), np.zeros(problem.n_samples)
+        self.gram = GrowingGram(problem.source, np.flatnonzero(inside), capacity, room)
 
-    def _applied(self, samples):
-        everything = np.arange(self.problem.n_samples)
-        return self.problem.source.apply(samples, self.problem.bound[samples], everything)
+    @classmethod
+    def around(cls, problem, inside, side, capacity):
+        """The first band of a level: the samples outside it stand where `side` says."""
+        bound_sum = BoundSum(problem.source)
+        bound_sum.bring(np.where((side == BOUND) & ~inside, problem.bound, 0.0))
+        return cls(problem, inside, bound_sum, capacity)
 
     @property
     def indices(self):
@@ -180,47 +197,38 @@ class Band:
         return np.flatnonzero(~self.inside)
 
     def block(self):
-        problem, held, band = self.problem, self.held, self.indices
-        t = problem.bound[held]
-        added = Held(
-            pull=self.pull[band],
-            curvature=float(t @ self.pull[held]),
-            reward=float(problem.target[held] @ t),
-            total=float(t.sum()),
+        """The problem on the band: of what the bounds add, the band's own part is taken out again."""
+        problem, band, gram = self.problem, self.indices, self.gram.values
+        t, values = self.bound_sum.t, self.bound_sum.values
+        own_t = t[band]
+        own = product(gram, own_t)
+        held = Held(
+            pull=values[band] - own,
+            curvature=float(t @ values - 2.0 * (own_t @ values[band]) + own_t @ own),
+            reward=float(problem.target @ t - problem.target[band] @ own_t),
+            total=float(t.sum() - own_t.sum()),
         )
-        return Block(self.gram.values, problem.target[band], problem.bound[band], problem.budget, added)
+        return Block(gram, problem.target[band], problem.bound[band], problem.budget, held)
 
     def add(self, samples):
         """Take `samples` into the band."""
         self.gram.add(samples)
         self.inside[samples] = True
-        freed = self.held[self.inside[self.held]]
-        self.held = self.held[~self.inside[self.held]]
-        if len(freed):
-            self.pull = self.pull - self._applied(freed)
 
     def spread(self, pivoted, guess):
-        """The guess for all samples: the band as pivoted, the held ones at lam times their bound."""
+        """The guess for all samples: the band as pivoted, the held ones at zero or at lam times their bound."""
         problem, point, band = self.problem, pivoted.point, self.indices
-        self._count(np.where(pivoted.side == BOUND, problem.bound[band], 0.0))
-        beta = np.zeros(problem.n_samples)
-        beta[self.held] = point.lam * problem.bound[self.held]
+        t, side = self.bound_sum.t.copy(), guess.side.copy()
+        t[band], side[band] = np.where(pivoted.side == BOUND, problem.bound[band], 0.0), pivoted.side
+        self.bound_sum.bring(t)
+        beta = point.lam * t
+        beyond = point.beta - beta[band]
         beta[band] = point.beta
-        side = guess.side.copy()
-        side[band] = pivoted.side
-        fit = point.lam * (self.pull + self.nearby)
-        fit[band] = point.fit
-        beyond = beta[band] - point.lam * self.counted[band]
+        fit = point.lam * self.bound_sum.values
         support, outside = band[beyond != 0], self.outside
         fit[outside] += problem.source.apply(support, beyond[beyond != 0], outside)
+        fit[band] = point.fit
         return replace(guess, side=side, beta=beta, lam=point.lam, intercept=point.intercept, fit=fit)
-
-    def _count(self, t):
-        """Bring `nearby` up to date with the bounds t of the band's samples: few have changed since the last look."""
-        change = t - self.counted[self.indices]
-        changed, outside = change != 0, self.outside
-        self.nearby[outside] += self.problem.source.apply(self.indices[changed], change[changed], outside)
-        self.counted[self.indices] = t
 
 
 def held_wrongly(problem, guess, outside):
@@ -254,13 +262,13 @@ def grown(problem, band, guess, wrong, right, capacity):
         near = right[:n_inside]
     joining = np.concatenate([wrong, near])
     if n_inside + len(joining) > capacity:
-        return recentred(problem, guess, wrong, capacity)
+        return recentred(problem, band, guess, wrong, capacity)
     turn(problem, guess, wrong)
     band.add(joining)
     return band
 
 
-def recentred(problem, guess, wrong, capacity):
+def recentred(problem, band, guess, wrong, capacity):
     """A band of the free samples, the worst of the wrong ones and those nearest to the margin.
 
     Raises
@@ -276,7 +284,7 @@ def recentred(problem, guess, wrong, capacity):
     others = np.flatnonzero(~inside)
     nearest = np.argsort(np.abs(guess.inward(problem.target)[others]), kind="stable")
     inside[others[nearest[: room - len(entering)]]] = True
-    band = Band(problem, inside, guess.side, capacity)
+    band = Band(problem, inside, band.bound_sum, capacity, room=band.gram.array)
     turn(problem, guess, entering)
     return band
 
@@ -304,7 +312,8 @@ def refine(problem, guess, inside, capacity, exact=True):
     if np.count_nonzero(inside) > capacity:
         raise TooLarge(capacity)
     overlook = 0.0 if exact else _OVERLOOKED
-    band, exactly = Band(problem, inside, guess.side, capacity), len(inside) == np.count_nonzero(inside) and exact
+    band = Band.around(problem, inside, guess.side, capacity)
+    exactly = exact and inside.all()
     for _ in range(_MOST_LOOKS):
         guess = solve_band(band, guess, exactly, overlook)
         wrong, right = held_wrongly(problem, guess, band.outside)
