@@ -113,7 +113,7 @@ def is_balanced(block, side):
 
 def product(gram, values):
     """gram @ values: on a copy of the rows with values where they are few, on all where the copy would cost more."""
-    rows = np.flatnonzero(values)
+    (rows,) = values.nonzero()
     return values[rows] @ gram[rows] if 3 * len(rows) < len(gram) else values @ gram
 
 
@@ -137,7 +137,7 @@ class Conditions:
 
     def __init__(self, block, side, centre, previous=None, precision=np.float64, factor=None):
         self.block, self.centre, self.precision, self.factor = block, centre, precision, factor
-        self.side, self.free = side, np.flatnonzero(side == FREE)
+        self.side, self.free = side, (side == FREE).nonzero()[0]
         self.t = np.where(side == BOUND, block.bound, 0.0)
         # From one guess to the next few samples reach or leave their bound.
         known_t, known_pull = (0.0, block.held.pull) if previous is None else (previous.t, previous.pull)

@@ -218,6 +218,16 @@ class Band:
     def spread(self, pivoted, guess):
         """The guess for all samples: the band as pivoted, the held ones at zero or at lam times their bound."""
         problem, point, band = self.problem, pivoted.point, self.indices
+        if len(band) == problem.n_samples and not self.bound_sum.t.any():
+            order = np.argsort(band)
+            return replace(
+                guess,
+                side=pivoted.side[order],
+                beta=point.beta[order],
+                lam=point.lam,
+                intercept=point.intercept,
+                fit=point.fit[order],
+            )
         t, side = self.bound_sum.t.copy(), guess.side.copy()
         t[band], side[band] = np.where(pivoted.side == BOUND, problem.bound[band], 0.0), pivoted.side
         self.bound_sum.bring(t)

@@ -59,6 +59,8 @@ def _class_factors(class_weight, labels, y, totals):
         present = totals > 0
         share = totals.sum() / max(np.count_nonzero(present), 1)
         return np.divide(share, totals, out=np.zeros(len(totals)), where=present)
+    if class_weight is None:
+        return np.ones(len(labels))
     factor = compute_class_weight(class_weight, classes=labels, y=y)
     if not (np.isfinite(factor).all() and (factor >= 0).all()):
         raise ValueError(f"Class weights must be finite numbers >= 0, got class_weight={class_weight!r}.")
