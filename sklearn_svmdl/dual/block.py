@@ -68,7 +68,7 @@ class Block:
     def scale(self):
         """The mean squared distance of the samples from their mean in feature space: the unit of delta."""
         spread = float(np.mean(np.diagonal(self.gram)) - np.mean(self.gram))
-        return max(spread, 1e-12 * float(np.abs(np.diagonal(self.gram)).max()), np.finfo(float).tiny)
+        return max(spread, 1e-12 * float(np.abs(np.diagonal(self.gram)).max())) or 1.0
 
     def with_budget(self, budget):
         """The same block with another budget; what does not depend on it is not computed again."""

@@ -12,7 +12,9 @@ from .smo import ascend, starting_point
 
 # The least-slack hyperplane is that of a budget just above C_min, by this share of C_max - C_min: at C_min itself the
 # multiplier is barely determined, and nearly equal points with different labels can put it beyond the reach of doubles.
-_RELAXATIONS = (1e-6, 1e-4, 1e-3, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+_RELAXATIONS = (1e-6, 1e-4, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0 - 1e-6)
+# Where the way down to a budget within reach begins.
+_MIDWAY = 0.4
 # Just below the largest block, 32 MB, that raises glibc's threshold.
 _LARGEST_HEAP_BLOCK = 31 * 2**20
 
@@ -86,8 +88,9 @@ def solve_budget_dual(problem, *, solver="auto", tol=1e-3, max_iter=100_000, cac
     Returns
     -------
     DualSolution
-        Status INFEASIBLE_BUDGET comes with the least-slack solution: its `budget` is the one in force, its
-        `least_budget` the smallest feasible one, or the smallest that doubles could reach.
+        Status INFEASIBLE_BUDGET comes with the solution of least slack within the reach of doubles: its `budget` is
+        the one in force, its `least_budget` the smallest feasible one. It is also the status of feasible budgets out
+        of reach.
     """
     if problem.budget >= problem.largest_budget:
         return constant_solution(problem)
@@ -98,12 +101,16 @@ def solve_budget_dual(problem, *, solver="auto", tol=1e-3, max_iter=100_000, cac
         return solution
     # Without a certificate the budget may be infeasible: ask before spending more on it.
     least = least_budget(problem)
+    if least >= problem.largest_budget * (1.0 - 1e-9):
+        constant = constant_solution(problem.with_budget(problem.largest_budget))
+        return replace(constant, status=Status.INFEASIBLE_BUDGET, least_budget=least)
     if problem.budget < least * (1.0 - 1e-9):
         relaxed = least_slack_solution(problem, least, phases)
         return replace(relaxed, status=Status.INFEASIBLE_BUDGET, least_budget=least)
-    if not in_reach:
-        relaxed = least_slack_solution(problem, least, phases)
-        return replace(relaxed, status=Status.INFEASIBLE_BUDGET, least_budget=relaxed.budget)
+    if not in_reach and problem.source.n_features is None:
+        # On finitely many features the norm is finite: there it is only hard to get near.
+        relaxed = least_slack_solution(problem, least, phases, _MIDWAY)
+        return replace(relaxed, status=Status.INFEASIBLE_BUDGET, least_budget=least)
     return finished(problem, solution, phases[1:])
 
 
@@ -123,21 +130,33 @@ def finished(problem, solution, phases):
     return solution
 
 
-def least_slack_solution(problem, least, phases):
-    """The solution of the smallest budget of the relaxations that the first phase can certify, found by bisection."""
-    budgets = [least + share * (problem.largest_budget - least) for share in _RELAXATIONS]
-    budgets = [budget for budget in budgets if budget > problem.budget]
-    first, last, best = 0, len(budgets) - 1, None
-    middle = first
-    while first <= last:
-        relaxed = problem.with_budget(budgets[middle])
-        solution, _ = attempt(phases[0], relaxed)
+def least_slack_solution(problem, least, phases, start=0.0):
+    """The solution of the least of the relaxed budgets that the first phase can certify.
+
+    It begins `start` of the way to the largest budget and goes down while that succeeds, or else up until it does: the
+    closer to what can be reached, the more an attempt costs.
+    """
+    shares = [share for share in _RELAXATIONS if relaxed_by(share, problem, least).budget > problem.budget]
+    shares = shares or [_RELAXATIONS[-1]]
+    first = next((k for k, share in enumerate(shares) if share >= start), len(shares) - 1)
+    best = None
+    for share in reversed(shares[: first + 1]):
+        solution, _ = attempt(phases[0], relaxed_by(share, problem, least))
+        if not _holds(solution):
+            break
+        best = solution
+    if best is not None:
+        return best
+    for share in shares[first + 1 :]:
+        solution, _ = attempt(phases[0], relaxed_by(share, problem, least))
         if _holds(solution):
-            best, last = solution, middle - 1
-        else:
-            first = middle + 1
-        middle = (first + last) // 2
-    return best or finished(relaxed, solution, phases[1:])
+            return solution
+    return finished(relaxed_by(shares[-1], problem, least), solution, phases[1:])
+
+
+def relaxed_by(share, problem, least):
+    """The problem with the budget `share` of the way from the least to the largest."""
+    return problem.with_budget(least + share * (problem.largest_budget - least))
 
 
 def _holds(solution):

@@ -70,7 +70,7 @@ def pivoted_cholesky(source, most):
 
 
 def _linear_programme(features, target, weight):
-    scale = abs(features).max() or 1.0
+    scale = (abs(features).max() if features.shape[1] else 0.0) or 1.0
     signs = sparse.diags_array(target / scale)
     conditions = sparse.vstack([sparse.csr_array(features).T @ signs, sparse.csr_array(target[None, :])])
     answer = linprog(

@@ -19,7 +19,7 @@ from .gram import GrowingGram
 from .kernels import MEGABYTE
 from .pivoting import EXACT, Pivoted
 from .problem import BudgetProblem
-from .proximal import FIRST, point_at, solve_block
+from .proximal import FAR_OUT, FIRST, OUT_OF_REACH, point_at, solve_block
 from .smo import starting_point
 
 # Levels shrink by this factor down to this many samples, which are solved from nothing.
@@ -31,14 +31,16 @@ _SLACK_SHARE, _SLACK_COUNT, _SLACK_OF_NEW = 0.5, 30, 0.03
 # With each look at most this share of the band joins it from the right side of the margin, at most this many per
 # violator.
 _NEAR_SHARE, _NEAR_PER_WRONG = 0.15, 3
+# Up to this many samples time allows to follow lam far out.
+_CHEAP = 800
+# How far a coarse level's budget may be raised, as a share of the way to the largest.
+_SHARES = (0.0, 0.02, 0.05, 0.1, 0.2)
 # The share of the free samples that a coarse level may leave on the wrong side.
 _OVERLOOKED = 0.1
 _WRONG, _ROUGHLY_WRONG = 1e-9, 1e-3
 # From this share of free samples on, count instead of trusting signs. Samples of the level below within this share of
 # the band's width belong to it too.
 _MOSTLY_FREE, _OLD_SHARE = 0.03, 0.175
-# lam times the squared spread of the samples from which on an unsettled problem is out of reach.
-_OUT_OF_REACH = 1e6
 # A band that outgrew its memory starts again at this share of it.
 _ROOM = 0.9
 _MOST_LOOKS = 40
@@ -299,18 +301,18 @@ def recentred(problem, band, guess, wrong, capacity):
     return band
 
 
-def solve_band(band, guess, exact, overlook):
+def solve_band(band, guess, exact, overlook, give_up):
     """The guess after the band's block has been solved."""
     block, here = band.block(), band.indices
     start = Pivoted(guess.side[here], point_at(block, guess.beta[here], guess.lam, guess.intercept), False, 0)
-    pivoted, reached, delta = solve_block(block, start, guess.delta, exact, overlook)
+    pivoted, reached, delta = solve_block(block, start, guess.delta, exact, overlook, give_up)
     spread = band.spread(pivoted, guess)
     return replace(
         spread, delta=delta, settled=pivoted.settled, exact=reached == EXACT, n_iter=guess.n_iter + pivoted.n_iter
     )
 
 
-def refine(problem, guess, inside, capacity, exact=True):
+def refine(problem, guess, inside, capacity, exact=True, give_up=FAR_OUT):
     """Solve the problem from a guess, on a band that starts with the samples `inside` and grows until nothing is wrong.
 
     A hard block is solved roughly until the band is right, and then to rounding error if `exact`.
@@ -325,9 +327,9 @@ def refine(problem, guess, inside, capacity, exact=True):
     band = Band.around(problem, inside, guess.side, capacity)
     exactly = exact and inside.all()
     for _ in range(_MOST_LOOKS):
-        guess = solve_band(band, guess, exactly, overlook)
+        guess = solve_band(band, guess, exactly, overlook, give_up)
         wrong, right = held_wrongly(problem, guess, band.outside)
-        if len(band.outside) == 0 and not guess.settled and guess.lam * band.block().scale > _OUT_OF_REACH:
+        if len(band.outside) == 0 and not guess.settled and guess.lam * band.block().scale > OUT_OF_REACH:
             raise OutOfReach(f"lam = {guess.lam:.3g}")
         if (guess.settled and len(wrong) == 0) or len(band.outside) == 0:
             if guess.exact or not exact or exactly:
@@ -344,6 +346,29 @@ def looks_infeasible(problem, guess):
     return rank is not None and guess.delta != EXACT and np.count_nonzero(guess.side == FREE) > 2 * (rank + 1)
 
 
+def enlarged(problem, share):
+    """The problem with a budget this share of the way to the largest one."""
+    return problem.with_budget(problem.budget + share * (problem.largest_budget - problem.budget))
+
+
+def coarsest(problem, capacity, exact):
+    """The coarsest level, solved from nothing.
+
+    A share of the samples may need a little more slack than all of them: if its budget is out of reach, a larger one
+    will do for a guess. If that does not help, no finer level will fare better, and here it costs least to notice.
+    """
+    everything = np.ones(problem.n_samples, dtype=bool)
+    shares, give_up = ((0.0,), FAR_OUT) if exact else (_SHARES, OUT_OF_REACH)
+    for share in shares:
+        wider = enlarged(problem, share)
+        try:
+            refined = refine(wider, cold_guess(wider), everything, capacity, give_up=give_up)
+            return replace(refined, delta=EXACT)
+        except OutOfReach as reason:
+            last = reason
+    raise last
+
+
 def solve_levels(problem, capacity, random, exact=True):
     """Solve a budget problem from coarse to fine, to rounding error if `exact`.
 
@@ -355,13 +380,14 @@ def solve_levels(problem, capacity, random, exact=True):
     n = problem.n_samples
     everything = np.ones(n, dtype=bool)
     if n <= _COARSEST:
-        return replace(refine(problem, cold_guess(problem), everything, capacity, exact), delta=EXACT)
+        return coarsest(problem, capacity, exact)
     chosen = stratified_share(problem.target, _RATIO, random)
     reduced = coarse_problem(problem, chosen)
     coarse = solve_levels(reduced, capacity, random, exact=False)
-    if looks_infeasible(reduced, coarse) and reduced.budget < least_budget(reduced):
+    if looks_infeasible(reduced, coarse) and enlarged(reduced, _SHARES[-1]).budget < least_budget(reduced):
         raise OutOfReach("a share of the samples has too small a share of the budget")
     guess, inside = predict(problem, chosen, coarse, int(_ROOM * capacity))
     whole = n <= capacity and (n <= _SMALL or inside.mean() > _NEARLY_ALL)
-    refined = refine(problem, guess, everything if whole else inside, capacity, exact)
+    give_up = FAR_OUT if n <= _CHEAP else OUT_OF_REACH
+    refined = refine(problem, guess, everything if whole else inside, capacity, exact, give_up)
     return replace(refined, n_free_before=np.count_nonzero(coarse.side == FREE))

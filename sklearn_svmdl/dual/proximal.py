@@ -25,6 +25,9 @@ from .pivoting import EXACT, Pivoted, balanced, pivot
 # First proximal weight of a hard block (in units of its scale), the factor from one to the next, and the smallest.
 FIRST, _SHRINK, _LEAST = 0.1, 0.3, 1e-9
 _LARGER, _MOST_FAILURES = 10.0, 3
+# lam times the squared spread of the samples from which on a problem that cannot be settled is out of reach, and that
+# to which it is followed where time allows. lam flees if it grew by this factor in this many stages, as 1 / delta does.
+OUT_OF_REACH, FAR_OUT, _FLEES, _MOST_FLIGHTS = 1e4, 1e7, 2.0, 3
 _MOST_STEPS, _MOST_STAGES, _MOST_SEARCHES = 40, 30, 12
 # An exact solve that its centre pulls further than this is repeated around its solution.
 _PULLED = 1e-10
@@ -171,7 +174,7 @@ def pivot_exactly(block, side, lam, beta, overlook=0.0):
     return done
 
 
-def solve_block(block, guess, delta, exact, overlook=0.0):
+def solve_block(block, guess, delta, exact, overlook=0.0, give_up=FAR_OUT):
     """Solve a block, to rounding error if `exact`.
 
     Pivots at once where the last solve could (delta == EXACT); else proximal stages of shrinking weight, each but the
@@ -183,6 +186,7 @@ def solve_block(block, guess, delta, exact, overlook=0.0):
     delta : float, proximal weight to begin with, in units of block.scale
     exact : bool, whether a hard block is solved beyond its first stage
     overlook : float, share of the free samples that a pivoting may leave on the wrong side
+    give_up : float, lam * block.scale from which on a lam that flees is followed no more
 
     Returns
     -------
@@ -196,7 +200,7 @@ def solve_block(block, guess, delta, exact, overlook=0.0):
         if done.settled:
             return done, FIRST if overlook else EXACT, EXACT
         n_iter, delta = done.n_iter, FIRST
-    side, point, failures = guess.side, guess.point, 0
+    side, point, failures, fled = guess.side, guess.point, 0, 0
     for number in range(_MOST_STAGES):
         stage = proximal_stage(block, side, point, delta)
         n_iter += stage.n_iter
@@ -205,6 +209,7 @@ def solve_block(block, guess, delta, exact, overlook=0.0):
             if failures > _MOST_FAILURES:
                 break
             continue
+        fled = fled + 1 if stage.point.lam > _FLEES * point.lam else 0
         side, point = stage.side, stage.point
         if not exact:
             return replace(stage, n_iter=n_iter), delta, delta
@@ -214,7 +219,7 @@ def solve_block(block, guess, delta, exact, overlook=0.0):
             if done.settled:
                 return replace(done, n_iter=n_iter), EXACT, min(FIRST, _LARGER * delta)
         delta *= _SHRINK
-        if delta < _LEAST:
+        if delta < _LEAST or (fled >= _MOST_FLIGHTS and point.lam * block.scale > give_up):
             break
     return Pivoted(side, point, False, n_iter), delta, FIRST
 

@@ -31,8 +31,22 @@ def describe_infeasible(tasks, solutions, asked):
     short = [k for k, solution in enumerate(solutions) if solution.status is Status.INFEASIBLE_BUDGET]
     if not short:
         return None
-    worst = max(short, key=lambda k: solutions[k].least_budget - asked[k].budget)
+    worst = max(short, key=lambda k: solutions[k].budget - asked[k].budget)
     least, largest = solutions[worst].least_budget, asked[worst].largest_budget
+    if least >= largest * (1.0 - 1e-9):
+        return (
+            f"No budget is feasible{_where(short, tasks, worst)}: for this kernel the classes are alike, and no "
+            f"hyperplane has less total slack than the constant classifier, C_max={largest:.6g}, which was asked to "
+            f"keep within C={asked[worst].budget:.6g}. Choose a more flexible kernel or other features."
+        )
+    if least <= asked[worst].budget:
+        solved = solutions[worst].budget
+        return (
+            f"The budget C={asked[worst].budget:.6g} is out of numerical reach{_where(short, tasks, worst)}: a "
+            f"hyperplane with so little slack exists (C_min={least:.6g}), but its norm is beyond the precision of "
+            f"doubles. The smallest budget solved is {solved:.6g} ({solved / largest:.4g} of C_max). Raise C, or "
+            f"choose a more flexible kernel (a larger gamma or degree)."
+        )
     return (
         f"The budget C={asked[worst].budget:.6g} is infeasible{_where(short, tasks, worst)}: no hyperplane "
         f"has a total slack below C_min={least:.6g}. Feasible budgets: {least:.6g} <= C < {largest:.6g} (as "
