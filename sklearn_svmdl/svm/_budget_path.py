@@ -92,7 +92,9 @@ def budget_path(
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the slacks, 1 if None.
     cache_size : float > 0, default=500
-        Megabytes of kernel values kept in memory. Where they hold all kernel values a point costs the least.
+        Megabytes of kernel values kept in memory. Where they hold all kernel values, and as much again for
+        factors of them, a point costs the least. A walk reads them once for each budget, so the default is
+        larger than that of `BudgetSVC`, which solves for one.
 
     Returns
     -------

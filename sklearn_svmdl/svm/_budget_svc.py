@@ -80,7 +80,8 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
     tol : float > 0, default=1e-3
         Largest violation of the optimality conditions and relative error of the budget.
     max_iter : int >= 1, default=100_000
-        Most iterations of each binary problem; reaching it gives a `ConvergenceWarning`.
+        Most pair steps of each binary problem; the exact block steps of solver="auto" have limits of their
+        own. Reaching it gives a `ConvergenceWarning`.
     cache_size : float > 0, default=200
         Megabytes of kernel values kept in memory.
     n_jobs : int or None, default=None
@@ -275,9 +276,9 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         -------
         scores : ndarray of shape (n_samples,), (n_samples, n_classes) or (n_samples, n_pairs)
             f(x) for two classes, positive for classes_[1]. Else with decision_function_shape="ovr" one score
-            for each class: its own decision (multi_class="ovr"), or its votes plus a confidence below 1/2
-            ("ovo"). With decision_function_shape="ovo" the decisions of all pairs, positive for the later
-            class.
+            for each class: its own decision (multi_class="ovr"), or its votes plus a confidence in
+            (-1/3, 1/3) ("ovo"). With decision_function_shape="ovo" the decisions of all pairs, positive for
+            the later class.
         """
         decisions = self._decisions(X)
         if len(self.classes_) == 2:

@@ -108,7 +108,9 @@ class BudgetSVCCV(ClassifierMixin, BaseEstimator):
         As for `BudgetSVC`.
     cache_size : float > 0, default=500
         Megabytes of kernel values that each of n_jobs keeps in memory. Up to n = 1600 sqrt(cache_size / 60)
-        samples one matrix serves everything; beyond it, kernel values are evaluated in blocks.
+        samples one matrix serves everything; beyond it, kernel values are evaluated in blocks. The default is
+        larger than that of `BudgetSVC`: besides the matrix that all folds share there are the kernel values of
+        a fold and what its walk over the budgets makes of them.
     n_jobs : int or None, default=None
         Number of jobs, each a fold with a kernel and its parameters. None means 1 unless in a
         `joblib.parallel_config` context, which may also name another backend, such as "dask".
