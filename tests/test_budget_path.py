@@ -1,12 +1,14 @@
 """The path equals independent fits, whatever the kernel, the memory and the budgets; its linear algebra is exact."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 from sklearn.datasets import load_breast_cancer, load_iris, make_classification, make_moons
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_svmdl import BudgetSVC, BudgetWarning, InfeasibleBudgetError, budget_path
+from sklearn_svmdl import BudgetSVC, BudgetWarning, IndefiniteKernelWarning, InfeasibleBudgetError, budget_path
 from sklearn_svmdl.dual.factor import PathFactor
 from sklearn_svmdl.dual.kernels import Kernel, KernelBase, KernelSource
 
@@ -94,6 +96,30 @@ def test_budgets_beyond_the_largest_are_constant():
         path = budget_path(X, y, Cs=[70.0, 10.0], budget="total")
     assert np.isinf(path.margins[0]) and (path.dual_coefs[0] == 0).all()
     assert np.isfinite(path.margins[1])
+
+
+def test_messages_count_solutions_of_the_path():
+    X, y = load_iris(return_X_y=True)
+    expected = r"in 2 of 3 solutions of the path \(numbers of the worst, 1 vs 2, path.Cs\[2\]=0.001\)"
+    with pytest.warns(BudgetWarning, match=expected) as caught:
+        budget_path(X[50:], y[50:], Cs=3, kernel="linear")
+    assert len(caught) == 1 and caught[0].filename == __file__
+
+
+def test_an_indefinite_kernel_is_told_and_nothing_that_follows_from_it():
+    X, y = load_iris(return_X_y=True)
+    with pytest.warns(IndefiniteKernelWarning, match="'sigmoid' is not positive semi-definite") as caught:
+        budget_path(X, y, Cs=3, kernel="sigmoid")
+    assert len(caught) == 1 and caught[0].filename == __file__
+
+
+def test_odd_columns_are_named():
+    random = np.random.RandomState(0)
+    X = random.normal(size=(200, 3)) * [1.0, 1e5, 1.0]
+    frame = pd.DataFrame(X, columns=["age", "income", "weight"])
+    y = (X[:, 0] + random.normal(size=200) > 0).astype(int)
+    with pytest.warns(ConvergenceWarning, match="in 2 of 2 solutions of the path .*'income'"):
+        budget_path(frame, y, Cs=[0.9, 0.7], kernel="linear", max_iter=1, cache_size=0.01)
 
 
 @pytest.mark.parametrize(

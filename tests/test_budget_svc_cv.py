@@ -1,5 +1,7 @@
 """BudgetSVCCV finds what GridSearchCV over BudgetSVC finds, and behaves like scikit-learn's own *CV estimators."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +15,7 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, StratifiedK
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_svmdl import BudgetSVC, BudgetSVCCV, BudgetWarning, InfeasibleBudgetError
+from sklearn_svmdl import BudgetSVC, BudgetSVCCV, BudgetWarning, IndefiniteKernelWarning, InfeasibleBudgetError
 
 CS = [0.02, 0.1, 0.4]
 
@@ -128,10 +130,34 @@ def test_infeasible_budgets_never_break_the_search():
         relaxed = BudgetSVCCV(Cs, kernel="linear", cv=3, refit=False).fit(X, y)
     assert len(caught) == 1 and caught[0].filename == __file__
     assert np.isfinite(relaxed.cv_results_["mean_test_score"]).all()
-    with pytest.warns(BudgetWarning, match="scored nan"), pytest.warns(UserWarning, match="non-finite"):
+    with pytest.warns(BudgetWarning, match="scored nan"), pytest.warns(UserWarning, match="non-finite") as caught:
         strict = BudgetSVCCV(Cs, kernel="linear", cv=3, infeasible="raise").fit(X, y)
     assert_array_equal(np.isnan(strict.cv_results_["mean_test_score"]), [True, False])
     assert strict.C_ == 0.9 and strict.best_estimator_.C == 0.9
+    assert [record.filename for record in caught if "non-finite" in str(record.message)] == [__file__]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("Cs, best", [([0.0, 0.9], r"best score 0\.\d{4}"), ([0.0], "best score none")])
+def test_progress_shows_the_best_of_the_scores_there_are(Cs, best, capsys):
+    X, y = moons()
+    BudgetSVCCV(Cs, kernel="linear", cv=2, infeasible="raise", refit=False, verbose=1).fit(X, y)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 and all(re.search(best, line) for line in lines)
+
+
+def test_an_indefinite_kernel_is_told_and_nothing_that_follows_from_it():
+    X, y = iris()
+    search = BudgetSVCCV(3, kernel=["sigmoid", "rbf"], gammas=["scale"], cv=2, refit=False)
+    with pytest.warns(IndefiniteKernelWarning, match="In 6 of 12 fits on folds the kernel") as caught:
+        search.fit(X, y)
+    assert len(caught) == 1 and caught[0].filename == __file__
+
+
+def test_one_class_is_shown_as_a_label():
+    X, y = moons()
+    with pytest.raises(ValueError, match="1 class: '0'"):
+        BudgetSVCCV().fit(X, 0 * y)
 
 
 def test_infeasible_at_refit_follows_the_policy():

@@ -442,7 +442,8 @@ def test_early_stopping_restores_finite_weights(iris):
 @pytest.mark.parametrize(
     ("parameters", "fit_parameters", "message"),
     [
-        ({"hidden_layer_sizes": (5, 0)}, {}, r"hidden_layer_sizes must be > 0, got \[5, 0\]"),
+        ({"hidden_layer_sizes": (5, 0)}, {}, r"hidden_layer_sizes must be integers > 0, got \[5, 0\]"),
+        ({"hidden_layer_sizes": (2.5,)}, {}, r"hidden_layer_sizes must be integers > 0, got \[2.5\]"),
         ({"device": "abacus"}, {}, "device='abacus' is not available.*cpu"),
         ({}, {"X_val": np.ones((2, 4))}, "X_val and y_val must be given together"),
         ({}, {"X_val": np.ones((2, 3)), "y_val": [0, 1]}, "features"),
@@ -450,7 +451,8 @@ def test_early_stopping_restores_finite_weights(iris):
         ({}, {"sample_weight": np.zeros(150)}, "at least one non-zero number"),
         ({}, {"sample_weight": -np.ones(150)}, "Negative values in sample_weight"),
         ({"early_stopping": True, "validation_fraction": 0.001}, {}, "validation_fraction=0.001 of 150 rows"),
-        ({"module": lambda n, k: torch.nn.Linear(n, k + 1)}, {}, r"\(n_samples, n_outputs\)"),
+        ({"module": lambda n, k: torch.nn.Linear(n, k + 1)}, {}, r"n_outputs\) = \(150, 3\), got \(150, 4\)"),
+        ({"module": lambda n, k: torch.nn.Linear(n, 1)}, {}, r"= \(150, 3\), got \(150, 1\)"),
     ],
     ids=lambda value: value if isinstance(value, str) else ",".join(value),
 )
@@ -472,6 +474,13 @@ def test_bad_modules_and_calls_are_named(iris):
         TorchMLPRegressor("poisson").fit(iris[0], iris[1] - 1)
     with pytest.raises(AttributeError, match="built-in network only"):
         TorchMLPClassifier(module=torch.nn.Linear, **QUICK).fit(*iris).coefs_
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "poisson"])
+def test_targets_that_overflow_are_named(loss):
+    X, y = load_diabetes(return_X_y=True)
+    with pytest.raises(ValueError, match=r"of y overflows: the largest \|y\| is 1e\+308"):
+        TorchMLPRegressor(loss, **QUICK).fit(X, y / y.max() * 1e308)
 
 
 def test_not_converged_is_said_unless_asked_for(iris):

@@ -1,6 +1,7 @@
 """skorch callbacks and custom modules."""
 
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -53,6 +54,18 @@ def test_callbacks_are_told_of_epochs_and_batches_and_stay_clean(cancer):
     told = network.net_.callbacks_[0][1].moments
     assert told == ["train begins"] + 5 * ["batch of 300", "batch of 269", "epoch ends"]
     assert not hasattr(diary, "moments")
+
+
+@pytest.mark.parametrize("item", ["x", ("diary", "x"), (1, Diary), dict, None], ids=str)
+def test_what_is_no_callback_is_named(cancer, item):
+    message = f"callbacks must hold skorch.callbacks.Callback objects.*got {re.escape(repr(item))}"
+    with pytest.raises(TypeError, match=message):
+        TorchMLPClassifier(callbacks=[item], **QUICK).fit(*cancer)
+
+
+def test_callbacks_may_be_classes_or_have_names(cancer):
+    network = TorchMLPClassifier(callbacks=[("mine", Diary()), Diary], **QUICK).fit(*cancer)
+    assert [name for name, _ in network.net_.callbacks_] == ["mine", "Diary"]
 
 
 def test_partial_fit_continues_with_callbacks(cancer):

@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._sklearn_private import Interval, Options, StrOptions, _check_sample_weight
 from ._activations import ACTIVATIONS
+from ._callbacks import check_callbacks
 from ._device import accepted_dtypes, device_or_cpu, resolve_device
 from ._hold_out import hold_out
 from ._loop import Job
@@ -127,6 +128,7 @@ class BaseTorchMLP(BaseEstimator, ABC):
                 f"instance of {type(self.module).__name__}: every fit needs a fresh one. Pass its class, or "
                 "a function that makes it."
             )
+        check_callbacks(self.callbacks)
 
     def _check_data(self, X, y, sample_weight, device, first_pass):
         dtype = accepted_dtypes(self.dtype, device) if first_pass else (self._dtype,)
@@ -249,7 +251,7 @@ class BaseTorchMLP(BaseEstimator, ABC):
         sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object)).tolist()
         if any(not isinstance(size, Integral) or size <= 0 for size in sizes):
             raise ValueError(
-                f"hidden_layer_sizes must be > 0, got {sizes}. Use () for a network without hidden layers."
+                f"hidden_layer_sizes must be integers > 0, got {sizes}. Use () for a network without hidden layers."
             )
         return sizes
 

@@ -62,7 +62,7 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
         Whether the momentum of "sgd" is Nesterov's.
     early_stopping : bool, default=False
         Whether to stop when the score on a held-out part no longer improves, and to restore the weights of
-        the best epoch.
+        the best epoch. Not used with "lbfgs", which then trains on all rows.
     validation_fraction : float in [0, 1), default=0.1
         Share of the rows held out by `early_stopping` or `monitor_validation`, unless `fit` is given `X_val`
         and `y_val`.
@@ -79,7 +79,8 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
         Factors of the loss of each class, also in validation. "balanced" gives every class the same total
         weight among the rows given to `fit` (so in each fold of a cross-validation) or to each `partial_fit`.
     dropout : float in [0, 1), default=0.0
-        Share of the hidden activations set to zero in each training step. Not used with "lbfgs" or `module`.
+        Share of the hidden activations set to zero in each training step. Not used with `module`, nor with
+        "lbfgs": random zeros would make its loss another function at every evaluation.
     device : str, default="cpu"
         "cpu", "cuda" (or "cuda:1" ...), "mps", or "auto" for the fastest of these that is there. The fitted
         net always lives on the CPU, so it can be pickled and loaded anywhere; predictions move it to `device`
@@ -87,16 +88,16 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
     dtype : {"auto", "float32", "float64"}, default="auto"
         Precision of the computation; "auto" keeps that of X. float32 is faster.
     callbacks : list of skorch callbacks or None, default=None
-        Copied before training; afterwards they are in ``net_.callbacks_``. They see the epochs under the
-        names ``train_loss`` and ``valid_loss``. With callbacks the ordinary, slower path through autograd and
-        a torch optimizer is taken.
+        Each a callback, its class, or a pair (name, callback). Copied before training; afterwards they are in
+        ``net_.callbacks_``. They see the epochs under the names ``train_loss`` and ``valid_loss``. With
+        callbacks the ordinary, slower path through autograd and a torch optimizer is taken.
     module : callable or None, default=None
         A `torch.nn.Module` class, or a function, called as ``module(n_features, n_outputs)``; it must map
         rows to raw outputs of shape (n_samples, n_outputs), without softmax or sigmoid. Trained by autograd;
         `hidden_layer_sizes`, `activation` and `dropout` are then not used.
     monitor_validation : bool, default=False
         Whether to hold out `validation_fraction` of the rows only to watch them, as Keras'
-        ``validation_split`` does.
+        ``validation_split`` does. Not used with "lbfgs".
 
     Attributes
     ----------

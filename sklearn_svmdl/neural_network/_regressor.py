@@ -63,7 +63,7 @@ class TorchMLPRegressor(RegressorMixin, BaseTorchMLP):
         Whether the momentum of "sgd" is Nesterov's.
     early_stopping : bool, default=False
         Whether to stop when the score on a held-out part no longer improves, and to restore the weights of
-        the best epoch.
+        the best epoch. Not used with "lbfgs", which then trains on all rows.
     validation_fraction : float in [0, 1), default=0.1
         Share of the rows held out by `early_stopping` or `monitor_validation`, unless `fit` is given `X_val`
         and `y_val`.
@@ -77,7 +77,8 @@ class TorchMLPRegressor(RegressorMixin, BaseTorchMLP):
     max_fun : int in [1, inf), default=15000
         Largest number of loss evaluations of "lbfgs".
     dropout : float in [0, 1), default=0.0
-        Share of the hidden activations set to zero in each training step. Not used with "lbfgs" or `module`.
+        Share of the hidden activations set to zero in each training step. Not used with `module`, nor with
+        "lbfgs": random zeros would make its loss another function at every evaluation.
     device : str, default="cpu"
         "cpu", "cuda" (or "cuda:1" ...), "mps", or "auto" for the fastest of these that is there. The fitted
         net always lives on the CPU, so it can be pickled and loaded anywhere; predictions move it to `device`
@@ -85,16 +86,16 @@ class TorchMLPRegressor(RegressorMixin, BaseTorchMLP):
     dtype : {"auto", "float32", "float64"}, default="auto"
         Precision of the computation; "auto" keeps that of X. float32 is faster.
     callbacks : list of skorch callbacks or None, default=None
-        Copied before training; afterwards they are in ``net_.callbacks_``. They see the epochs under the
-        names ``train_loss`` and ``valid_loss``. With callbacks the ordinary, slower path through autograd and
-        a torch optimizer is taken.
+        Each a callback, its class, or a pair (name, callback). Copied before training; afterwards they are in
+        ``net_.callbacks_``. They see the epochs under the names ``train_loss`` and ``valid_loss``. With
+        callbacks the ordinary, slower path through autograd and a torch optimizer is taken.
     module : callable or None, default=None
         A `torch.nn.Module` class, or a function, called as ``module(n_features, n_outputs)``; it must map
         rows to raw outputs of shape (n_samples, n_outputs), without softmax or sigmoid. Trained by autograd;
         `hidden_layer_sizes`, `activation` and `dropout` are then not used.
     monitor_validation : bool, default=False
         Whether to hold out `validation_fraction` of the rows only to watch them, as Keras'
-        ``validation_split`` does.
+        ``validation_split`` does. Not used with "lbfgs".
 
     Attributes
     ----------
@@ -265,7 +266,7 @@ class TorchMLPRegressor(RegressorMixin, BaseTorchMLP):
         ------
         ValueError
             If the weights turn non-finite in training (and `early_stopping` has no finite ones to restore),
-            or the input is not what is described here.
+            the mean or the standard deviation of y overflows, or the input is not what is described here.
         """
         return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
 
@@ -332,11 +333,17 @@ class TorchMLPRegressor(RegressorMixin, BaseTorchMLP):
     def _learn_scale(self, train):
         """Mean and standard deviation of every target over the training rows; a constant keeps its unit."""
         targets, weight = train.epoch_targets(), train.epoch_weight()
-        mean = np.average(targets, axis=0, weights=weight)
-        if self.loss == "poisson":
-            self._center, scale = np.zeros_like(mean), mean
-        else:
-            self._center, scale = mean, np.sqrt(np.average((targets - mean) ** 2, axis=0, weights=weight))
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = np.average(targets, axis=0, weights=weight)
+            if self.loss == "poisson":
+                self._center, scale = np.zeros_like(mean), mean
+            else:
+                self._center, scale = mean, np.sqrt(np.average((targets - mean) ** 2, axis=0, weights=weight))
+        if not np.isfinite([mean, scale]).all():
+            raise ValueError(
+                f"The mean or the standard deviation of y overflows: the largest |y| is {np.abs(targets).max():.3g}. "
+                f"Give y in a larger unit."
+            )
         self._scale = np.where(scale > 0, scale, 1.0)
 
     def _scaled(self, rows):

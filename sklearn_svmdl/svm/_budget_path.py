@@ -7,7 +7,6 @@ import numpy as np
 
 from ..dual.kernels import MEGABYTE, GramSource
 from ..dual.path import walk
-from . import _messages as messages
 from ._budget_svc import BudgetSVC
 from ._training import binary_problem
 
@@ -93,7 +92,9 @@ def budget_path(
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the slacks, 1 if None.
     cache_size : float > 0, default=500
-        Megabytes of kernel values kept in memory. Where they hold all kernel values a point costs the least.
+        Megabytes of kernel values kept in memory. Where they hold all kernel values, and as much again for
+        factors of them, a point costs the least. A walk reads them once for each budget, so the default is
+        larger than that of `BudgetSVC`, which solves for one.
 
     Returns
     -------
@@ -136,11 +137,27 @@ def budget_path(
     return _path_of(models, X, y, sample_weight, Cs)
 
 
+@dataclass(frozen=True)
+class _Point:
+    """A binary problem at one budget, as messages name it."""
+
+    task: object
+    number: int
+    C: float
+    noun = "solutions of the path"
+
+    @property
+    def name(self):
+        return f"{self.task.name}, path.Cs[{self.number}]={self.C:.4g}"
+
+
 def _path_of(models, X, y, sample_weight, Cs):
     first = models[0]
     data, tasks, source, memory = first._stage(X, y, sample_weight)
     rows = walk_tasks(models, tasks, source, data, memory)
-    _report(first, data, tasks, rows)
+    points = [_Point(task, c, model.C) for c, model in enumerate(models) for task in tasks]
+    asked, solutions = zip(*(pair for row in rows for pair in row))
+    first._report(data, points, asked, solutions, source)
     beta = np.zeros((len(Cs), len(tasks), data.n_given))
     slack = np.full(beta.shape, np.nan)
     for c, row in enumerate(rows):
@@ -163,21 +180,6 @@ def _path_of(models, X, y, sample_weight, Cs):
 
 def _each(rows, name):
     return np.array([[getattr(solution, name) for _, solution in row] for row in rows])
-
-
-def _report(model, data, tasks, rows):
-    """Warn or raise, once for the whole path."""
-    asked, solutions = zip(*(pair for row in rows for pair in row))
-    repeated = list(tasks) * len(rows)
-    if model.infeasible == "raise":
-        message = messages.describe_infeasible(repeated, solutions, asked)
-        if message is not None:
-            raise messages.InfeasibleBudgetError(message)
-    messages.warn_infeasible(repeated, solutions, asked)
-    messages.warn_unbounded(repeated, solutions, asked)
-    limits = dict(tol=model.tol, max_iter=model.max_iter)
-    X = None if model._kernel.spec.pairwise else data.X
-    messages.warn_unconverged(repeated, solutions, X=X, feature_names=None, **limits)
 
 
 def check_Cs(Cs, budget):

@@ -18,18 +18,15 @@ from ..dual.kernels import (
     Kernel,
     check_kernel_values,
     check_symmetric,
-    negative_curvature,
     resolve_gamma,
     spec_of,
 )
 from . import _messages as messages
 from ._multiclass import SCHEMES
-from ._training import binary_problem, share_kernel_values, weigh
+from ._training import binary_problem, check_square, indefiniteness, share_kernel_values, weigh
 
 # C="auto" as a fraction of C_max.
 AUTO_FRACTION = 0.1
-# Eigenvalues below -this times the largest are no rounding error, not even of single precision Gram matrices.
-_NEGATIVE_CURVATURE = 1e-6
 
 
 class BudgetSVC(ClassifierMixin, BaseEstimator):
@@ -83,7 +80,8 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
     tol : float > 0, default=1e-3
         Largest violation of the optimality conditions and relative error of the budget.
     max_iter : int >= 1, default=100_000
-        Most iterations of each binary problem; reaching it gives a `ConvergenceWarning`.
+        Most pair steps of each binary problem; the exact block steps of solver="auto" have limits of their
+        own. Reaching it gives a `ConvergenceWarning`.
     cache_size : float > 0, default=200
         Megabytes of kernel values kept in memory.
     n_jobs : int or None, default=None
@@ -278,9 +276,9 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         -------
         scores : ndarray of shape (n_samples,), (n_samples, n_classes) or (n_samples, n_pairs)
             f(x) for two classes, positive for classes_[1]. Else with decision_function_shape="ovr" one score
-            for each class: its own decision (multi_class="ovr"), or its votes plus a confidence below 1/2
-            ("ovo"). With decision_function_shape="ovo" the decisions of all pairs, positive for the later
-            class.
+            for each class: its own decision (multi_class="ovr"), or its votes plus a confidence in
+            (-1/3, 1/3) ("ovo"). With decision_function_shape="ovo" the decisions of all pairs, positive for
+            the later class.
         """
         decisions = self._decisions(X)
         if len(self.classes_) == 2:
@@ -355,7 +353,7 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         check_classification_targets(y)
         pairwise = spec_of(self.kernel).pairwise
         if pairwise:
-            _check_square(X)
+            check_square(X)
         sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         data = weigh(X, y, sample_weight, self.class_weight, pairwise=pairwise)
         if pairwise:
@@ -384,13 +382,16 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         )
 
     def _report(self, data, tasks, problems, solutions, source):
-        """Warn or raise where a solution is not what was asked for: at most one warning of a kind."""
+        """Warn or raise where a solution is not what was asked for: at most one warning of a kind.
+
+        A task is a binary problem, or such a problem at one point of a path.
+        """
         if self.infeasible == "raise":
             message = messages.describe_infeasible(tasks, solutions, problems)
             if message is not None:
                 raise messages.InfeasibleBudgetError(message)
-        curvature = 0.0 if self._kernel.semidefinite else negative_curvature(source)
-        if curvature > _NEGATIVE_CURVATURE:
+        curvature = indefiniteness(self._kernel, source)
+        if curvature:
             # Budgets and gaps follow from convexity: where that fails, nothing else is worth telling.
             messages.warn_indefinite(self.kernel, curvature)
             return
@@ -442,14 +443,6 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
     def _scores(self, decisions):
         """One score for each class, (n_samples, n_classes)."""
         return self._scheme.scores(decisions, len(self.classes_))
-
-
-def _check_square(K):
-    if K.shape[0] != K.shape[1]:
-        raise ValueError(
-            f"Precomputed matrix must be a square matrix: fit takes the kernel values between all pairs of "
-            f"training samples, got shape {K.shape}."
-        )
 
 
 def _solve_quietly(name, problem, options):

@@ -29,9 +29,10 @@ from ..dual.problem import Status
 from ._budget_path import check_Cs
 from ._budget_svc import BudgetSVC
 from ._folds import Fold, Samples, Scoring, score_walk, score_walk_aloud
-from ._messages import BudgetWarning
+from ._messages import BudgetWarning, IndefiniteKernelWarning
 from ._multiclass import SCHEMES
 from ._search_results import best_candidate, one_standard_error, search_results
+from ._training import check_square
 
 # A number of gammas spans a factor of ten on either side of "scale".
 _GAMMA_RANGE = 10.0
@@ -107,7 +108,9 @@ class BudgetSVCCV(ClassifierMixin, BaseEstimator):
         As for `BudgetSVC`.
     cache_size : float > 0, default=500
         Megabytes of kernel values that each of n_jobs keeps in memory. Up to n = 1600 sqrt(cache_size / 60)
-        samples one matrix serves everything; beyond it, kernel values are evaluated in blocks.
+        samples one matrix serves everything; beyond it, kernel values are evaluated in blocks. The default is
+        larger than that of `BudgetSVC`: besides the matrix that all folds share there are the kernel values of
+        a fold and what its walk over the budgets makes of them.
     n_jobs : int or None, default=None
         Number of jobs, each a fold with a kernel and its parameters. None means 1 unless in a
         `joblib.parallel_config` context, which may also name another backend, such as "dask".
@@ -373,15 +376,12 @@ class BudgetSVCCV(ClassifierMixin, BaseEstimator):
         sparse = "csr" if all(spec.takes_sparse for spec in specs) else False
         X, y = validate_data(self, X, y, accept_sparse=sparse, dtype=[np.float64, np.float32])
         check_classification_targets(y)
-        if specs[0].pairwise and X.shape[0] != X.shape[1]:
-            raise ValueError(
-                f"Precomputed matrix must be a square matrix: fit takes the kernel values between all pairs "
-                f"of training samples, got shape {X.shape}."
-            )
+        if specs[0].pairwise:
+            check_square(X)
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         self.classes_ = np.unique(y)
         if len(self.classes_) < 2:
-            raise ValueError(f"A classifier needs samples of at least 2 classes, but y has 1 class: {y[0]!r}.")
+            raise ValueError(f"A classifier needs samples of at least 2 classes, but y has 1 class: {str(y[0])!r}.")
         bases = {spec.base for spec in specs if spec.base is not None}
         # Besides the shared values, those of a fold and what the solver makes of them.
         shared = 8 * (len(bases) + 2) * X.shape[0] ** 2 <= self.cache_size * MEGABYTE
@@ -458,8 +458,19 @@ class BudgetSVCCV(ClassifierMixin, BaseEstimator):
 
     def _tell(self, walks, n_fits):
         """At most one warning of a kind about the fits on folds."""
-        statuses = [status for _, _, walk in walks for status in walk.statuses]
-        short = statuses.count(Status.INFEASIBLE_BUDGET)
+        bent = [walk for _, _, walk in walks if walk.indefinite]
+        if bent:
+            _warn(
+                f"In {sum(len(walk.statuses) for walk in bent)} of {n_fits} fits on folds the kernel is not positive "
+                f"semi-definite on the training samples (its smallest eigenvalue is down to "
+                f"{-max(walk.indefinite for walk in bent):.3g} of its largest): it is no inner product. Choose another "
+                f"kernel, or other values of gamma and coef0.",
+                IndefiniteKernelWarning,
+            )
+        # Budgets and gaps follow from convexity: where that fails, only a refusal is worth telling.
+        statuses = [status for _, _, walk in walks if not walk.indefinite for status in walk.statuses]
+        refused = [status for walk in bent for status in walk.statuses] if self.infeasible == "raise" else []
+        short = (statuses + refused).count(Status.INFEASIBLE_BUDGET)
         if short:
             outcome = "fitted with the least slack" if self.infeasible == "relax" else "scored nan"
             _warn(

@@ -11,7 +11,7 @@ from ..dual.problem import Status
 from ._budget_path import walk_tasks
 from ._budget_svc import BudgetSVC
 from ._multiclass import SCHEMES
-from ._training import share_kernel_values, weigh
+from ._training import indefiniteness, share_kernel_values, weigh
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,16 @@ class Scoring:
 
 @dataclass(frozen=True)
 class WalkScores:
-    """Scores and statuses for each budget of a walk (worst status of its binary problems), and mean times."""
+    """Scores and statuses for each budget of a walk (worst status of its binary problems), and mean times.
+
+    `indefinite` is how far the kernel is from positive semi-definite on the training samples, 0 where it is not.
+    """
 
     scores: np.ndarray
     statuses: list
     fit_time: float
     score_time: float
+    indefinite: float
 
 
 class FoldModel(BudgetSVC):
@@ -89,7 +93,7 @@ def score_walk(params, candidates, samples, fold, scoring):
     """
     start = perf_counter()
     models = [FoldModel(**params, **candidate) for candidate in candidates]
-    data, tasks, rows = _fit_all(models, samples, fold)
+    data, tasks, rows, indefinite = _fit_all(models, samples, fold)
     decisions = _test_decisions(models[0], data, tasks, rows, samples, fold)
     fitted = perf_counter()
     X_test, y_test = samples.X[fold.test], samples.y[fold.test]
@@ -104,11 +108,17 @@ def score_walk(params, candidates, samples, fold, scoring):
         refused = model.infeasible == "raise" and statuses[-1] is Status.INFEASIBLE_BUDGET
         scores.append(np.nan if refused else scoring(model, X_test, y_test, fold.test, len(samples.y)))
     score_time = perf_counter() - fitted
-    return WalkScores(np.array(scores), statuses, (fitted - start) / len(models), score_time / len(models))
+    return WalkScores(
+        scores=np.array(scores),
+        statuses=statuses,
+        fit_time=(fitted - start) / len(models),
+        score_time=score_time / len(models),
+        indefinite=indefinite,
+    )
 
 
 def _fit_all(models, samples, fold):
-    """The training set, its binary tasks, and what was asked and found for each model and task."""
+    """The training set, its binary tasks, what was asked and found for each model and task, and indefiniteness."""
     first = models[0]
     train, pairwise = fold.train, spec_of(first.kernel).pairwise
     X = samples.X[train][:, train] if pairwise else samples.X[train]
@@ -121,7 +131,7 @@ def _fit_all(models, samples, fold):
         model.n_features_in_ = X.shape[1]
     tasks = first._scheme.tasks(data.codes, data.classes)
     source, memory = _source(kernel, data, tasks, samples, train[data.kept], first.cache_size)
-    return data, tasks, walk_tasks(models, tasks, source, data, memory)
+    return data, tasks, walk_tasks(models, tasks, source, data, memory), indefiniteness(kernel, source)
 
 
 def _source(kernel, data, tasks, samples, kept, cache_size):
@@ -168,10 +178,16 @@ def score_walk_aloud(number, total, params, candidates, samples, fold, scoring):
     described = (_shown(name, value) for name, value in shown.items())
     print(
         f"[BudgetSVCCV] {number}/{total} {fold.name}, {', '.join(described)}: {len(candidates)} budgets, best score "
-        f"{np.max(walk.scores):.4f}, {perf_counter() - start:.2f} s",
+        f"{_best(walk.scores)}, {perf_counter() - start:.2f} s",
         flush=True,
     )
     return walk
+
+
+def _best(scores):
+    """The best of the scores that there are: nan stands for a budget that was refused."""
+    known = scores[~np.isnan(scores)]
+    return f"{known.max():.4f}" if len(known) else "none"
 
 
 def _shown(name, value):

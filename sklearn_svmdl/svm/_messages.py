@@ -130,12 +130,13 @@ def _advice(X, feature_names):
 
 
 def _where(affected, tasks, worst):
-    """Which of several binary problems the numbers of a message belong to."""
+    """Which of several binary problems, or points of a path, the numbers of a message belong to."""
     if len(tasks) == 1:
         return ""
-    return f" in {len(affected)} of {len(tasks)} binary problems (numbers of the worst, {tasks[worst].name})"
+    return f" in {len(affected)} of {len(tasks)} {tasks[worst].noun} (numbers of the worst, {tasks[worst].name})"
 
 
 def _warn(message, category):
-    # The frames above: the function here, fit's report, fit, scikit-learn's wrapper of fit.
+    # The frames above: the function here, fit's report, fit, scikit-learn's wrapper of fit; or, for a path,
+    # the function here, the report, _path_of, budget_path.
     warnings.warn(message, category, stacklevel=6)

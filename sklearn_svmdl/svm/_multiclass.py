@@ -18,6 +18,8 @@ class BinaryTask:
     target: np.ndarray
     negative: str
     positive: str
+    # What several of these are called in messages.
+    noun = "binary problems"
 
     @property
     def name(self):

@@ -17,7 +17,8 @@ def search_results(candidates, scores, fit_times, score_times):
         results[f"split{split}_test_score"] = column
     mean = np.average(scores, axis=1)
     if not np.isfinite(mean).all():
-        warnings.warn(f"One or more of the test scores are non-finite: {mean}", stacklevel=4)
+        # The frames above: _choose, fit, scikit-learn's wrapper of fit.
+        warnings.warn(f"One or more of the test scores are non-finite: {mean}", stacklevel=5)
     results["mean_test_score"] = mean
     results["std_test_score"] = np.sqrt(np.average((scores - mean[:, None]) ** 2, axis=1))
     results["rank_test_score"] = _ranks(mean)

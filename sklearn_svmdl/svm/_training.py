@@ -6,8 +6,11 @@ import numpy as np
 from joblib import effective_n_jobs
 from sklearn.utils.class_weight import compute_class_weight
 
-from ..dual.kernels import MEGABYTE
+from ..dual.kernels import MEGABYTE, negative_curvature
 from ..dual.problem import BudgetProblem
+
+# Eigenvalues below -this times the largest are no rounding error, not even of single precision Gram matrices.
+_NEGATIVE_CURVATURE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,26 @@ def weigh(X, y, sample_weight, class_weight, *, pairwise):
     if len(present) == 1:
         raise ValueError(
             f"A classifier needs samples of at least 2 classes, but y has 1 class with positive weight: "
-            f"{labels[present[0]]!r}."
+            f"{str(labels[present[0]])!r}."
         )
     if len(kept) < len(weight):
         X = X[kept][:, kept] if pairwise else X[kept]
     return TrainingSet(X, codes, weight[kept], sample_weight[kept], labels[present], kept, len(weight))
+
+
+def check_square(K):
+    """Raise ValueError if precomputed kernel values are not those between all pairs of samples."""
+    if K.shape[0] != K.shape[1]:
+        raise ValueError(
+            f"Precomputed matrix must be a square matrix: fit takes the kernel values between all pairs of "
+            f"training samples, got shape {K.shape}."
+        )
+
+
+def indefiniteness(kernel, source):
+    """-smallest / largest eigenvalue of the kernel on these samples; 0 where it is none but for rounding."""
+    curvature = 0.0 if kernel.semidefinite else negative_curvature(source)
+    return curvature if curvature > _NEGATIVE_CURVATURE else 0.0
 
 
 def _class_factors(class_weight, labels, y, totals):
