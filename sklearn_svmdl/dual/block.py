@@ -1,21 +1,21 @@
 """Exact block steps: the optimality conditions of the budget problem, solved for a guess of who is where.
 
-Every sample is at zero, free, or at its bound lam s_i y_i. Write t for the bounds of the samples at bound (0
-elsewhere),
-F for the free ones, and add a proximal term delta/2 (|beta - beta_c|^2 + (lam - lam_c)^2), which keeps singular kernels
+Every sample is at zero, free, or at its bound lam s_i y_i. Write t for the bounds of those at bound (0 elsewhere), F
+for the free ones, and add a proximal term delta/2 (|beta - beta_c|^2 + (lam - lam_c)^2), which keeps singular kernels
 solvable and vanishes as its centre moves to the solution (Rockafellar, Augmented Lagrangians and applications of the
 proximal point algorithm, 1976). With A = K_FF + delta I, q = y + delta beta_c and u = K t the conditions are linear:
 
-    A beta_F + lam u_F + b 1                                     = q_F                     (free samples: y_i f(x_i) =
-    1) u_F'beta_F + lam (t'u + delta t't + delta) + b 1't           = q't - C + delta lam_c   (the budget is spent)
-    1'beta_F   + lam 1't                                         = 0
+    A beta_F + lam u_F + b 1                              = q_F                     (y_i f(x_i) = 1 where free)
+    u_F'beta_F + lam (t'u + delta t't + delta) + b 1't    = q't - C + delta lam_c   (the budget is spent)
+    1'beta_F + lam 1't                                    = 0
 
-1'beta = 0, so K may be replaced by K + sigma 1 1' throughout. On d features that lifts the rank of K_FF from d to d +
-1, the number of samples that are free at most vertices: without it A^-1 1 grows like 1 / delta and beta_F loses its
-digits.
+1'beta = 0, so K may be replaced by K + sigma 1 1' throughout. On d features that lifts the rank of K_FF from d to
+d + 1, the number of samples that are free at most vertices: without it A^-1 1 grows like 1 / delta and beta_F loses
+its digits.
 
-One Cholesky factorisation of A and three right-hand sides, Z = A^-1 [q_F, u_F, 1], give beta_F = Z_0 - lam Z_1 - b
-Z_2 and leave two equations in (lam, b).
+One Cholesky factorisation of A and three right-hand sides, Z = A^-1 [q_F, u_F, 1], give
+beta_F = Z_0 - lam Z_1 - b Z_2 and leave two equations in (lam, b). Without a free sample lam follows from the budget
+alone and b may lie anywhere between the samples at zero and those at bound: the middle is taken.
 """
 
 from dataclasses import dataclass, replace

@@ -1,12 +1,10 @@
-"""From coarse to fine: a quarter of the samples says where the others belong, and only those near the margin are
-pivoted.
+"""From coarse to fine: a quarter of the samples says where the others belong; those near the margin are pivoted.
 
 A level is a stratified share of the samples with the same share of the budget, so lam means the same at every level.
 Its solution predicts the new samples: as many as it has at bound, per sample, are held at their bound, as many as it
-has
-at zero are held there, and those between, the *band*, form a block with a stored Gram matrix that is solved exactly. A
-look at all other samples then finds those held on the wrong side; they join the band until none is left, and the level
-is solved exactly: the gradient outside the band is evaluated afresh from the kernel at every look.
+has at zero are held there, and those between, the *band*, form a block with a stored Gram matrix that is solved
+exactly. A look at all other samples then finds those held on the wrong side; they join the band until none is left, and
+the level is solved exactly: the gradient outside the band is summed from kernel values at every look.
 """
 
 from dataclasses import dataclass, replace
@@ -28,8 +26,8 @@ _RATIO, _COARSEST = 4, 300
 _SMALL, _NEARLY_ALL = 400, 0.95
 # The band reaches this share of the expected number of new free samples, and some more, beyond the expected window.
 _SLACK_SHARE, _SLACK_COUNT, _SLACK_OF_NEW = 0.5, 30, 0.03
-# With each look at most this share of the band joins it from the right side of the margin, at most this many per
-# violator.
+# With each look at most this share of the band joins it from the right side of the margin, and at most this many for
+# each sample on the wrong side.
 _NEAR_SHARE, _NEAR_PER_WRONG = 0.15, 3
 # Up to this many samples time allows to follow lam far out.
 _CHEAP = 800

@@ -7,10 +7,9 @@ Around a centre (beta_c, lam_c) the proximal problem's dual is to minimise over 
                 z'beta - lam C - delta/2 (|beta - beta_c|^2 + (lam - lam_c)^2)
 
 psi is convex, once differentiable and piecewise quadratic: its gradient needs only the maximising (beta, lam), found
-by a
-one-dimensional search. A Newton step solves the conditions of block.py for the sides of that maximiser; with an exact
-line search it descends from anywhere and ends when the sides repeat (semismooth Newton augmented Lagrangian: Li, Sun,
-Toh, SIAM J. Optim. 2018). Pair with `pivot`, which turns the right sides into the exact solution.
+by a one-dimensional search. A Newton step solves the conditions of block.py for the sides of that maximiser; with an
+exact line search it descends from anywhere and ends when the sides repeat (semismooth Newton augmented Lagrangian: Li,
+Sun, Toh, SIAM J. Optim. 2018). Pair with `pivot`, which turns the right sides into the exact solution.
 """
 
 from dataclasses import replace
@@ -46,7 +45,10 @@ class ProximalDual:
         self.squared_weight = block.weight**2
 
     def maximiser(self, point, lam):
-        """(lam, y_i beta_i / bound unclipped numerator) that maximise theta at the point; `lam` starts the search."""
+        """The lam that maximises theta at the point, and y_i z_i + delta y_i beta_c,i, which `sides` and `duals` clip.
+
+        `lam` starts the search.
+        """
         block, centre = self.block, self.centre
         reach = block.target * (block.target - point.fit - point.intercept) + self.pushed
         budget = block.budget - (block.held.reward - point.held_fit - point.intercept * block.held.total)

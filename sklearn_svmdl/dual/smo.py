@@ -144,7 +144,7 @@ def ascend(problem, beta, lam, *, tol, max_iter, cache_size):
     while n_iter < max_iter:
         before = ascent.lam
         taken = ascent.pair_steps(min(burst, max_iter - n_iter), inner)
-        n_iter += taken + 1
+        n_iter = min(n_iter + taken + 1, max_iter)
         bounded = ascent.lam_step()
         stands = taken == 0 and abs(ascent.lam - before) <= 1e-12 * before
         if taken < burst or not bounded:

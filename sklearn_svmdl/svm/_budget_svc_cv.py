@@ -488,8 +488,8 @@ class BudgetSVCCV(ClassifierMixin, BaseEstimator):
         unfinished = statuses.count(Status.MAX_ITER)
         if unfinished:
             _warn(
-                f"In {unfinished} of {n_fits} fits on folds the solver stopped after max_iter={self.max_iter} "
-                f"iterations without reaching tol={self.tol:g}. Scale the data, for example with "
+                f"In {unfinished} of {n_fits} fits on folds the solver stopped (max_iter={self.max_iter}) "
+                f"without reaching tol={self.tol:g}. Scale the data, for example with "
                 f"sklearn.preprocessing.StandardScaler, or leave out the smallest of Cs.",
                 ConvergenceWarning,
             )

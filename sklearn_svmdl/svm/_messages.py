@@ -85,7 +85,7 @@ def warn_unconverged(tasks, solutions, *, tol, max_iter, X, feature_names):
     worst = max(open_, key=lambda k: abs(solutions[k].duality_gap))
     solution = solutions[worst]
     _warn(
-        f"The solver stopped after max_iter={max_iter} iterations without reaching tol={tol:g}"
+        f"The solver stopped after {solution.n_iter} of max_iter={max_iter} iterations without reaching tol={tol:g}"
         f"{_where(open_, tasks, worst)}: relative duality gap {solution.duality_gap:.3g}, violation "
         f"{solution.violation:.3g}, budget error {solution.budget_error:.3g}. "
         f"{_advice(X, feature_names)}",
