@@ -356,14 +356,20 @@ def coarsest(problem, capacity, exact):
     will do for a guess. If that does not help, no finer level will fare better, and here it costs least to notice.
     """
     everything = np.ones(problem.n_samples, dtype=bool)
-    shares, give_up = ((0.0,), FAR_OUT) if exact else (_SHARES, OUT_OF_REACH)
-    for share in shares:
+    if exact:
+        return refine(problem, cold_guess(problem), everything, capacity)
+    for share in _SHARES:
         wider = enlarged(problem, share)
+        rough = refine(wider, cold_guess(wider), everything, capacity, exact=False)
+        if rough.delta == EXACT:
+            return rough
         try:
-            refined = refine(wider, cold_guess(wider), everything, capacity, give_up=give_up)
-            return replace(refined, delta=EXACT)
+            solved = refine(wider, cold_guess(wider), everything, capacity, give_up=OUT_OF_REACH)
         except OutOfReach as reason:
             last = reason
+            continue
+        # On few features the exact solution is the better guess; else its multiplier runs ahead of that of all samples.
+        return replace(rough if problem.source.n_features is None else solved, delta=EXACT)
     raise last
 
 
