@@ -29,6 +29,8 @@ _SLACK_SHARE, _SLACK_COUNT, _SLACK_OF_NEW = 0.5, 30, 0.03
 # With each look at most this share of the band joins it from the right side of the margin, and at most this many for
 # each sample on the wrong side.
 _NEAR_SHARE, _NEAR_PER_WRONG = 0.15, 3
+# A coarsest level that takes more pivots than these is hard.
+_EASY = 40
 # Up to this many samples time allows to follow lam far out.
 _CHEAP = 800
 # How far a coarse level's budget may be raised, as a share of the way to the largest.
@@ -360,16 +362,15 @@ def coarsest(problem, capacity, exact):
         return refine(problem, cold_guess(problem), everything, capacity)
     for share in _SHARES:
         wider = enlarged(problem, share)
-        rough = refine(wider, cold_guess(wider), everything, capacity, exact=False)
-        if rough.delta == EXACT:
-            return rough
         try:
             solved = refine(wider, cold_guess(wider), everything, capacity, give_up=OUT_OF_REACH)
         except OutOfReach as reason:
             last = reason
             continue
-        # On few features the exact solution is the better guess; else its multiplier runs ahead of that of all samples.
-        return replace(rough if problem.source.n_features is None else solved, delta=EXACT)
+        if solved.n_iter > _EASY and problem.source.n_features is None:
+            # Of a hard problem the rough solution is the better guess: the exact multiplier runs ahead of all samples'.
+            solved = refine(wider, cold_guess(wider), everything, capacity, exact=False)
+        return replace(solved, delta=EXACT)
     raise last
 
 
