@@ -24,13 +24,13 @@ from functools import cached_property
 import numpy as np
 from scipy.linalg import get_lapack_funcs
 
+from .factor import gathered
+
 ZERO, FREE, BOUND = (np.int8(code) for code in range(3))
 
 _CHOLESKY = {dtype: get_lapack_funcs(("potrf", "potrs"), dtype=dtype) for dtype in (np.float32, np.float64)}
 # Relative rounding of the sums in the conditions.
 _ROUNDING = 1e-14
-# Rows of a matrix gathered at a time.
-_GATHERED = 256
 
 
 @dataclass(frozen=True)
@@ -117,15 +117,6 @@ def product(gram, values):
     return values[rows] @ gram[rows] if 3 * len(rows) < len(gram) else values @ gram
 
 
-def principal(gram, rows, dtype):
-    """gram[rows, rows] in the given precision, gathered a few rows at a time."""
-    out = np.empty((len(rows), len(rows)), dtype=dtype)
-    for start in range(0, len(rows), _GATHERED):
-        piece = slice(start, start + _GATHERED)
-        out[piece] = gram[rows[piece]][:, rows]
-    return out
-
-
 class Conditions:
     """The linear conditions for one guess `side` (ZERO, FREE or BOUND per sample), factorised.
 
@@ -158,7 +149,7 @@ class Conditions:
         if self.factor is not None:
             return self.factor.solve(self.block.gram, self.shift, self.centre.delta, F, rhs)
         potrf, potrs = _CHOLESKY[self.precision]
-        A = principal(self.block.gram, F, self.precision)
+        A = gathered(self.block.gram, F, F, self.precision)
         A += self.shift
         A.flat[:: len(F) + 1] += self.centre.delta
         factor, info = potrf(A.T, lower=False, overwrite_a=True, clean=False)
@@ -192,6 +183,7 @@ class Conditions:
         return lam + excess / fall
 
     def intercept(self, lam):
+        """b that balances the duals for the given lam."""
         if len(self.free) == 0:
             return self._middle_intercept(lam)
         return (self.r2 - self.a12 * lam) / self.a22

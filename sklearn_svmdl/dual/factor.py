@@ -31,9 +31,9 @@ _TOGETHER = 128
 _GATHERED = 256
 
 
-def gathered(gram, rows, columns):
-    """gram[rows, columns], a few rows at a time."""
-    out = np.empty((len(rows), len(columns)))
+def gathered(gram, rows, columns, dtype=np.float64):
+    """gram[rows, columns] in the given precision, a few rows at a time."""
+    out = np.empty((len(rows), len(columns)), dtype=dtype)
     for start in range(0, len(rows), _GATHERED):
         piece = slice(start, start + _GATHERED)
         out[piece] = gram[rows[piece]].take(columns, axis=1)
@@ -83,6 +83,7 @@ class PathFactor:
 
     @property
     def is_made(self):
+        """Whether there is a factor to follow the free samples with."""
         return self.gram is not None
 
     def solve(self, gram, shift, delta, free, rhs):
