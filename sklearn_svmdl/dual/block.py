@@ -24,6 +24,7 @@ from functools import cached_property
 import numpy as np
 from scipy.linalg import get_lapack_funcs
 
+from .blas import matmul
 from .factor import gathered
 
 ZERO, FREE, BOUND = (np.int8(code) for code in range(3))
@@ -114,7 +115,7 @@ def is_balanced(block, side):
 def product(gram, values):
     """gram @ values: on a copy of the rows with values where they are few, on all where the copy would cost more."""
     (rows,) = values.nonzero()
-    return values[rows] @ gram[rows] if 3 * len(rows) < len(gram) else values @ gram
+    return matmul(gram[rows].T, values[rows]) if 3 * len(rows) < len(gram) else matmul(gram, values)
 
 
 class Conditions:
@@ -161,7 +162,7 @@ class Conditions:
         """The two equations [[a11, a12], [a12, a22]] (lam, b) = (r1, r2) that beta_F leaves."""
         t, held, centre = self.t, self.block.held, self.centre
         sums, T, shift = self.solved.sum(axis=0), self.total, self.shift
-        pulls = self.pull[self.free] @ self.solved + shift * T * sums
+        pulls = matmul(self.solved.T, self.pull[self.free]) + shift * T * sums
         curvature = held.curvature + t @ (self.pull + held.pull) + centre.delta * (t @ t + 1.0) + shift * T**2
         budget = self.block.budget - centre.delta * centre.lam
         self.a11, self.a12, self.a22 = curvature - pulls[1], T - sums[1], -sums[2]

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import get_lapack_funcs
 
+from .blas import matmul
+
 _potrf, _potrs, _trtrs = get_lapack_funcs(("potrf", "potrs", "trtrs"), dtype=np.float64)
 
 # Below this many samples a new factor costs less than the bookkeeping; so it does where this share has left.
@@ -101,7 +103,7 @@ class PathFactor:
         self._forward(z)
         if len(self.left):
             V = self.spread[: len(z), : len(self.left)]
-            z -= V @ _potrs(self.meeting, V.T @ z, lower=False)[0]
+            z -= matmul(V, _potrs(self.meeting, matmul(V.T, z), lower=False)[0])
         self._backward(z)
         return np.asfortranarray(z[at])
 
@@ -141,7 +143,7 @@ class PathFactor:
         A = gathered(self.gram, entering, entering)
         A += self.shift
         A.flat[:: k + 1] += self.delta
-        A -= panel @ panel.T
+        A -= matmul(panel, panel.T)
         new = _Rows(m, panel, cholesky(A))
         last = self.rows[-1]
         if len(last.panel) + k <= _TOGETHER:
@@ -167,7 +169,7 @@ class PathFactor:
             self._forward(V[:, np.count_nonzero(kept) :], since=fresh.min())
         self.left, self.spread = np.concatenate([known[kept], fresh]), V
         if len(self.left):
-            self.meeting = cholesky(V.T @ V)
+            self.meeting = cholesky(matmul(V.T, V))
 
     def _forward(self, z, since=0):
         """z <- L^-1 z in place, where the rows before `since` have been done or are zero."""
@@ -181,9 +183,9 @@ class PathFactor:
         done = start - rows.start
         here = z[start : rows.stop]
         if start:
-            before = rows.panel[done:] @ z[: rows.start] if rows.start else 0.0
+            before = matmul(rows.panel[done:], z[: rows.start]) if rows.start else 0.0
             if done:
-                before = before + rows.upper[:done, done:].T @ z[rows.start : start]
+                before = before + matmul(rows.upper[:done, done:].T, z[rows.start : start])
             here -= before
         here[:] = _trtrs(rows.upper[done:, done:], here, lower=False, trans=1)[0]
 
@@ -193,7 +195,7 @@ class PathFactor:
             here = z[rows.start : rows.stop]
             here[:] = _trtrs(rows.upper, here, lower=False)[0]
             if rows.start:
-                z[: rows.start] -= rows.panel.T @ here
+                z[: rows.start] -= matmul(rows.panel.T, here)
 
 
 class Memory:

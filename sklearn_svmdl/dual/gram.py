@@ -16,36 +16,39 @@ class GrowingGram:
     source : KernelSource or GramSource
     indices : ndarray of int, the first samples
     most : int, how many there will be at the most
-    room : ndarray (m, m), memory that is no longer needed, to be used again
+    room : ndarray (k,), memory that is no longer needed, to be used again
     """
 
     def __init__(self, source, indices, most, room=None):
         self.source, self.indices, self.most = source, indices[:0], min(most, source.n_samples)
         side = min(self.most, int(_SPARE * len(indices)) + _AND_MORE)
-        self.array = np.empty((side, side)) if room is None or len(room) < side else room
+        self.room = np.empty(side**2) if room is None or len(room) < side**2 else room
         self.add(indices)
 
     @property
     def values(self):
-        """The kernel values among the samples so far, a view."""
+        """The kernel values among the samples so far, C-contiguous: BLAS takes them without a copy."""
         m = len(self.indices)
-        return self.array[:m, :m]
+        return self.room[: m * m].reshape(m, m)
 
     def add(self, samples):
-        """Append samples; what was there is evaluated no more, and moved only where the room is too small."""
-        m, n = len(self.indices), len(self.indices) + len(samples)
-        if n > len(self.array):
-            old = self.values
-            self.array = np.empty((self.most, self.most))
-            self.array[:m, :m] = old
-        self._fill(slice(m, n), samples, slice(0, m), self.indices)
-        self.array[:m, m:n] = self.array[m:n, :m].T
-        self._fill(slice(m, n), samples, slice(m, n), samples)
-        self.indices = np.concatenate([self.indices, samples])
+        """Append samples; what was there is evaluated no more, and moved only to make room."""
+        old, m, n = self.values, len(self.indices), len(self.indices) + len(samples)
+        if n * n > len(self.room):
+            self.room = np.empty(self.most**2)
+        indices = np.concatenate([self.indices, samples])
+        new = self.room[: n * n].reshape(n, n)
+        # From the last row on: where old and new rows share memory, the new ones end further back.
+        for rows in reversed(list(row_blocks(m, n))):
+            new[rows, :m] = old[rows].copy()
+        self._fill(new, slice(m, n), samples, slice(0, m), self.indices)
+        new[:m, m:] = new[m:, :m].T
+        self._fill(new, slice(m, n), samples, slice(m, n), samples)
+        self.indices = indices
 
-    def _fill(self, rows, row_samples, columns, column_samples):
+    def _fill(self, array, rows, row_samples, columns, column_samples):
         """Evaluate a rectangle of the array in blocks that stay in the processor's caches."""
-        here = self.array[rows, columns]
+        here = array[rows, columns]
         if here.size == 0:
             return
         for piece in row_blocks(*here.shape):

@@ -16,6 +16,8 @@ from scipy.linalg import eigvalsh
 from sklearn.metrics import pairwise
 from sklearn.utils.extmath import row_norms, safe_sparse_dot
 
+from .blas import matmul
+
 MEGABYTE = 2**20
 # Kernel values evaluated at a time: 8 MB, about what the outer caches hold.
 BLOCK = 2**20
@@ -86,7 +88,9 @@ class _RBFRows:
 
 
 def _product(X, Y):
-    return np.asarray(safe_sparse_dot(X, Y.T, dense_output=True))
+    if sparse.issparse(X) or sparse.issparse(Y):
+        return np.asarray(safe_sparse_dot(X, Y.T, dense_output=True))
+    return matmul(X, Y.T)
 
 
 def _linear(A, B):
@@ -94,8 +98,10 @@ def _linear(A, B):
 
 
 def _linear_sum(A, B, values):
-    weights = safe_sparse_dot(B.X.T, values, dense_output=True)
-    return np.asarray(safe_sparse_dot(A.X, weights, dense_output=True))
+    if sparse.issparse(A.X) or sparse.issparse(B.X):
+        weights = safe_sparse_dot(B.X.T, values, dense_output=True)
+        return np.asarray(safe_sparse_dot(A.X, weights, dense_output=True))
+    return matmul(A.X, matmul(B.X.T, values))
 
 
 def _polynomial(A, B, **params):
@@ -119,8 +125,8 @@ def _small_power(K, degree):
 
 
 def _rbf(A, B, gamma):
+    # Rounding may leave a tiny positive exponent; to cut it off costs as much as exp and makes no value more exact.
     K = _product(A.left, B.right)
-    np.minimum(K, 0.0, out=K)
     return np.exp(K, out=K)
 
 
@@ -246,13 +252,14 @@ def resolve_gamma(gamma, X, weight):
         return float(gamma)
     X = _as_float64(X)
     share = weight / weight.sum() / X.shape[1]
-    mean = np.sum(share @ X)
     # Two passes: E[x^2] - E[x]^2 loses every digit when the mean is large.
     if sparse.issparse(X):
+        mean = np.sum(share @ X)
         squares = X.multiply(X)
         variance = np.sum(share @ squares) - mean**2
     else:
-        variance = np.sum(share @ (X - mean) ** 2)
+        mean = np.sum(matmul(X.T, share))
+        variance = np.sum(matmul(((X - mean) ** 2).T, share))
     return 1.0 / (X.shape[1] * variance) if variance > 0 else 1.0
 
 
@@ -334,7 +341,7 @@ class Kernel:
         if self.spec.combine:
             return self.spec.combine(self.prepare(X), self.prepare(basis), coefficients)
         for piece, values in self._blocks(X, basis):
-            out[piece] = values @ coefficients
+            out[piece] = matmul(values, coefficients)
         return out
 
     def _blocks(self, X, basis):
@@ -406,7 +413,7 @@ class KernelSource:
         if self.kernel.spec.combine:
             return self.kernel.spec.combine(self.rows.take(rows), right, values)
         for piece in row_blocks(len(rows), len(columns)):
-            out[piece] = self.kernel.between(self.rows.take(rows[piece]), right) @ values
+            out[piece] = matmul(self.kernel.between(self.rows.take(rows[piece]), right), values)
         return out
 
     def stored(self):
@@ -499,14 +506,14 @@ class GramSource:
             return self._spread(columns, values)
         out = np.zeros(len(rows))
         for piece in row_blocks(len(rows), len(columns)):
-            out[piece] = self.block(rows[piece], columns) @ values
+            out[piece] = matmul(self.block(rows[piece], columns), values)
         return out
 
     def _spread(self, columns, values):
         """K[:, columns] @ values, without a copy of the matrix."""
         everywhere = np.zeros(self.n_samples)
         everywhere[columns] = values
-        return self.gram @ everywhere
+        return matmul(self.gram, everywhere)
 
     def stored(self):
         return self

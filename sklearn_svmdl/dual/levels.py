@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .blas import dot
 from .block import BOUND, FREE, ZERO, Block, Held, product
 from .feasibility import least_budget
 from .gram import GrowingGram
@@ -206,8 +207,8 @@ class Band:
         own = product(gram, own_t)
         held = Held(
             pull=values[band] - own,
-            curvature=float(t @ values - 2.0 * (own_t @ values[band]) + own_t @ own),
-            reward=float(problem.target @ t - problem.target[band] @ own_t),
+            curvature=dot(t, values) - 2.0 * dot(own_t, values[band]) + dot(own_t, own),
+            reward=dot(problem.target, t) - dot(problem.target[band], own_t),
             total=float(t.sum() - own_t.sum()),
         )
         return Block(gram, problem.target[band], problem.bound[band], problem.budget, held)
@@ -296,7 +297,7 @@ def recentred(problem, band, guess, wrong, capacity):
     others = np.flatnonzero(~inside)
     nearest = np.argsort(np.abs(guess.inward(problem.target)[others]), kind="stable")
     inside[others[nearest[: room - len(entering)]]] = True
-    band = Band(problem, inside, band.bound_sum, capacity, room=band.gram.array)
+    band = Band(problem, inside, band.bound_sum, capacity, room=band.gram.room)
     turn(problem, guess, entering)
     return band
 

@@ -18,6 +18,8 @@ from enum import Enum
 
 import numpy as np
 
+from .blas import dot
+
 
 class Status(Enum):
     """How a solve ended; the value is the sentence shown to the user."""
@@ -171,9 +173,9 @@ def certify(problem, beta, lam, gradient, n_iter, tol):
     y, s = problem.target, problem.weight
     intercept = least_slack_intercept(gradient, y, s)
     slack = np.maximum(0.0, y * (gradient - intercept))
-    total_slack = float(s @ slack)
-    squared_norm = max(0.0, float(beta @ (y - gradient)))
-    gap = squared_norm + lam * total_slack - float(y @ beta)
+    total_slack = dot(s, slack)
+    squared_norm = max(0.0, dot(beta, y - gradient))
+    gap = squared_norm + lam * total_slack - dot(y, beta)
     solution = DualSolution(
         beta=beta,
         intercept=float(intercept),

@@ -9,6 +9,7 @@ that always makes progress.
 
 import numpy as np
 
+from .blas import dot
 from .kernels import MEGABYTE, GramSource
 from .problem import certify
 
@@ -111,8 +112,8 @@ class Ascent:
         """
         y, beta, lam = self.problem.target, self.beta, self.lam
         fit = y - self.gradient
-        curvature = float(beta @ fit)
-        reward = float(y @ beta) - lam * self.problem.budget
+        curvature = dot(beta, fit)
+        reward = dot(y, beta) - lam * self.problem.budget
         if curvature <= 0 or reward <= 0:
             return False
         ratio = reward / curvature
@@ -129,7 +130,7 @@ def starting_point(problem):
     least = 0.5 * problem.largest_budget
     unit = problem.bound * np.where(y > 0, least / s[y > 0].sum(), least / s[y < 0].sum())
     everything = np.arange(problem.n_samples)
-    curvature = float(unit @ problem.source.apply(everything, unit, everything))
+    curvature = dot(unit, problem.source.apply(everything, unit, everything))
     return unit, (problem.largest_budget - problem.budget) / curvature if curvature > 0 else 1.0
 
 
