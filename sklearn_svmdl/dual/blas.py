@@ -6,7 +6,9 @@ A solver that takes turns between the two makes their threads fight for the core
 """
 
 import numpy as np
+from scipy import sparse
 from scipy.linalg import get_blas_funcs
+from sklearn.utils.extmath import safe_sparse_dot
 
 _TYPES = (np.float32, np.float64)
 _GEMM = {np.dtype(dtype): get_blas_funcs("gemm", dtype=dtype) for dtype in _TYPES}
@@ -35,6 +37,13 @@ def matmul(A, B, out=None):
     b, b_transposed = _in_fortran_order(A.T)
     target = {} if out is None else {"c": out.T, "overwrite_c": True}
     return _GEMM[A.dtype](1.0, a, b, trans_a=a_transposed, trans_b=b_transposed, **target).T
+
+
+def dense_product(A, B):
+    """A @ B as a dense array of doubles, where A and B may be sparse."""
+    if sparse.issparse(A) or sparse.issparse(B):
+        return np.asarray(safe_sparse_dot(A, B, dense_output=True))
+    return matmul(A.astype(np.float64, copy=False), B.astype(np.float64, copy=False))
 
 
 def _in_fortran_order(A):

@@ -14,9 +14,9 @@ import numpy as np
 from scipy import sparse
 from scipy.linalg import eigvalsh
 from sklearn.metrics import pairwise
-from sklearn.utils.extmath import row_norms, safe_sparse_dot
+from sklearn.utils.extmath import row_norms
 
-from .blas import matmul
+from .blas import dense_product, matmul
 
 MEGABYTE = 2**20
 # Kernel values evaluated at a time: 8 MB, about what the outer caches hold.
@@ -88,9 +88,7 @@ class _RBFRows:
 
 
 def _product(X, Y):
-    if sparse.issparse(X) or sparse.issparse(Y):
-        return np.asarray(safe_sparse_dot(X, Y.T, dense_output=True))
-    return matmul(X, Y.T)
+    return dense_product(X, Y.T)
 
 
 def _linear(A, B):
@@ -98,10 +96,7 @@ def _linear(A, B):
 
 
 def _linear_sum(A, B, values):
-    if sparse.issparse(A.X) or sparse.issparse(B.X):
-        weights = safe_sparse_dot(B.X.T, values, dense_output=True)
-        return np.asarray(safe_sparse_dot(A.X, weights, dense_output=True))
-    return matmul(A.X, matmul(B.X.T, values))
+    return dense_product(A.X, dense_product(B.X.T, values))
 
 
 def _polynomial(A, B, **params):

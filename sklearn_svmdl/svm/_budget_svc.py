@@ -5,12 +5,12 @@ from time import perf_counter
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._sklearn_private import Interval, StrOptions, _check_sample_weight, _fit_context
+from ..dual.blas import dense_product
 from ..dual.budget import solve_budget_dual
 from ..dual.feasibility import least_budget
 from ..dual.kernels import (
@@ -429,14 +429,14 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         self.n_iter_ = np.array([solution.n_iter for solution in solutions])
         self._coef = None
         if self._kernel.is_linear:
-            self._coef = safe_sparse_dot(self.dual_coef_, self.support_vectors_, dense_output=True)
+            self._coef = dense_product(self.dual_coef_, self.support_vectors_)
 
     def _decisions(self, X):
         """The decisions of all binary problems, (n_samples, n_problems)."""
         check_is_fitted(self, "dual_coef_")
         X = self._checked_X(X, reset=False)
         if self._coef is not None:
-            return safe_sparse_dot(X, self._coef.T, dense_output=True) + self.intercept_
+            return dense_product(X, self._coef.T) + self.intercept_
         basis = self.support_ if self._kernel.spec.pairwise else self.support_vectors_
         return self._kernel.expand(X, basis, self.dual_coef_.T) + self.intercept_
 

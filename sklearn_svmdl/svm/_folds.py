@@ -6,6 +6,7 @@ from time import perf_counter
 import numpy as np
 
 from .._sklearn_private import _check_method_params
+from ..dual.blas import matmul
 from ..dual.kernels import check_kernel_values, check_symmetric, spec_of
 from ..dual.problem import Status
 from ._budget_path import walk_tasks
@@ -159,7 +160,7 @@ def _test_decisions(model, data, tasks, rows, samples, fold):
         for k, (task, (_, solution)) in enumerate(zip(tasks, row, strict=True)):
             beta[c, k, task.rows], intercepts[c, 0, k] = solution.beta, solution.intercept
     cross = samples.base.gram(model._kernel, fold.test, fold.train[data.kept])
-    flat = cross @ beta.reshape(-1, beta.shape[2]).T
+    flat = matmul(cross, beta.reshape(-1, beta.shape[2]).T)
     return flat.reshape(len(cross), len(rows), len(tasks)).transpose(1, 0, 2) + intercepts
 
 
