@@ -13,6 +13,8 @@ from sklearn.utils.extmath import safe_sparse_dot
 _TYPES = (np.float32, np.float64)
 _GEMM = {np.dtype(dtype): get_blas_funcs("gemm", dtype=dtype) for dtype in _TYPES}
 _GEMV = {np.dtype(dtype): get_blas_funcs("gemv", dtype=dtype) for dtype in _TYPES}
+# Up to this many columns a product with each of them is the faster one.
+_FEW_COLUMNS = 3
 _DOT = get_blas_funcs("dot", dtype=np.float64)
 
 
@@ -32,6 +34,8 @@ def matmul(A, B, out=None):
     if B.ndim == 1:
         a, transposed = _in_fortran_order(A)
         return _GEMV[A.dtype](1.0, a, B, trans=transposed)
+    if B.shape[1] <= _FEW_COLUMNS and out is None:
+        return np.stack([matmul(A, column) for column in B.T], axis=1)
     # BLAS reads columns first: the product's transpose is B'A'.
     a, a_transposed = _in_fortran_order(B.T)
     b, b_transposed = _in_fortran_order(A.T)

@@ -26,6 +26,7 @@ from scipy.linalg import get_lapack_funcs
 
 from .blas import matmul
 from .factor import gathered
+from .kernels import row_blocks
 
 ZERO, FREE, BOUND = (np.int8(code) for code in range(3))
 
@@ -113,9 +114,14 @@ def is_balanced(block, side):
 
 
 def product(gram, values):
-    """gram @ values: on a copy of the rows with values where they are few, on all where the copy would cost more."""
+    """gram @ values: on copies of the rows with values where they are few, on all where the copies would cost more."""
     (rows,) = values.nonzero()
-    return matmul(gram[rows].T, values[rows]) if 3 * len(rows) < len(gram) else matmul(gram, values)
+    if 3 * len(rows) >= len(gram):
+        return matmul(gram, values)
+    out, values = np.zeros(len(gram)), values[rows]
+    for piece in row_blocks(len(rows), len(gram)):
+        out += matmul(gram[rows[piece]].T, values[piece])
+    return out
 
 
 class Conditions:

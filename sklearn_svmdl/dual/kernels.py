@@ -400,8 +400,8 @@ class KernelSource:
         return np.concatenate([np.diagonal(self.block(piece, piece)) for piece in pieces])
 
     def apply(self, columns, values, rows):
-        """K[rows, columns] @ values, evaluated in blocks that never exceed `BLOCK` values."""
-        out = np.zeros(len(rows))
+        """K[rows, columns] @ values (m,) or (m, p), evaluated in blocks that never exceed `BLOCK` values."""
+        out = np.zeros((len(rows), *values.shape[1:]))
         if len(columns) == 0:
             return out
         right = self.rows.take(columns)
@@ -499,14 +499,14 @@ class GramSource:
     def apply(self, columns, values, rows):
         if len(rows) == self.n_samples and np.array_equal(rows, np.arange(len(rows))):
             return self._spread(columns, values)
-        out = np.zeros(len(rows))
+        out = np.zeros((len(rows), *values.shape[1:]))
         for piece in row_blocks(len(rows), len(columns)):
             out[piece] = matmul(self.block(rows[piece], columns), values)
         return out
 
     def _spread(self, columns, values):
         """K[:, columns] @ values, without a copy of the matrix."""
-        everywhere = np.zeros(self.n_samples)
+        everywhere = np.zeros((self.n_samples, *values.shape[1:]))
         everywhere[columns] = values
         return matmul(self.gram, everywhere)
 

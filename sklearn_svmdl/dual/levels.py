@@ -47,9 +47,36 @@ _ROOM = 0.9
 _MOST_LOOKS = 40
 
 
+class BoundSum:
+    """K t of the bounds t of those samples that stand at their bound, kept up to date as they come and go.
+
+    Parameters
+    ----------
+    source : KernelSource or GramSource
+    t, values : ndarrays (n,), where to begin; zeros if None
+    """
+
+    def __init__(self, source, t=None, values=None):
+        self.source = source
+        self.t = np.zeros(source.n_samples) if t is None else t
+        self.values = np.zeros(source.n_samples) if values is None else values
+
+    def bring(self, t):
+        """The sum for new bounds t: only the columns of the samples that changed are evaluated."""
+        change = t - self.t
+        if np.count_nonzero(change) > np.count_nonzero(t):
+            change, self.values = t, np.zeros(len(t))
+        changed = np.flatnonzero(change)
+        self.values = self.values + self.source.apply(changed, change[changed], np.arange(len(t)))
+        self.t = t
+
+
 @dataclass(frozen=True)
 class Guess:
-    """A (possibly inexact) solution of a level: the sides, duals and fit of its samples."""
+    """A (possibly inexact) solution of a level: the sides, duals and fit of its samples.
+
+    Of the fit, `bound_sum` holds what samples at their bound contribute, if it is known.
+    """
 
     side: np.ndarray
     beta: np.ndarray
@@ -61,6 +88,7 @@ class Guess:
     exact: bool
     n_iter: int
     n_free_before: int = 0
+    bound_sum: object = None
 
     def inward(self, target):
         """y_i (y_i - f_i - b): positive inside the margin."""
@@ -109,11 +137,18 @@ def predict(problem, chosen, coarse, capacity):
     """The coarse solution's guess for all samples of the problem, and the band: the samples whose side is in doubt."""
     n = problem.n_samples
     new = np.setdiff1d(np.arange(n), chosen, assume_unique=True)
-    support = np.flatnonzero(coarse.beta)
-    fit, beta, side = np.empty(n), np.zeros(n), np.zeros(n, dtype=np.int8)
+    t, values, fit = np.zeros(n), np.empty(n), np.empty(n)
+    beta, side = np.zeros(n), np.zeros(n, dtype=np.int8)
     fit[chosen], beta[chosen], side[chosen] = coarse.fit, coarse.beta, coarse.side
-    fit[new] = problem.source.apply(chosen[support], coarse.beta[support], new)
-    guess = replace(coarse, side=side, beta=beta, fit=fit, settled=False, exact=False)
+    coarse.bound_sum.bring(np.where(coarse.side == BOUND, problem.bound[chosen], 0.0))
+    t[chosen], values[chosen] = coarse.bound_sum.t, coarse.bound_sum.values
+    # One pass over the kernel values: what the samples at their bound add is of use for the band, too.
+    beyond = beta - coarse.lam * t
+    support = np.flatnonzero((t != 0) | (beyond != 0))
+    values[new], fit[new] = problem.source.apply(support, np.stack([t, beyond], axis=1)[support], new).T
+    fit[new] += coarse.lam * values[new]
+    bound_sum = BoundSum(problem.source, t, values)
+    guess = replace(coarse, side=side, beta=beta, fit=fit, settled=False, exact=False, bound_sum=bound_sum)
     inward = guess.inward(problem.target)
     new = new[np.argsort(-inward[new], kind="stable")]
     free, bound = expected_counts(coarse, len(new))
@@ -155,23 +190,6 @@ def doubtful_band(side, inward, chosen, new, free, bound, capacity):
     return inside
 
 
-class BoundSum:
-    """K t of the bounds t of those samples that stand at their bound, kept up to date as they come and go."""
-
-    def __init__(self, source):
-        self.source = source
-        self.t, self.values = np.zeros(source.n_samples), np.zeros(source.n_samples)
-
-    def bring(self, t):
-        """The sum for new bounds t: only the columns of the samples that changed are evaluated."""
-        change = t - self.t
-        if np.count_nonzero(change) > np.count_nonzero(t):
-            change, self.values = t, np.zeros(len(t))
-        changed = np.flatnonzero(change)
-        self.values = self.values + self.source.apply(changed, change[changed], np.arange(len(t)))
-        self.t = t
-
-
 class Band:
     """The samples that are pivoted, their Gram matrix, and the sum K t over all samples at their bound.
 
@@ -185,10 +203,11 @@ class Band:
         self.gram = GrowingGram(problem.source, np.flatnonzero(inside), capacity, room)
 
     @classmethod
-    def around(cls, problem, inside, side, capacity):
-        """The first band of a level: the samples outside it stand where `side` says."""
-        bound_sum = BoundSum(problem.source)
-        bound_sum.bring(np.where((side == BOUND) & ~inside, problem.bound, 0.0))
+    def around(cls, problem, inside, guess, capacity):
+        """The first band of a level: the samples outside it stand where the guess says."""
+        known = None if inside.all() else guess.bound_sum
+        bound_sum = known or BoundSum(problem.source)
+        bound_sum.bring(np.where(inside, bound_sum.t, np.where(guess.side == BOUND, problem.bound, 0.0)))
         return cls(problem, inside, bound_sum, capacity)
 
     @property
@@ -230,6 +249,7 @@ class Band:
                 lam=point.lam,
                 intercept=point.intercept,
                 fit=point.fit[order],
+                bound_sum=self.bound_sum,
             )
         t, side = self.bound_sum.t.copy(), guess.side.copy()
         t[band], side[band] = np.where(pivoted.side == BOUND, problem.bound[band], 0.0), pivoted.side
@@ -241,7 +261,15 @@ class Band:
         support, outside = band[beyond != 0], self.outside
         fit[outside] += problem.source.apply(support, beyond[beyond != 0], outside)
         fit[band] = point.fit
-        return replace(guess, side=side, beta=beta, lam=point.lam, intercept=point.intercept, fit=fit)
+        return replace(
+            guess,
+            side=side,
+            beta=beta,
+            lam=point.lam,
+            intercept=point.intercept,
+            fit=fit,
+            bound_sum=self.bound_sum,
+        )
 
 
 def held_wrongly(problem, guess, outside):
@@ -325,7 +353,7 @@ def refine(problem, guess, inside, capacity, exact=True, give_up=FAR_OUT):
     if np.count_nonzero(inside) > capacity:
         raise TooLarge(capacity)
     overlook = 0.0 if exact else _OVERLOOKED
-    band = Band.around(problem, inside, guess.side, capacity)
+    band = Band.around(problem, inside, guess, capacity)
     exactly = exact and inside.all()
     for _ in range(_MOST_LOOKS):
         guess = solve_band(band, guess, exactly, overlook, give_up)
