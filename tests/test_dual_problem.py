@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sklearn_svmdl.dual.block import BOUND, FREE, ZERO, Block, Centre, Conditions, Held, Point
-from sklearn_svmdl.dual.kernels import GramSource
-from sklearn_svmdl.dual.pivoting import Pivoted
+from sklearn_svmdl.dual.block import BOUND, FREE, ZERO, Block, Centre, Conditions, Held, Point, TooRough
+from sklearn_svmdl.dual.factor import MANY_FREE, PathFactor
+from sklearn_svmdl.dual.kernels import GramSource, Kernel
+from sklearn_svmdl.dual.pivoting import Pivoted, pivot
 from sklearn_svmdl.dual.problem import (
     BudgetProblem,
     Status,
@@ -125,35 +126,83 @@ def random_block(seed, n=12, n_held=4):
     return Block(K[:n, :n], problem.target[:n], bound[:n], problem.budget, held), K, problem
 
 
+def random_sides(seed, n):
+    side = np.random.RandomState(seed).choice(np.array([ZERO, FREE, BOUND], dtype=np.int8), n)
+    side[0] = FREE
+    return side
+
+
+def assert_solves(point, block, side, centre, K, problem):
+    """The point satisfies the linear conditions, written out for the whole problem."""
+    n, lam = block.n_samples, point.lam
+    free, t = np.flatnonzero(side == FREE), np.where(side == BOUND, block.bound, 0.0)
+    beta = np.concatenate([point.beta, lam * problem.bound[n:]])
+    fit = K @ beta
+    q = block.target + centre.delta * centre.beta
+    scale = 1e-10 * max(1.0, np.abs(fit).max(), abs(lam))
+    np.testing.assert_allclose(point.beta[side == BOUND], lam * block.bound[side == BOUND], atol=scale)
+    np.testing.assert_array_equal(point.beta[side == ZERO], 0.0)
+    of_free = (fit[:n] + centre.delta * point.beta + point.intercept - q)[free]
+    np.testing.assert_allclose(of_free, 0.0, atol=scale)
+    all_t = np.concatenate([t, problem.bound[n:]])
+    slack = all_t @ (problem.target - fit - point.intercept)
+    slack += centre.delta * (t @ (centre.beta - point.beta))
+    assert slack - centre.delta * (lam - centre.lam) == pytest.approx(problem.budget, abs=10 * scale)
+    assert beta.sum() == pytest.approx(0.0, abs=scale)
+    np.testing.assert_allclose(point.fit, fit[:n], atol=scale)
+    assert point.held_fit == pytest.approx(problem.bound[n:] @ fit[n:], abs=10 * scale)
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_conditions_are_solved_for_any_guess_of_the_sides(seed):
     block, K, problem = random_block(seed)
     random, n = np.random.RandomState(seed), block.n_samples
-    side = random.choice(np.array([ZERO, FREE, BOUND], dtype=np.int8), n)
-    side[0] = FREE
-    centre = Centre(0.05, 0.1 * random.randn(n), 0.3)
+    side, centre = random_sides(seed, n), Centre(0.05, 0.1 * random.randn(n), 0.3)
     before = side.copy()
     before[random.permutation(n)[:3]] = FREE
     for previous in (None, Conditions(block, before, centre)):
         conditions = Conditions(block, side, centre, previous)
-        lam = conditions.multiplier(1.0)
-        point = conditions.point(lam)
-        free, t = np.flatnonzero(side == FREE), np.where(side == BOUND, block.bound, 0.0)
-        beta = np.concatenate([point.beta, lam * problem.bound[n:]])
-        fit = K @ beta
-        q = block.target + centre.delta * centre.beta
-        scale = 1e-10 * max(1.0, np.abs(fit).max(), abs(lam))
-        np.testing.assert_allclose(point.beta[side == BOUND], lam * block.bound[side == BOUND], atol=scale)
-        np.testing.assert_array_equal(point.beta[side == ZERO], 0.0)
-        of_free = (fit[:n] + centre.delta * point.beta + point.intercept - q)[free]
-        np.testing.assert_allclose(of_free, 0.0, atol=scale)
-        all_t = np.concatenate([t, problem.bound[n:]])
-        slack = all_t @ (problem.target - fit - point.intercept)
-        slack += centre.delta * (t @ (centre.beta - point.beta))
-        assert slack - centre.delta * (lam - centre.lam) == pytest.approx(problem.budget, abs=10 * scale)
-        assert beta.sum() == pytest.approx(0.0, abs=scale)
-        np.testing.assert_allclose(point.fit, fit[:n], atol=scale)
-        assert point.held_fit == pytest.approx(problem.bound[n:] @ fit[n:], abs=10 * scale)
+        assert_solves(conditions.point(conditions.multiplier(1.0)), block, side, centre, K, problem)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_single_precision_is_corrected_to_double(seed):
+    block, K, problem = random_block(seed)
+    side, centre = random_sides(seed, block.n_samples), Centre(0.05, np.zeros(block.n_samples), 0.3)
+    conditions = Conditions(block, side, centre, factor=PathFactor(np.float32))
+    point = conditions.corrected(conditions.point(conditions.multiplier(1.0)), 1e-13)
+    assert_solves(point, block, side, centre, K, problem)
+
+
+def test_single_precision_owns_up_to_a_nearly_singular_kernel_matrix():
+    x = np.linspace(0.0, 1.0, 40)[:, None]
+    K = np.exp(-((x - x.T) ** 2)) + 1e-6 * np.eye(40)
+    y = np.where(np.arange(40) % 3 == 0, 1.0, -1.0)
+    block = Block(K, y, y, 5.0, Held(np.zeros(40)))
+    conditions = Conditions(block, np.full(40, FREE), Centre(1e-11, np.zeros(40), 1.0), factor=PathFactor(np.float32))
+    with pytest.raises(TooRough):
+        conditions.corrected(conditions.point(1.0), 1e-13)
+
+
+def test_many_free_samples_are_pivoted_in_single_precision_and_corrected(monkeypatch):
+    random = np.random.RandomState(0)
+    X, y = random.randn(1400, 60), np.where(random.rand(1400) > 0.5, 1.0, -1.0)
+    K = Kernel("rbf", {"gamma": 0.02})(X, X)
+    block = Block(K, y, y, 100.0, Held(np.zeros(1400)))
+    precisions, corrected = [], Conditions.corrected
+
+    def spy(conditions, point, most):
+        precisions.append(conditions.factor.dtype)
+        return corrected(conditions, point, most)
+
+    monkeypatch.setattr(Conditions, "corrected", spy)
+    done = pivot(block, np.full(1400, FREE), 1.0, np.zeros(1400))
+    assert done.settled and np.count_nonzero(done.side == FREE) >= MANY_FREE
+    assert set(precisions) == {np.dtype(np.float32)}
+    problem = BudgetProblem(GramSource(K), y, np.ones(1400), 100.0)
+    solution = certify(problem, done.point.beta, done.point.lam, y - K @ done.point.beta, done.n_iter, 1e-9)
+    assert solution.status is Status.OPTIMAL
+    assert abs(solution.duality_gap) <= 1e-9
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -30,9 +30,11 @@ from .kernels import row_blocks
 
 ZERO, FREE, BOUND = (np.int8(code) for code in range(3))
 
-_CHOLESKY = {dtype: get_lapack_funcs(("potrf", "potrs"), dtype=dtype) for dtype in (np.float32, np.float64)}
+_potrf, _potrs = get_lapack_funcs(("potrf", "potrs"), dtype=np.float64)
 # Relative rounding of the sums in the conditions.
 _ROUNDING = 1e-14
+# Corrections go on while they lower the residuals by this factor.
+_FALL, _MOST_CORRECTIONS = 0.1, 10
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,10 @@ def product(gram, values):
     return out
 
 
+class TooRough(Exception):
+    """The kernel matrix is too nearly singular for single precision."""
+
+
 class Conditions:
     """The linear conditions for one guess `side` (ZERO, FREE or BOUND per sample), factorised.
 
@@ -133,8 +139,8 @@ class Conditions:
         those at bound.
     """
 
-    def __init__(self, block, side, centre, previous=None, precision=np.float64, factor=None):
-        self.block, self.centre, self.precision, self.factor = block, centre, precision, factor
+    def __init__(self, block, side, centre, previous=None, factor=None):
+        self.block, self.centre, self.factor = block, centre, factor
         self.side, self.free = side, (side == FREE).nonzero()[0]
         self.t = np.where(side == BOUND, block.bound, 0.0)
         # From one guess to the next few samples reach or leave their bound.
@@ -145,34 +151,39 @@ class Conditions:
         self.solved = self._solve_free()
         self._reduce()
 
+    @property
+    def is_single(self):
+        """Whether the conditions are solved in single precision."""
+        return self.factor is not None and self.factor.dtype == np.float32
+
     def _solve_free(self):
         F = self.free
         if len(F) == 0:
             if not is_balanced(self.block, self.side):
                 raise np.linalg.LinAlgError("no sample is free to balance those at bound")
             return np.zeros((0, 3))
-        rhs = np.empty((len(F), 3), order="F", dtype=self.precision)
+        rhs = np.empty((len(F), 3), order="F")
         rhs[:, 0], rhs[:, 1], rhs[:, 2] = self.reward[F], self.pull[F] + self.shift * self.total, 1.0
         if self.factor is not None:
             return self.factor.solve(self.block.gram, self.shift, self.centre.delta, F, rhs)
-        potrf, potrs = _CHOLESKY[self.precision]
-        A = gathered(self.block.gram, F, F, self.precision)
+        A = gathered(self.block.gram, F, F)
         A += self.shift
         A.flat[:: len(F) + 1] += self.centre.delta
-        factor, info = potrf(A.T, lower=False, overwrite_a=True, clean=False)
+        factor, info = _potrf(A.T, lower=False, overwrite_a=True, clean=False)
         if info != 0:
             raise np.linalg.LinAlgError("the kernel matrix of the free samples is not positive definite")
-        return potrs(factor, rhs, lower=False, overwrite_b=True)[0].astype(np.float64, copy=False)
+        return _potrs(factor, rhs, lower=False, overwrite_b=True)[0]
 
     def _reduce(self):
         """The two equations [[a11, a12], [a12, a22]] (lam, b) = (r1, r2) that beta_F leaves."""
         t, held, centre = self.t, self.block.held, self.centre
         sums, T, shift = self.solved.sum(axis=0), self.total, self.shift
-        pulls = matmul(self.solved.T, self.pull[self.free]) + shift * T * sums
-        curvature = held.curvature + t @ (self.pull + held.pull) + centre.delta * (t @ t + 1.0) + shift * T**2
-        budget = self.block.budget - centre.delta * centre.lam
-        self.a11, self.a12, self.a22 = curvature - pulls[1], T - sums[1], -sums[2]
-        self.r1, self.r2 = self.reward @ t + held.reward - budget - pulls[0], -sums[0]
+        self.coupling = self.pull[self.free] + shift * T
+        pulls = matmul(self.solved.T, self.coupling)
+        self.curvature = held.curvature + t @ (self.pull + held.pull) + centre.delta * (t @ t + 1.0) + shift * T**2
+        self.spare = self.reward @ t + held.reward - (self.block.budget - centre.delta * centre.lam)
+        self.a11, self.a12, self.a22 = self.curvature - pulls[1], T - sums[1], -sums[2]
+        self.r1, self.r2 = self.spare - pulls[0], -sums[0]
 
     def multiplier(self, lam):
         """Newton's step from lam to where the slack, which falls linearly in lam for this guess, meets the budget.
@@ -212,3 +223,60 @@ class Conditions:
         fit = lam * self.pull + product(self.block.gram, of_free)
         held = self.block.held
         return Point(beta, lam, b, fit, held.pull @ beta + lam * held.curvature)
+
+    def corrected(self, point, most):
+        """The point after corrections by residuals in double precision, for a factor in single precision.
+
+        They end when no residual is larger than `most`, relative to the terms it is the difference of.
+
+        Iterative refinement (Wilkinson, Rounding Errors in Algebraic Processes, 1963) of all conditions, those of
+        lam and b included.
+
+        Raises
+        ------
+        TooRough : the residuals do not fall so far.
+        """
+        error = np.inf
+        for _ in range(_MOST_CORRECTIONS):
+            residuals, last = self._residuals(point), error
+            error = self._relative(residuals, point)
+            if error <= most:
+                return point
+            if not error <= _FALL * last:
+                break
+            point = self._moved(point, *self._correction(*residuals))
+        raise TooRough
+
+    def _residuals(self, point):
+        """What the three conditions lack."""
+        F = self.free
+        of_free = point.beta[F]
+        imbalance = of_free.sum() + point.lam * self.total
+        fit = point.fit[F] + self.centre.delta * of_free + self.shift * imbalance
+        spent = self.coupling @ of_free + point.lam * self.curvature + point.intercept * self.total
+        return self.reward[F] - fit - point.intercept, self.spare - spent, -imbalance
+
+    def _relative(self, residuals, point):
+        """The largest residual, each relative to the terms that it is the difference of."""
+        of_free, spent, imbalance = residuals
+        weight = np.abs(point.beta).sum()
+        scales = 1.0 + np.abs(point.fit).max(), abs(self.spare) + abs(point.lam * self.curvature), weight
+        return max(np.abs(of_free).max() / scales[0], abs(spent) / scales[1], abs(imbalance) / scales[2])
+
+    def _correction(self, of_free, spent, imbalance):
+        """Changes of beta_F, lam and b that the residuals ask for."""
+        z = self.factor.solve(self.block.gram, self.shift, self.centre.delta, self.free, of_free[:, None])[:, 0]
+        r1, r2 = spent - self.coupling @ z, imbalance - z.sum()
+        determinant = self.a11 * self.a22 - self.a12**2
+        lam = (r1 * self.a22 - r2 * self.a12) / determinant
+        b = (self.a11 * r2 - self.a12 * r1) / determinant
+        return z - lam * self.solved[:, 1] - b * self.solved[:, 2], lam, b
+
+    def _moved(self, point, of_free, lam, b):
+        """The point after the given changes of beta_F, lam and b."""
+        change, held = np.zeros_like(self.t), self.block.held
+        change[self.free] = of_free
+        beta = point.beta + lam * self.t + change
+        fit = point.fit + lam * self.pull + product(self.block.gram, change)
+        lam = point.lam + lam
+        return Point(beta, lam, point.intercept + b, fit, held.pull @ beta + lam * held.curvature)

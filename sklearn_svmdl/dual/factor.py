@@ -23,10 +23,17 @@ from scipy.linalg import get_lapack_funcs
 
 from .blas import matmul
 
-_potrf, _potrs, _trtrs = get_lapack_funcs(("potrf", "potrs", "trtrs"), dtype=np.float64)
+_LAPACK = {
+    np.dtype(dtype): get_lapack_funcs(("potrf", "potrs", "trtrs"), dtype=dtype) for dtype in (np.float32, np.float64)
+}
 
-# Below this many samples a new factor costs less than the bookkeeping; so it does where this share has left.
-_SMALLEST, _MOST_LEFT = 200, 0.1
+# A new factor costs less than the bookkeeping where this share of the samples has left or enters.
+_MOST_LEFT, _MOST_ENTERING = 0.1, 0.2
+# Below this many free samples a new factor costs no more than the bookkeeping; from this many on, corrections cost less
+# than double precision.
+FEW_FREE, MANY_FREE = 200, 1000
+# Few samples on the wrong side: this share of the free ones.
+_FEW_WRONG = 0.02
 # Appended rows join the last ones up to this number of rows together.
 _TOGETHER = 128
 # Rows of a matrix gathered at a time.
@@ -49,7 +56,8 @@ def cholesky(A):
     ------
     numpy.linalg.LinAlgError : A is not numerically positive definite.
     """
-    factor, info = _potrf(A.T, lower=False, overwrite_a=True, clean=True)
+    potrf, *_ = _LAPACK[A.dtype]
+    factor, info = potrf(A.T, lower=False, overwrite_a=True, clean=True)
     if info != 0:
         raise np.linalg.LinAlgError("the kernel matrix of the free samples is not positive definite")
     return factor
@@ -70,7 +78,7 @@ class _Rows:
     def joined(self, other):
         """These rows and those that follow, as one."""
         panel = np.vstack([self.panel, other.panel[:, : self.start]])
-        upper = np.zeros((len(panel), len(panel)), order="F")
+        upper = np.zeros((len(panel), len(panel)), order="F", dtype=panel.dtype)
         k = len(self.panel)
         upper[:k, :k], upper[k:, k:] = self.upper, other.upper
         upper[:k, k:] = other.panel[:, self.start :].T
@@ -78,9 +86,17 @@ class _Rows:
 
 
 class PathFactor:
-    """Solves (K_FF + sigma 1 1' + delta I) x = r for sets F that change little by little."""
+    """Solves (K_FF + sigma 1 1' + delta I) x = r for sets F that change little by little.
 
-    def __init__(self):
+    Parameters
+    ----------
+    dtype : the precision
+    smallest : int, with fewer free samples a new factor is made each time
+    """
+
+    def __init__(self, dtype=np.float64, smallest=FEW_FREE):
+        self.dtype, self.smallest = np.dtype(dtype), smallest
+        _, self._potrs, self._trtrs = _LAPACK[self.dtype]
         self.gram, self.shift, self.delta = None, 0.0, 0.0
 
     @property
@@ -98,38 +114,40 @@ class PathFactor:
         if not self._follows(gram, shift, delta, free):
             self._begin(gram, shift, delta, free)
         at = self.place[free]
-        z = np.zeros((len(self.members), rhs.shape[1]))
+        z = np.zeros((len(self.members), rhs.shape[1]), dtype=self.dtype)
         z[at] = rhs
         self._forward(z)
         if len(self.left):
             V = self.spread[: len(z), : len(self.left)]
-            z -= matmul(V, _potrs(self.meeting, matmul(V.T, z), lower=False)[0])
+            z -= matmul(V, self._potrs(self.meeting, matmul(V.T, z), lower=False)[0])
         self._backward(z)
-        return np.asfortranarray(z[at])
+        return np.asfortranarray(z[at], dtype=np.float64)
 
     def _begin(self, gram, shift, delta, free):
         """A new factor for the samples `free`."""
         self.gram, self.shift, self.delta = None, shift, delta
-        A = gathered(gram, free, free)
+        A = gathered(gram, free, free, self.dtype)
         A += shift
         A.flat[:: len(free) + 1] += delta
-        self.rows = [_Rows(0, np.empty((len(free), 0)), cholesky(A))]
+        self.rows = [_Rows(0, np.empty((len(free), 0), dtype=self.dtype), cholesky(A))]
         self.members = free
         self.place = np.full(len(gram), -1)
         self.place[free] = np.arange(len(free))
         self.left = np.empty(0, dtype=int)
-        self.spread = np.empty((0, 0))
+        self.spread = np.empty((0, 0), dtype=self.dtype)
         self.gram = gram
 
     def _follows(self, gram, shift, delta, free):
         """Whether the factor now serves the samples `free`, after an update that costs less than a new one."""
-        if gram is not self.gram or (shift, delta) != (self.shift, self.delta) or len(free) < _SMALLEST:
+        if gram is not self.gram or (shift, delta) != (self.shift, self.delta) or len(free) < self.smallest:
             return False
         stays = np.zeros(len(gram), dtype=bool)
         stays[free] = True
         if np.count_nonzero(~stays[self.members]) > _MOST_LEFT * len(self.members):
             return False
         entering = free[self.place[free] < 0]
+        if len(entering) > _MOST_ENTERING * len(self.members):
+            return False
         if len(entering):
             self._append(entering)
         self._leave(np.flatnonzero(~stays[self.members]), len(entering))
@@ -137,10 +155,10 @@ class PathFactor:
 
     def _append(self, entering):
         m, k = len(self.members), len(entering)
-        panel = (gathered(self.gram, entering, self.members) + self.shift).T.copy()
+        panel = (gathered(self.gram, entering, self.members, self.dtype) + self.dtype.type(self.shift)).T.copy()
         self._forward(panel)
         panel = np.ascontiguousarray(panel.T)
-        A = gathered(self.gram, entering, entering)
+        A = gathered(self.gram, entering, entering, self.dtype)
         A += self.shift
         A.flat[:: k + 1] += self.delta
         A -= matmul(panel, panel.T)
@@ -159,7 +177,7 @@ class PathFactor:
         known = self.left
         kept = np.isin(known, left)
         fresh = left[~np.isin(left, known)]
-        V = np.zeros((m, np.count_nonzero(kept) + len(fresh)))
+        V = np.zeros((m, np.count_nonzero(kept) + len(fresh)), dtype=self.dtype)
         if kept.any():
             old = self.spread[:, kept]
             V[: len(old), : old.shape[1]] = old
@@ -177,8 +195,7 @@ class PathFactor:
             if rows.stop > since:
                 self._forward_rows(rows, z, since)
 
-    @staticmethod
-    def _forward_rows(rows, z, since):
+    def _forward_rows(self, rows, z, since):
         start = max(rows.start, since)
         done = start - rows.start
         here = z[start : rows.stop]
@@ -187,19 +204,31 @@ class PathFactor:
             if done:
                 before = before + matmul(rows.upper[:done, done:].T, z[rows.start : start])
             here -= before
-        here[:] = _trtrs(rows.upper[done:, done:], here, lower=False, trans=1)[0]
+        here[:] = self._trtrs(rows.upper[done:, done:], here, lower=False, trans=1)[0]
 
     def _backward(self, z):
         """z <- L'^-1 z in place."""
         for rows in reversed(self.rows):
             here = z[rows.start : rows.stop]
-            here[:] = _trtrs(rows.upper, here, lower=False)[0]
+            here[:] = self._trtrs(rows.upper, here, lower=False)[0]
             if rows.start:
                 z[: rows.start] -= matmul(rows.panel.T, here)
 
 
 class Memory:
-    """What one pivoting leaves to the next on the same Gram matrix: its last conditions, and the factor."""
+    """What one pivoting leaves to the next on the same Gram matrix: its last conditions, and the factors.
+
+    Single precision costs half the time. It will do while many samples are on the wrong side; where many are free,
+    its solutions are corrected to double precision, unless the kernel matrix is nearly singular (`single_fails`).
+    """
 
     def __init__(self):
-        self.conditions, self.factor = None, PathFactor()
+        self.conditions, self.single_fails = None, False
+        self.single, self.double = PathFactor(np.float32, MANY_FREE), PathFactor(np.float64)
+
+    def factor(self, n_free, n_wrong):
+        """The factor for so many free samples, so many on the wrong side before; None where a new one costs least."""
+        if n_free < FEW_FREE:
+            return None
+        roughly = n_wrong > _FEW_WRONG * n_free or n_free >= MANY_FREE
+        return self.single if roughly and not self.single_fails and not self.double.is_made else self.double

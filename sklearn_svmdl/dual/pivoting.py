@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .block import BOUND, FREE, ZERO, Centre, Conditions, Point, is_balanced
-from .factor import Memory
+from .block import BOUND, FREE, ZERO, Centre, Conditions, Point, TooRough, is_balanced
+from .factor import MANY_FREE, Memory
 
 # The proximal weight of an exact solve, relative to the block's scale: far below the certificate, enough for Cholesky.
 EXACT = 1e-11
@@ -19,9 +19,9 @@ EXACT = 1e-11
 _PATIENCE, _MOST_ROUNDS = 4, 30
 # How far a sample may stand on the wrong side of its bound (relative) or of the margin without being moved.
 _AT_BOUND, _AT_MARGIN = 1e-11, 1e-10
-# Half the price: single precision while this many samples are free and this share of them was wrong. Never for the
-# point that is accepted.
-_MANY_FREE, _MANY_WRONG = 200, 0.02
+# Up to these shares of the free samples on the wrong side, a solution in single precision is corrected to residuals of
+# this size: its errors would mistake others.
+_CORRECTIONS = ((0.2, 1e-6), (0.0, 1e-12))
 # lam may change by this factor in one round.
 _LAM_RANGE = 10.0
 
@@ -36,8 +36,10 @@ class Pivoted:
     n_iter: int
 
 
-def moves(block, side, point, free, residual):
-    """The sides that the point asks for; equal to `side` where the guess is right."""
+def wanted_sides(conditions, point):
+    """The sides that the point asks for, equal to the guess where it is right, and y - f - b."""
+    block, side, free, centre = conditions.block, conditions.side, conditions.free, conditions.centre
+    residual = conditions.reward - point.fit - centre.delta * point.beta - point.intercept
     wanted = side.copy()
     inward = block.target * residual
     tolerance = _AT_MARGIN + 1e-15 * np.abs(point.fit).max()
@@ -46,7 +48,48 @@ def moves(block, side, point, free, residual):
     share, upper = (block.target * point.beta)[free], point.lam * block.weight[free]
     wanted[free[share < -_AT_BOUND * upper.max(initial=0.0)]] = ZERO
     wanted[free[share > (1.0 + _AT_BOUND) * upper]] = BOUND
-    return wanted
+    return wanted, residual
+
+
+@dataclass(frozen=True)
+class Round:
+    """The conditions for one guess of the sides, their solution, the sides that it asks for, and y - f - b.
+
+    `stands` tells whether lam meets the budget (it may change by a factor of `_LAM_RANGE` only in one round), `exact`
+    whether the solution is one in double precision.
+    """
+
+    conditions: Conditions
+    point: Point
+    wanted: np.ndarray
+    residual: np.ndarray
+    stands: bool
+    exact: bool
+
+
+def solve_round(block, side, centre, previous, factor):
+    """Solve the conditions for a guess of the sides, more exactly the fewer samples are on the wrong side.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError : they have no solution.
+    TooRough : they have none in single precision.
+    """
+    conditions = Conditions(block, side, centre, previous, factor)
+    wanted_lam = conditions.multiplier(centre.lam)
+    lam = min(max(wanted_lam, centre.lam / _LAM_RANGE), centre.lam * _LAM_RANGE)
+    if not np.isfinite(lam):
+        raise np.linalg.LinAlgError("no multiplier meets the budget")
+    point, stands, exact = conditions.point(lam), lam == wanted_lam, not conditions.is_single
+    wanted, residual = wanted_sides(conditions, point)
+    if stands and not exact and len(conditions.free) >= MANY_FREE:
+        for share, most in _CORRECTIONS:
+            exact = np.count_nonzero(wanted != side) <= share * len(conditions.free)
+            if not exact:
+                break
+            point = conditions.corrected(point, most)
+            wanted, residual = wanted_sides(conditions, point)
+    return Round(conditions, point, wanted, residual, stands, exact)
 
 
 def balanced(block, side, residual):
@@ -59,19 +102,6 @@ def balanced(block, side, residual):
         if len(members):
             side[members[np.argmin(np.abs(residual[members]))]] = FREE
     return side
-
-
-def affordable(factor, n_free, n_wrong):
-    """The precision of the next round and the factor that follows it, if any.
-
-    Many free samples are factorised in single precision while the sides are far from settled; then in double
-    precision by a factor that follows the changes, which is cheap once it is made.
-    """
-    if n_free < _MANY_FREE:
-        return np.float64, None
-    if n_wrong > _MANY_WRONG * n_free and not factor.is_made:
-        return np.float32, None
-    return np.float64, factor
 
 
 def pivot(block, side, lam, centre_beta, delta=EXACT, overlook=0.0, memory=None):
@@ -87,29 +117,25 @@ def pivot(block, side, lam, centre_beta, delta=EXACT, overlook=0.0, memory=None)
     """
     fewest, wrong, stalled, point = np.inf, block.n_samples, 0, None
     memory = Memory() if memory is None else memory
-    conditions = memory.conditions
     for n_iter in range(1, _MOST_ROUNDS + 1):
-        precision, factor = affordable(memory.factor, np.count_nonzero(side == FREE), wrong)
+        factor = memory.factor(np.count_nonzero(side == FREE), wrong)
         try:
-            centre = Centre(delta * block.scale, centre_beta, lam)
-            conditions = Conditions(block, side, centre, conditions, precision, factor)
+            solved = solve_round(block, side, Centre(delta * block.scale, centre_beta, lam), memory.conditions, factor)
+        except TooRough:
+            memory.single_fails = True
+            continue
         except np.linalg.LinAlgError:
             break
-        target_lam = conditions.multiplier(lam)
-        lam = min(max(target_lam, lam / _LAM_RANGE), lam * _LAM_RANGE)
-        if not np.isfinite(lam):
-            break
-        point = conditions.point(lam)
-        residual = conditions.reward - point.fit - centre.delta * point.beta - point.intercept
-        wanted = moves(block, side, point, conditions.free, residual)
+        point, wanted, residual = solved.point, solved.wanted, solved.residual
+        memory.conditions, lam = solved.conditions, point.lam
         wrong = np.count_nonzero(wanted != side)
-        enough = wrong == 0 and precision is np.float64 or wrong < overlook * len(conditions.free)
-        if enough and lam == target_lam:
-            memory.conditions = conditions
+        enough = wrong == 0 and solved.exact or wrong < overlook * len(solved.conditions.free)
+        if enough and solved.stands:
             return Pivoted(side, point, True, n_iter)
         stalled = 0 if wrong < fewest else stalled + 1
         fewest = min(fewest, wrong)
         if stalled >= _PATIENCE:
             break
         side = balanced(block, wanted, residual)
+    memory.conditions = None
     return Pivoted(side, point, False, n_iter)
