@@ -184,7 +184,9 @@ class PathFactor:
             self._forward(V[:, : old.shape[1]], since=len(old))
         if len(fresh):
             V[fresh, np.arange(np.count_nonzero(kept), V.shape[1])] = 1.0
-            self._forward(V[:, np.count_nonzero(kept) :], since=fresh.min())
+            # From the start of their rows on: zeros cost less than the copy of a part of these rows.
+            since = next(rows.start for rows in self.rows if rows.stop > fresh.min())
+            self._forward(V[:, np.count_nonzero(kept) :], since)
         self.left, self.spread = np.concatenate([known[kept], fresh]), V
         if len(self.left):
             self.meeting = cholesky(matmul(V.T, V))
