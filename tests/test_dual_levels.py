@@ -11,6 +11,7 @@ import pytest
 from sklearn.datasets import make_classification, make_moons
 
 from sklearn_svmdl.dual.budget import solve_budget_dual
+from sklearn_svmdl.dual.gram import GrowingGram
 from sklearn_svmdl.dual.kernels import BLOCK, MEGABYTE, Kernel, KernelSource
 from sklearn_svmdl.dual.levels import (
     TooLarge,
@@ -187,3 +188,20 @@ def test_rows_in_any_order_and_many_duplicates():
     fit = fit_of(single, first.beta)
     np.testing.assert_allclose(fit_of(triple, second.beta), fit[order], atol=1e-7 * np.abs(fit).max())
     assert second.margin == pytest.approx(first.margin, rel=1e-7)
+
+
+@pytest.mark.parametrize("most", [40, 90])
+def test_gram_matrix_of_samples_that_come_and_go(most):
+    random = np.random.RandomState(0)
+    source = KERNELS["rbf"].source(random.normal(size=(120, 4)))
+    gram = GrowingGram(source, np.arange(0, 30, 3), most)
+    for _ in range(30):
+        strangers = np.setdiff1d(np.arange(120), gram.indices)
+        gram.add(random.permutation(strangers)[: random.randint(0, most - len(gram.indices) + 1)])
+        assert gram.values.flags.c_contiguous
+        np.testing.assert_allclose(gram.values, source.block(gram.indices, gram.indices), rtol=1e-12)
+        mask = random.rand(len(gram.indices)) < random.rand()
+        kept = gram.indices[mask]
+        gram.keep(mask)
+        np.testing.assert_array_equal(gram.indices, kept)
+        np.testing.assert_allclose(gram.values, source.block(kept, kept), rtol=1e-12)

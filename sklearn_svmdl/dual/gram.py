@@ -9,20 +9,19 @@ _SPARE, _AND_MORE = 1.4, 50
 
 
 class GrowingGram:
-    """Kernel values among samples that join one another, in one array with room to spare.
+    """Kernel values among samples that come and go, in one array with room to spare.
 
     Parameters
     ----------
     source : KernelSource or GramSource
     indices : ndarray of int, the first samples
     most : int, how many there will be at the most
-    room : ndarray (k,), memory that is no longer needed, to be used again
     """
 
-    def __init__(self, source, indices, most, room=None):
+    def __init__(self, source, indices, most):
         self.source, self.indices, self.most = source, indices[:0], min(most, source.n_samples)
         side = min(self.most, int(_SPARE * len(indices)) + _AND_MORE)
-        self.room = np.empty(side**2) if room is None or len(room) < side**2 else room
+        self.room = np.empty(side**2)
         self.add(indices)
 
     @property
@@ -30,6 +29,16 @@ class GrowingGram:
         """The kernel values among the samples so far, C-contiguous: BLAS takes them without a copy."""
         m = len(self.indices)
         return self.room[: m * m].reshape(m, m)
+
+    def keep(self, mask):
+        """Let go of the samples that the mask (m,) leaves out."""
+        old, kept = self.values, np.flatnonzero(mask)
+        k = len(kept)
+        new = self.room[: k * k].reshape(k, k)
+        # From the first row on: where old and new rows share memory, the new ones end further ahead.
+        for rows in row_blocks(k, len(mask)):
+            new[rows] = old[kept[rows]].take(kept, axis=1)
+        self.indices = self.indices[kept]
 
     def add(self, samples):
         """Append samples; what was there is evaluated no more, and moved only to make room."""

@@ -197,10 +197,10 @@ class Band:
     stood at the last look, so it need not change when a sample joins or leaves the band.
     """
 
-    def __init__(self, problem, inside, bound_sum, capacity, room=None):
+    def __init__(self, problem, inside, bound_sum, capacity):
         self.problem, self.bound_sum = problem, bound_sum
         self.inside = inside.copy()
-        self.gram = GrowingGram(problem.source, np.flatnonzero(inside), capacity, room)
+        self.gram = GrowingGram(problem.source, np.flatnonzero(inside), capacity)
 
     @classmethod
     def around(cls, problem, inside, guess, capacity):
@@ -236,6 +236,12 @@ class Band:
         """Take `samples` into the band."""
         self.gram.add(samples)
         self.inside[samples] = True
+
+    def become(self, inside):
+        """Consist of the samples `inside` from now on."""
+        self.gram.keep(inside[self.indices])
+        self.gram.add(np.flatnonzero(inside & ~self.inside))
+        self.inside = inside
 
     def spread(self, pivoted, guess):
         """The guess for all samples: the band as pivoted, the held ones at zero or at lam times their bound."""
@@ -325,7 +331,7 @@ def recentred(problem, band, guess, wrong, capacity):
     others = np.flatnonzero(~inside)
     nearest = np.argsort(np.abs(guess.inward(problem.target)[others]), kind="stable")
     inside[others[nearest[: room - len(entering)]]] = True
-    band = Band(problem, inside, band.bound_sum, capacity, room=band.gram.room)
+    band.become(inside)
     turn(problem, guess, entering)
     return band
 
