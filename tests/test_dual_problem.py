@@ -22,7 +22,7 @@ from sklearn_svmdl.dual.problem import (
     kkt_violation,
     least_slack_intercept,
 )
-from sklearn_svmdl.dual.proximal import FIRST, ProximalDual, newton, point_at, solve_block
+from sklearn_svmdl.dual.proximal import FIRST, Effort, ProximalDual, newton, point_at, solve_block
 
 
 def random_problem(seed, n=40, d=3, budget=0.3, scale=1.0):
@@ -211,7 +211,7 @@ def test_solved_block_satisfies_the_optimality_conditions(seed):
     K, y, s = problem.source.gram, problem.target, problem.weight
     block = Block(K, y, problem.bound, problem.budget, Held(np.zeros(60)))
     start = Pivoted(np.full(60, FREE), point_at(block, np.zeros(60), 1.0, 0.0), False, 0)
-    outcome, *_ = solve_block(block, start, FIRST, exact=True)
+    outcome, *_ = solve_block(block, start, FIRST, Effort())
     assert outcome.settled
     beta, lam = outcome.point.beta, outcome.point.lam
     z = y * (y - K @ beta - outcome.point.intercept)

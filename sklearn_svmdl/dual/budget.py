@@ -1,12 +1,13 @@
 """The one entry to the solvers: a budget problem in, a certified solution out."""
 
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 
 import numpy as np
 
 from .feasibility import least_budget
 from .levels import OutOfReach, TooLarge, largest_band, solve_levels
+from .pages import keep_freed_pages
 from .problem import Status, certify, feasible_duals
 from .smo import ascend, starting_point
 
@@ -15,18 +16,6 @@ from .smo import ascend, starting_point
 _RELAXATIONS = (1e-6, 1e-4, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0 - 1e-6)
 # Where the way down to a budget within reach begins.
 _MIDWAY = 0.4
-# Just below the largest block, 32 MB, that raises glibc's threshold.
-_LARGEST_HEAP_BLOCK = 31 * 2**20
-
-
-@cache
-def keep_freed_pages():
-    """Let malloc keep the pages that a fit frees: to fault them in again costs a small fit as much as its arithmetic.
-
-    glibc hands memory back to the system beyond twice the largest block that was ever freed, as it would after any
-    program's block of this size (mallopt(3), "dynamic mmap threshold"). This one is never touched.
-    """
-    np.empty(_LARGEST_HEAP_BLOCK, dtype=np.uint8)
 
 
 def constant_solution(problem):

@@ -18,7 +18,7 @@ from .gram import GrowingGram
 from .kernels import MEGABYTE
 from .pivoting import EXACT, Pivoted
 from .problem import BudgetProblem
-from .proximal import FAR_OUT, FIRST, OUT_OF_REACH, point_at, solve_block
+from .proximal import FAR_OUT, FIRST, OUT_OF_REACH, Effort, point_at, solve_block
 from .smo import starting_point
 
 # Levels shrink by this factor down to this many samples, which are solved from nothing.
@@ -36,8 +36,8 @@ _EASY = 40
 _CHEAP = 800
 # How far a coarse level's budget may be raised, as a share of the way to the largest.
 _SHARES = (0.0, 0.02, 0.05, 0.1, 0.2)
-# The share of the free samples that a coarse level may leave on the wrong side.
-_OVERLOOKED = 0.1
+# What the finest level asks for, and a coarse one, which may leave a share of the free samples on the wrong side.
+THOROUGH, ROUGH = Effort(), Effort(exact=False, overlook=0.1)
 _WRONG, _ROUGHLY_WRONG = 1e-9, 1e-3
 # From this share of free samples on, count instead of trusting signs. Samples of the level below within this share of
 # the band's width belong to it too.
@@ -336,21 +336,21 @@ def recentred(problem, band, guess, wrong, capacity):
     return band
 
 
-def solve_band(band, guess, exact, overlook, give_up):
+def solve_band(band, guess, effort):
     """The guess after the band's block has been solved."""
     block, here = band.block(), band.indices
     start = Pivoted(guess.side[here], point_at(block, guess.beta[here], guess.lam, guess.intercept), False, 0)
-    pivoted, reached, delta = solve_block(block, start, guess.delta, exact, overlook, give_up)
+    pivoted, reached, delta = solve_block(block, start, guess.delta, effort)
     spread = band.spread(pivoted, guess)
     return replace(
         spread, delta=delta, settled=pivoted.settled, exact=reached == EXACT, n_iter=guess.n_iter + pivoted.n_iter
     )
 
 
-def refine(problem, guess, inside, capacity, exact=True, give_up=FAR_OUT):
+def refine(problem, guess, inside, capacity, effort=THOROUGH):
     """Solve the problem from a guess, on a band that starts with the samples `inside` and grows until nothing is wrong.
 
-    A hard block is solved roughly until the band is right, and then to rounding error if `exact`.
+    A hard block is solved roughly until the band is right, and then with all the effort.
 
     Raises
     ------
@@ -358,18 +358,17 @@ def refine(problem, guess, inside, capacity, exact=True, give_up=FAR_OUT):
     """
     if np.count_nonzero(inside) > capacity:
         raise TooLarge(capacity)
-    overlook = 0.0 if exact else _OVERLOOKED
     band = Band.around(problem, inside, guess, capacity)
-    exactly = exact and inside.all()
+    now = effort if inside.all() else replace(effort, exact=False)
     for _ in range(_MOST_LOOKS):
-        guess = solve_band(band, guess, exactly, overlook, give_up)
+        guess = solve_band(band, guess, now)
         wrong, right = held_wrongly(problem, guess, band.outside)
         if len(band.outside) == 0 and not guess.settled and guess.lam * band.block().scale > OUT_OF_REACH:
             raise OutOfReach(f"lam = {guess.lam:.3g}")
         if (guess.settled and len(wrong) == 0) or len(band.outside) == 0:
-            if guess.exact or not exact or exactly:
+            if guess.exact or now == effort:
                 return guess
-            exactly = True
+            now = effort
         else:
             band = grown(problem, band, guess, wrong, right, capacity)
     return replace(guess, settled=False)
@@ -398,13 +397,13 @@ def coarsest(problem, capacity, exact):
     for share in _SHARES:
         wider = enlarged(problem, share)
         try:
-            solved = refine(wider, cold_guess(wider), everything, capacity, give_up=OUT_OF_REACH)
+            solved = refine(wider, cold_guess(wider), everything, capacity, Effort(give_up=OUT_OF_REACH))
         except OutOfReach as reason:
             last = reason
             continue
         if solved.n_iter > _EASY and problem.source.n_features is None:
             # Of a hard problem the rough solution is the better guess: the exact multiplier runs ahead of all samples'.
-            solved = refine(wider, cold_guess(wider), everything, capacity, exact=False)
+            solved = refine(wider, cold_guess(wider), everything, capacity, ROUGH)
         return replace(solved, delta=EXACT)
     raise last
 
@@ -428,6 +427,6 @@ def solve_levels(problem, capacity, random, exact=True):
         raise OutOfReach("a share of the samples has too small a share of the budget")
     guess, inside = predict(problem, chosen, coarse, int(_ROOM * capacity))
     whole = n <= capacity and (n <= _SMALL or inside.mean() > _NEARLY_ALL)
-    give_up = FAR_OUT if n <= _CHEAP else OUT_OF_REACH
-    refined = refine(problem, guess, everything if whole else inside, capacity, exact, give_up)
+    effort = replace(THOROUGH if exact else ROUGH, give_up=FAR_OUT if n <= _CHEAP else OUT_OF_REACH)
+    refined = refine(problem, guess, everything if whole else inside, capacity, effort)
     return replace(refined, n_free_before=np.count_nonzero(coarse.side == FREE))

@@ -11,13 +11,14 @@ from dataclasses import replace
 import numpy as np
 
 from .block import BOUND, FREE, ZERO, Block, Held
-from .budget import constant_solution, keep_freed_pages, solve_budget_dual
+from .budget import constant_solution, solve_budget_dual
 from .factor import Memory
 from .kernels import GramSource
 from .levels import Guess, OutOfReach, TooLarge, largest_band, refine, solve_levels
+from .pages import keep_freed_pages
 from .pivoting import EXACT, Pivoted, balanced, pivot
 from .problem import Status, certify, least_slack_intercept
-from .proximal import FIRST, point_at, solve_block
+from .proximal import FIRST, Effort, point_at, solve_block
 from .smo import starting_point
 
 # Violation and budget error of a point that counts as exact: far below what users ask for, above rounding.
@@ -134,7 +135,7 @@ class _StoredSteps:
         if not done.settled:
             self.memory = Memory()
             start = Pivoted(guess.side, point_at(block, guess.beta, guess.lam, guess.intercept), False, 0)
-            done, *_ = solve_block(block, start, FIRST, exact=True)
+            done, *_ = solve_block(block, start, FIRST, Effort())
         if not done.settled:
             return replace(guess, settled=False)
         point = done.point

@@ -12,7 +12,7 @@ exact line search it descends from anywhere and ends when the sides repeat (semi
 Sun, Toh, SIAM J. Optim. 2018). Pair with `pivot`, which turns the right sides into the exact solution.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import brentq
@@ -34,6 +34,20 @@ _PULLED = 1e-10
 _WIDEST = 1e9
 # A full step is taken when the slope at its end is at most this share of the slope at its start.
 _FLAT_ENOUGH, _SEARCH_ENDS = 1e-2, 0.2
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How far to take a solve.
+
+    exact : whether a hard block is solved beyond its first proximal stage
+    overlook : share of the free samples that a pivoting may leave on the wrong side
+    give_up : lam * block.scale from which on a lam that flees is followed no more
+    """
+
+    exact: bool = True
+    overlook: float = 0.0
+    give_up: float = FAR_OUT
 
 
 class ProximalDual:
@@ -176,8 +190,8 @@ def pivot_exactly(block, side, lam, beta, overlook=0.0):
     return done
 
 
-def solve_block(block, guess, delta, exact, overlook=0.0, give_up=FAR_OUT):
-    """Solve a block, to rounding error if `exact`.
+def solve_block(block, guess, delta, effort):
+    """Solve a block, to rounding error if the effort is `exact`.
 
     Pivots at once where the last solve could (delta == EXACT); else proximal stages of shrinking weight, each but the
     first followed by an attempt to pivot. A rough solution is that of the first stage.
@@ -186,9 +200,7 @@ def solve_block(block, guess, delta, exact, overlook=0.0, give_up=FAR_OUT):
     ----------
     guess : Pivoted, where to begin
     delta : float, proximal weight to begin with, in units of block.scale
-    exact : bool, whether a hard block is solved beyond its first stage
-    overlook : float, share of the free samples that a pivoting may leave on the wrong side
-    give_up : float, lam * block.scale from which on a lam that flees is followed no more
+    effort : Effort
 
     Returns
     -------
@@ -198,9 +210,9 @@ def solve_block(block, guess, delta, exact, overlook=0.0, give_up=FAR_OUT):
     """
     n_iter = 0
     if delta == EXACT:
-        done = pivot_exactly(block, guess.side, guess.point.lam, guess.point.beta, overlook)
+        done = pivot_exactly(block, guess.side, guess.point.lam, guess.point.beta, effort.overlook)
         if done.settled:
-            return done, FIRST if overlook else EXACT, EXACT
+            return done, FIRST if effort.overlook else EXACT, EXACT
         n_iter, delta = done.n_iter, FIRST
     side, point, failures, fled = guess.side, guess.point, 0, 0
     for number in range(_MOST_STAGES):
@@ -213,7 +225,7 @@ def solve_block(block, guess, delta, exact, overlook=0.0, give_up=FAR_OUT):
             continue
         fled = fled + 1 if stage.point.lam > _FLEES * point.lam else 0
         side, point = stage.side, stage.point
-        if not exact:
+        if not effort.exact:
             return replace(stage, n_iter=n_iter), delta, delta
         if number > 0:
             done = pivot_exactly(block, side, point.lam, point.beta)
@@ -221,7 +233,7 @@ def solve_block(block, guess, delta, exact, overlook=0.0, give_up=FAR_OUT):
             if done.settled:
                 return replace(done, n_iter=n_iter), EXACT, min(FIRST, _LARGER * delta)
         delta *= _SHRINK
-        if delta < _LEAST or (fled >= _MOST_FLIGHTS and point.lam * block.scale > give_up):
+        if delta < _LEAST or (fled >= _MOST_FLIGHTS and point.lam * block.scale > effort.give_up):
             break
     return Pivoted(side, point, False, n_iter), delta, FIRST
 
