@@ -11,7 +11,7 @@ import pytest
 from sklearn.datasets import make_classification, make_moons
 
 from sklearn_svmdl.dual.budget import solve_budget_dual
-from sklearn_svmdl.dual.gram import GrowingGram
+from sklearn_svmdl.dual.gram import GrowingGram, Room
 from sklearn_svmdl.dual.kernels import BLOCK, MEGABYTE, Kernel, KernelSource
 from sklearn_svmdl.dual.levels import (
     TooLarge,
@@ -78,8 +78,8 @@ LEVELS = [("linear", 700, 0.6), ("poly", 900, 0.3), ("rbf", 900, 0.1), ("rbf", 9
 @pytest.mark.parametrize("weighted", [False, True])
 def test_levels_and_one_whole_block_agree(kernel, n, fraction, weighted):
     problem = problem_of(kernel, n, fraction, weighted=weighted)
-    fine = solve_levels(problem, n, np.random.RandomState(0))
-    whole = refine(problem, cold_guess(problem), np.ones(n, dtype=bool), n)
+    fine = solve_levels(problem, Room(n), np.random.RandomState(0))
+    whole = refine(problem, cold_guess(problem), np.ones(n, dtype=bool), Room(n))
     assert fine.settled and whole.settled
     same_solution(problem, whole, fine, rtol=1e-8)
 
@@ -87,7 +87,7 @@ def test_levels_and_one_whole_block_agree(kernel, n, fraction, weighted):
 @pytest.mark.parametrize("seed", range(3))
 def test_the_share_of_samples_drawn_does_not_matter(seed):
     problem = problem_of("rbf", 1000, 0.2)
-    solutions = [solve_levels(problem, 1000, np.random.RandomState(s)) for s in (100, seed)]
+    solutions = [solve_levels(problem, Room(1000), np.random.RandomState(s)) for s in (100, seed)]
     same_solution(problem, *solutions, rtol=1e-8)
 
 
@@ -132,10 +132,10 @@ def test_all_memory_in_use_stays_near_the_limit(fraction):
 
 def test_margin_beyond_the_memory_is_said_so():
     problem = problem_of("linear", 1000, 0.9)
-    whole = solve_levels(problem, 1000, np.random.RandomState(0))
+    whole = solve_levels(problem, Room(1000), np.random.RandomState(0))
     assert whole.settled
     with pytest.raises(TooLarge):
-        solve_levels(problem_of("rbf", 1000, 0.01), 60, np.random.RandomState(0))
+        solve_levels(problem_of("rbf", 1000, 0.01), Room(60), np.random.RandomState(0))
 
 
 def test_largest_band_fits_with_the_factor_of_half_of_it():
@@ -194,7 +194,7 @@ def test_rows_in_any_order_and_many_duplicates():
 def test_gram_matrix_of_samples_that_come_and_go(most):
     random = np.random.RandomState(0)
     source = KERNELS["rbf"].source(random.normal(size=(120, 4)))
-    gram = GrowingGram(source, np.arange(0, 30, 3), most)
+    gram = GrowingGram(source, np.arange(0, 30, 3), Room(most))
     for _ in range(30):
         strangers = np.setdiff1d(np.arange(120), gram.indices)
         gram.add(random.permutation(strangers)[: random.randint(0, most - len(gram.indices) + 1)])

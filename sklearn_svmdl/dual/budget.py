@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 
 from .feasibility import least_budget
+from .gram import Room
 from .levels import OutOfReach, TooLarge, largest_band, solve_levels
 from .pages import keep_freed_pages
 from .problem import Status, certify, feasible_duals
@@ -39,7 +40,7 @@ def constant_solution(problem):
 def block_steps(problem, _, tol, max_iter, cache_size):
     """Exact block steps from coarse to fine; None where memory or an indefinite kernel stops them."""
     try:
-        guess = solve_levels(problem, largest_band(cache_size), np.random.RandomState(0))
+        guess = solve_levels(problem, Room(largest_band(cache_size)), np.random.RandomState(0))
     except (TooLarge, np.linalg.LinAlgError):
         return None
     # The last look summed this fit from kernel values, not from steps.

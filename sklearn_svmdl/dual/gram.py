@@ -6,47 +6,60 @@ from .kernels import row_blocks
 
 # Room for this many times the first samples, and some more: what bands usually grow to.
 _SPARE, _AND_MORE = 1.4, 50
+# Arrays of more values, 31 MB, are given back to the system when they are freed: room for twice the samples at once.
+_HEAP, _AHEAD = 31 * 2**17, 4
+
+
+class Room:
+    """Memory for the kernel values of one band after the other, of at most `capacity` samples."""
+
+    def __init__(self, capacity):
+        self.capacity, self.array = capacity, np.empty(0)
+
+    def reserve(self, n):
+        """Have room for n samples; what was there may be lost."""
+        if n * n > len(self.array):
+            self.array = np.empty(n * n if n * n <= _HEAP else min(_AHEAD * n * n, self.capacity**2))
+
+    def square(self, n):
+        """The first n x n values, C-contiguous: BLAS takes them without a copy."""
+        return self.array[: n * n].reshape(n, n)
 
 
 class GrowingGram:
-    """Kernel values among samples that come and go, in one array with room to spare.
+    """Kernel values among samples that come and go, in a room of which it is the only user.
 
     Parameters
     ----------
     source : KernelSource or GramSource
     indices : ndarray of int, the first samples
-    most : int, how many there will be at the most
+    room : Room
     """
 
-    def __init__(self, source, indices, most):
-        self.source, self.indices, self.most = source, indices[:0], min(most, source.n_samples)
-        side = min(self.most, int(_SPARE * len(indices)) + _AND_MORE)
-        self.room = np.empty(side**2)
+    def __init__(self, source, indices, room):
+        self.source, self.indices, self.room = source, indices[:0], room
+        room.reserve(min(int(_SPARE * len(indices)) + _AND_MORE, room.capacity, source.n_samples))
         self.add(indices)
 
     @property
     def values(self):
-        """The kernel values among the samples so far, C-contiguous: BLAS takes them without a copy."""
-        m = len(self.indices)
-        return self.room[: m * m].reshape(m, m)
+        """The kernel values among the samples so far."""
+        return self.room.square(len(self.indices))
 
     def keep(self, mask):
         """Let go of the samples that the mask (m,) leaves out."""
         old, kept = self.values, np.flatnonzero(mask)
-        k = len(kept)
-        new = self.room[: k * k].reshape(k, k)
+        new = self.room.square(len(kept))
         # From the first row on: where old and new rows share memory, the new ones end further ahead.
-        for rows in row_blocks(k, len(mask)):
+        for rows in row_blocks(len(kept), len(mask)):
             new[rows] = old[kept[rows]].take(kept, axis=1)
         self.indices = self.indices[kept]
 
     def add(self, samples):
         """Append samples; what was there is evaluated no more, and moved only to make room."""
         old, m, n = self.values, len(self.indices), len(self.indices) + len(samples)
-        if n * n > len(self.room):
-            self.room = np.empty(self.most**2)
-        indices = np.concatenate([self.indices, samples])
-        new = self.room[: n * n].reshape(n, n)
+        self.room.reserve(n)
+        indices, new = np.concatenate([self.indices, samples]), self.room.square(n)
         # From the last row on: where old and new rows share memory, the new ones end further back.
         for rows in reversed(list(row_blocks(m, n))):
             new[rows, :m] = old[rows].copy()

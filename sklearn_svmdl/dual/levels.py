@@ -180,11 +180,11 @@ def doubtful_band(side, inward, chosen, new, free, bound, capacity):
     width = inward[new[first]] - inward[new[last - 1]]
     inside = np.zeros(len(side), dtype=bool)
     inside[chosen] = (side[chosen] == FREE) | (np.abs(inward[chosen]) <= _OLD_SHARE * width)
-    room = max(1, capacity - np.count_nonzero(inside))
-    if last - first > room:
+    most = max(1, capacity - np.count_nonzero(inside))
+    if last - first > most:
         middle = bound + free // 2
-        first = min(max(first, middle - room // 2), last - room)
-        last = first + room
+        first = min(max(first, middle - most // 2), last - most)
+        last = first + most
     inside[new[first:last]] = True
     side[new[:first]], side[new[last:]] = BOUND, ZERO
     return inside
@@ -197,18 +197,18 @@ class Band:
     stood at the last look, so it need not change when a sample joins or leaves the band.
     """
 
-    def __init__(self, problem, inside, bound_sum, capacity):
+    def __init__(self, problem, inside, bound_sum, room):
         self.problem, self.bound_sum = problem, bound_sum
         self.inside = inside.copy()
-        self.gram = GrowingGram(problem.source, np.flatnonzero(inside), capacity)
+        self.gram = GrowingGram(problem.source, np.flatnonzero(inside), room)
 
     @classmethod
-    def around(cls, problem, inside, guess, capacity):
+    def around(cls, problem, inside, guess, room):
         """The first band of a level: the samples outside it stand where the guess says."""
         known = None if inside.all() else guess.bound_sum
         bound_sum = known or BoundSum(problem.source)
         bound_sum.bring(np.where(inside, bound_sum.t, np.where(guess.side == BOUND, problem.bound, 0.0)))
-        return cls(problem, inside, bound_sum, capacity)
+        return cls(problem, inside, bound_sum, room)
 
     @property
     def indices(self):
@@ -323,14 +323,14 @@ def recentred(problem, band, guess, wrong, capacity):
     TooLarge : the free samples leave no room (little, for a rough solution), or the last band was not solved.
     """
     inside = guess.side == FREE
-    room = int(_ROOM * capacity) - np.count_nonzero(inside)
-    if room <= 0 or not guess.settled or (guess.delta != EXACT and 2 * room < capacity):
+    most = int(_ROOM * capacity) - np.count_nonzero(inside)
+    if most <= 0 or not guess.settled or (guess.delta != EXACT and 2 * most < capacity):
         raise TooLarge(capacity)
-    entering = wrong[: room // 2]
+    entering = wrong[: most // 2]
     inside[entering] = True
     others = np.flatnonzero(~inside)
     nearest = np.argsort(np.abs(guess.inward(problem.target)[others]), kind="stable")
-    inside[others[nearest[: room - len(entering)]]] = True
+    inside[others[nearest[: most - len(entering)]]] = True
     band.become(inside)
     turn(problem, guess, entering)
     return band
@@ -347,18 +347,18 @@ def solve_band(band, guess, effort):
     )
 
 
-def refine(problem, guess, inside, capacity, effort=THOROUGH):
+def refine(problem, guess, inside, room, effort=THOROUGH):
     """Solve the problem from a guess, on a band that starts with the samples `inside` and grows until nothing is wrong.
 
     A hard block is solved roughly until the band is right, and then with all the effort.
 
     Raises
     ------
-    TooLarge : the band holds or comes to hold more than `capacity` samples.
+    TooLarge : the band holds or comes to hold more samples than there is room for.
     """
-    if np.count_nonzero(inside) > capacity:
-        raise TooLarge(capacity)
-    band = Band.around(problem, inside, guess, capacity)
+    if np.count_nonzero(inside) > room.capacity:
+        raise TooLarge(room.capacity)
+    band = Band.around(problem, inside, guess, room)
     now = effort if inside.all() else replace(effort, exact=False)
     for _ in range(_MOST_LOOKS):
         guess = solve_band(band, guess, now)
@@ -370,7 +370,7 @@ def refine(problem, guess, inside, capacity, effort=THOROUGH):
                 return guess
             now = effort
         else:
-            band = grown(problem, band, guess, wrong, right, capacity)
+            band = grown(problem, band, guess, wrong, right, room.capacity)
     return replace(guess, settled=False)
 
 
@@ -385,7 +385,7 @@ def enlarged(problem, share):
     return problem.with_budget(problem.budget + share * (problem.largest_budget - problem.budget))
 
 
-def coarsest(problem, capacity, exact):
+def coarsest(problem, room, exact):
     """The coarsest level, solved from nothing.
 
     A share of the samples may need a little more slack than all of them: if its budget is out of reach, a larger one
@@ -393,40 +393,40 @@ def coarsest(problem, capacity, exact):
     """
     everything = np.ones(problem.n_samples, dtype=bool)
     if exact:
-        return refine(problem, cold_guess(problem), everything, capacity)
+        return refine(problem, cold_guess(problem), everything, room)
     for share in _SHARES:
         wider = enlarged(problem, share)
         try:
-            solved = refine(wider, cold_guess(wider), everything, capacity, Effort(give_up=OUT_OF_REACH))
+            solved = refine(wider, cold_guess(wider), everything, room, Effort(give_up=OUT_OF_REACH))
         except OutOfReach as reason:
             last = reason
             continue
         if solved.n_iter > _EASY and problem.source.n_features is None:
             # Of a hard problem the rough solution is the better guess: the exact multiplier runs ahead of all samples'.
-            solved = refine(wider, cold_guess(wider), everything, capacity, ROUGH)
+            solved = refine(wider, cold_guess(wider), everything, room, ROUGH)
         return replace(solved, delta=EXACT)
     raise last
 
 
-def solve_levels(problem, capacity, random, exact=True):
+def solve_levels(problem, room, random, exact=True):
     """Solve a budget problem from coarse to fine, to rounding error if `exact`.
 
     Raises
     ------
-    TooLarge : more than `capacity` samples stand near the margin.
+    TooLarge : more samples stand near the margin than there is room for.
     OutOfReach : no solution of finite norm was found, here or at a coarser level.
     """
     n = problem.n_samples
     everything = np.ones(n, dtype=bool)
     if n <= _COARSEST:
-        return coarsest(problem, capacity, exact)
+        return coarsest(problem, room, exact)
     chosen = stratified_share(problem.target, _RATIO, random)
     reduced = coarse_problem(problem, chosen)
-    coarse = solve_levels(reduced, capacity, random, exact=False)
+    coarse = solve_levels(reduced, room, random, exact=False)
     if looks_infeasible(reduced, coarse) and enlarged(reduced, _SHARES[-1]).budget < least_budget(reduced):
         raise OutOfReach("a share of the samples has too small a share of the budget")
-    guess, inside = predict(problem, chosen, coarse, int(_ROOM * capacity))
-    whole = n <= capacity and (n <= _SMALL or inside.mean() > _NEARLY_ALL)
+    guess, inside = predict(problem, chosen, coarse, int(_ROOM * room.capacity))
+    whole = n <= room.capacity and (n <= _SMALL or inside.mean() > _NEARLY_ALL)
     effort = replace(THOROUGH if exact else ROUGH, give_up=FAR_OUT if n <= _CHEAP else OUT_OF_REACH)
-    refined = refine(problem, guess, everything if whole else inside, capacity, effort)
+    refined = refine(problem, guess, everything if whole else inside, room, effort)
     return replace(refined, n_free_before=np.count_nonzero(coarse.side == FREE))

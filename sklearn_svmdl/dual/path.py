@@ -13,6 +13,7 @@ import numpy as np
 from .block import BOUND, FREE, ZERO, Block, Held
 from .budget import constant_solution, solve_budget_dual
 from .factor import Memory
+from .gram import Room
 from .kernels import GramSource
 from .levels import Guess, OutOfReach, TooLarge, largest_band, refine, solve_levels
 from .pages import keep_freed_pages
@@ -159,7 +160,7 @@ class _BandSteps:
     """Steps of a walk on kernel values evaluated on demand: only the samples near the margin are stored."""
 
     def __init__(self, cache_size):
-        self.guess, self.capacity = None, largest_band(cache_size)
+        self.guess, self.room = None, Room(largest_band(cache_size))
 
     def restart(self, problem, solution):
         self.guess = guess_of(problem, solution)
@@ -167,9 +168,9 @@ class _BandSteps:
     def next(self, problem):
         """The exact solution from the last one."""
         if self.guess is None:
-            found = solve_levels(problem, self.capacity, np.random.RandomState(0))
+            found = solve_levels(problem, self.room, np.random.RandomState(0))
         else:
-            found = refine(problem, replace(self.guess, n_iter=0), self._near(problem), self.capacity)
+            found = refine(problem, replace(self.guess, n_iter=0), self._near(problem), self.room)
         if found.settled:
             self.guess = found
         return found
@@ -180,7 +181,7 @@ class _BandSteps:
         free = np.count_nonzero(inside)
         distance = np.abs(self.guess.inward(problem.target))
         distance[inside] = np.inf
-        room = max(self.capacity - free, 0)
+        room = max(self.room.capacity - free, 0)
         count = min(int(_NEAR_PER_FREE * free) + _NEAR_COUNT, room, problem.n_samples - free)
         inside[np.argsort(distance, kind="stable")[:count]] = True
         return inside
