@@ -52,6 +52,7 @@ def test_source_and_stored_gram_agree(name, X, monkeypatch):
         np.testing.assert_allclose(any_source.diagonal(), np.diag(K), rtol=1e-12)
         np.testing.assert_allclose(any_source.block(rows, columns), K[np.ix_(rows, columns)], rtol=1e-12)
         np.testing.assert_allclose(any_source.apply(columns, values, rows), K[rows][:, columns] @ values)
+        np.testing.assert_allclose(any_source.apply(columns, values), K[:, columns] @ values)
         np.testing.assert_allclose(any_source.take(rows).diagonal(), np.diag(K)[rows], rtol=1e-12)
 
 

@@ -32,8 +32,7 @@ def matmul(A, B, out=None):
     if A.size == 0 or B.size == 0:
         return np.zeros((len(A), *B.shape[1:]), A.dtype)
     if B.ndim == 1:
-        a, transposed = _in_fortran_order(A)
-        return _GEMV[A.dtype](1.0, a, B, trans=transposed)
+        return _GEMV[A.dtype](1.0, A.T, B, trans=True) if A.flags.c_contiguous else _GEMV[A.dtype](1.0, A, B)
     if B.shape[1] <= _FEW_COLUMNS and out is None:
         return np.stack([matmul(A, column) for column in B.T], axis=1)
     # BLAS reads columns first: the product's transpose is B'A'.

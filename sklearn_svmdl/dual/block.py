@@ -20,13 +20,14 @@ alone and b may lie anywhere between the samples at zero and those at bound: the
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import get_lapack_funcs
 
 from .blas import matmul
 from .factor import gathered
-from .kernels import row_blocks
+from .kernels import BLOCK, row_blocks
 
 ZERO, FREE, BOUND = (np.int8(code) for code in range(3))
 
@@ -81,8 +82,7 @@ class Block:
         return other
 
 
-@dataclass(frozen=True)
-class Centre:
+class Centre(NamedTuple):
     """The proximal term: its weight delta and its centre."""
 
     delta: float
@@ -90,8 +90,7 @@ class Centre:
     lam: float
 
 
-@dataclass(frozen=True)
-class Point:
+class Point(NamedTuple):
     """Duals, multiplier and intercept on a block, with the fit f = K beta and its part from the held samples."""
 
     beta: np.ndarray
@@ -102,11 +101,7 @@ class Point:
 
     def toward(self, other, step):
         """The point a fraction `step` of the way to `other`."""
-        mix = (a + step * (b - a) for a, b in zip(self._parts(), other._parts()))
-        return Point(*mix)
-
-    def _parts(self):
-        return self.beta, self.lam, self.intercept, self.fit, self.held_fit
+        return Point(*(a + step * (b - a) for a, b in zip(self, other)))
 
 
 def is_balanced(block, side):
@@ -120,6 +115,8 @@ def product(gram, values):
     (rows,) = values.nonzero()
     if 3 * len(rows) >= len(gram):
         return matmul(gram, values)
+    if len(rows) * len(gram) <= BLOCK:
+        return matmul(gram[rows].T, values[rows])
     out, values = np.zeros(len(gram)), values[rows]
     for piece in row_blocks(len(rows), len(gram)):
         out += matmul(gram[rows[piece]].T, values[piece])

@@ -399,16 +399,18 @@ class KernelSource:
         pieces = (slice(start, min(start + 64, self.n_samples)) for start in range(0, self.n_samples, 64))
         return np.concatenate([np.diagonal(self.block(piece, piece)) for piece in pieces])
 
-    def apply(self, columns, values, rows):
-        """K[rows, columns] @ values (m,) or (m, p), evaluated in blocks that never exceed `BLOCK` values."""
-        out = np.zeros((len(rows), *values.shape[1:]))
+    def apply(self, columns, values, rows=None):
+        """K[rows, columns] @ values (m,) or (m, p), of all rows if None, in blocks that never exceed `BLOCK` values."""
+        n_rows = self.n_samples if rows is None else len(rows)
+        out = np.zeros((n_rows, *values.shape[1:]))
         if len(columns) == 0:
             return out
         right = self.rows.take(columns)
         if self.kernel.spec.combine:
-            return self.kernel.spec.combine(self.rows.take(rows), right, values)
-        for piece in row_blocks(len(rows), len(columns)):
-            out[piece] = matmul(self.kernel.between(self.rows.take(rows[piece]), right), values)
+            return self.kernel.spec.combine(self.rows if rows is None else self.rows.take(rows), right, values)
+        for piece in row_blocks(n_rows, len(columns)):
+            left = self.rows.take(piece if rows is None else rows[piece])
+            out[piece] = matmul(self.kernel.between(left, right), values)
         return out
 
     def stored(self):
@@ -496,8 +498,8 @@ class GramSource:
     def diagonal(self):
         return np.diagonal(self.gram).copy()
 
-    def apply(self, columns, values, rows):
-        if len(rows) == self.n_samples and np.array_equal(rows, np.arange(len(rows))):
+    def apply(self, columns, values, rows=None):
+        if rows is None:
             return self._spread(columns, values)
         out = np.zeros((len(rows), *values.shape[1:]))
         for piece in row_blocks(len(rows), len(columns)):

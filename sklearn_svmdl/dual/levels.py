@@ -67,7 +67,7 @@ class BoundSum:
         if np.count_nonzero(change) > np.count_nonzero(t):
             change, self.values = t, np.zeros(len(t))
         changed = np.flatnonzero(change)
-        self.values = self.values + self.source.apply(changed, change[changed], np.arange(len(t)))
+        self.values = self.values + self.source.apply(changed, change[changed])
         self.t = t
 
 

@@ -89,8 +89,8 @@ def _stepped(problem, steps, tol):
 
 def _certified(problem, guess, tol):
     """The solution record of a guess, its gradient evaluated afresh from the kernel."""
-    support, everything = np.flatnonzero(guess.beta), np.arange(problem.n_samples)
-    fit = problem.source.apply(support, guess.beta[support], everything)
+    support = np.flatnonzero(guess.beta)
+    fit = problem.source.apply(support, guess.beta[support])
     return certify(problem, guess.beta, guess.lam, problem.target - fit, guess.n_iter, tol)
 
 
@@ -98,7 +98,7 @@ def first_guess(problem):
     """Sides for a large budget: those of the direction w of the limit lam -> 0, at the lam that its slack asks for."""
     unit, lam = starting_point(problem)
     everything = np.arange(problem.n_samples)
-    fit = lam * problem.source.apply(everything, unit, everything)
+    fit = lam * problem.source.apply(everything, unit)
     gradient = problem.target - fit
     intercept = least_slack_intercept(gradient, problem.target, problem.weight)
     inward = problem.target * (gradient - intercept)
@@ -110,9 +110,8 @@ def guess_of(problem, solution):
     """Where a solution leaves every sample."""
     share, upper = problem.target * solution.beta, solution.lam * problem.weight
     side = np.where(share <= 0, ZERO, np.where(share >= upper * (1.0 - 1e-12), BOUND, FREE)).astype(np.int8)
-    everything = np.arange(problem.n_samples)
     support = np.flatnonzero(solution.beta)
-    fit = problem.source.apply(support, solution.beta[support], everything)
+    fit = problem.source.apply(support, solution.beta[support])
     return Guess(
         side, solution.beta, solution.lam, solution.intercept, fit, EXACT, settled=True, exact=True, n_iter=0
     )

@@ -7,6 +7,7 @@ cycle when the kernel matrix is nearly singular: then it gives up and says so.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -51,8 +52,7 @@ def wanted_sides(conditions, point):
     return wanted, residual
 
 
-@dataclass(frozen=True)
-class Round:
+class Round(NamedTuple):
     """The conditions for one guess of the sides, their solution, the sides that it asks for, and y - f - b.
 
     `stands` tells whether lam meets the budget (it may change by a factor of `_LAM_RANGE` only in one round), `exact`

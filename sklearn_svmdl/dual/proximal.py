@@ -145,7 +145,7 @@ def newton(block, centre, point):
             # psi has no curvature in b here: only a minimum along b can free a sample.
             b = best_intercept(dual, point, lam)
             if b != point.intercept:
-                point, step = replace(point, intercept=b), 0.0
+                point, step = point._replace(intercept=b), 0.0
                 continue
             # At lam = 0 the duals vanish whatever b is: a free pair lets lam grow.
             side, previous = balanced(block, side, reach), None
@@ -161,7 +161,7 @@ def best_intercept(dual, point, lam):
     block = dual.block
 
     def slope(intercept):
-        best, reach = dual.maximiser(replace(point, intercept=intercept), lam)
+        best, reach = dual.maximiser(point._replace(intercept=intercept), lam)
         return -(block.target @ dual.duals(reach, best) + best * block.held.total)
 
     start = point.intercept

@@ -53,8 +53,7 @@ class Ascent:
     def refresh(self):
         """Recompute the gradient from scratch: running sums drift."""
         support = np.flatnonzero(self.beta)
-        everything = np.arange(len(self.beta))
-        self.gradient = self.problem.target - self.problem.source.apply(support, self.beta[support], everything)
+        self.gradient = self.problem.target - self.problem.source.apply(support, self.beta[support])
 
     def _mark_movable(self):
         """Gradients of the samples that can grow (else -inf) and that can shrink (else +inf)."""
@@ -130,7 +129,7 @@ def starting_point(problem):
     least = 0.5 * problem.largest_budget
     unit = problem.bound * np.where(y > 0, least / s[y > 0].sum(), least / s[y < 0].sum())
     everything = np.arange(problem.n_samples)
-    curvature = dot(unit, problem.source.apply(everything, unit, everything))
+    curvature = dot(unit, problem.source.apply(everything, unit))
     return unit, (problem.largest_budget - problem.budget) / curvature if curvature > 0 else 1.0
 
 
