@@ -23,23 +23,21 @@ def dot(x, y):
     return _DOT(x, y) if len(x) else 0.0
 
 
-def matmul(A, B, out=None):
+def matmul(A, B):
     """A @ B for a matrix A (n, k) and a matrix (k, m) or vector (k,) B of the same floating-point type.
 
-    `out`, a C-contiguous array (n, m), receives the product of two matrices. Arrays that are contiguous in neither
-    order are copied.
+    Arrays that are contiguous in neither order are copied.
     """
     if A.size == 0 or B.size == 0:
         return np.zeros((len(A), *B.shape[1:]), A.dtype)
     if B.ndim == 1:
         return _GEMV[A.dtype](1.0, A.T, B, trans=True) if A.flags.c_contiguous else _GEMV[A.dtype](1.0, A, B)
-    if B.shape[1] <= _FEW_COLUMNS and out is None:
+    if B.shape[1] <= _FEW_COLUMNS:
         return np.stack([matmul(A, column) for column in B.T], axis=1)
     # BLAS reads columns first: the product's transpose is B'A'.
     a, a_transposed = _in_fortran_order(B.T)
     b, b_transposed = _in_fortran_order(A.T)
-    target = {} if out is None else {"c": out.T, "overwrite_c": True}
-    return _GEMM[A.dtype](1.0, a, b, trans_a=a_transposed, trans_b=b_transposed, **target).T
+    return _GEMM[A.dtype](1.0, a, b, trans_a=a_transposed, trans_b=b_transposed).T
 
 
 def dense_product(A, B):

@@ -145,6 +145,8 @@ class Conditions:
         self.pull = known_pull + product(block.gram, self.t - known_t)
         self.reward = block.target + centre.delta * centre.beta
         self.shift, self.total = block.scale, self.t.sum() + block.held.total
+        # u_F, with K + sigma 1 1' for K.
+        self.coupling = self.pull[self.free] + self.shift * self.total
         self.solved = self._solve_free()
         self._reduce()
 
@@ -160,7 +162,7 @@ class Conditions:
                 raise np.linalg.LinAlgError("no sample is free to balance those at bound")
             return np.zeros((0, 3))
         rhs = np.empty((len(F), 3), order="F")
-        rhs[:, 0], rhs[:, 1], rhs[:, 2] = self.reward[F], self.pull[F] + self.shift * self.total, 1.0
+        rhs[:, 0], rhs[:, 1], rhs[:, 2] = self.reward[F], self.coupling, 1.0
         if self.factor is not None:
             return self.factor.solve(self.block.gram, self.shift, self.centre.delta, F, rhs)
         A = gathered(self.block.gram, F, F)
@@ -175,7 +177,6 @@ class Conditions:
         """The two equations [[a11, a12], [a12, a22]] (lam, b) = (r1, r2) that beta_F leaves."""
         t, held, centre = self.t, self.block.held, self.centre
         sums, T, shift = self.solved.sum(axis=0), self.total, self.shift
-        self.coupling = self.pull[self.free] + shift * T
         pulls = matmul(self.solved.T, self.coupling)
         self.curvature = held.curvature + t @ (self.pull + held.pull) + centre.delta * (t @ t + 1.0) + shift * T**2
         self.spare = self.reward @ t + held.reward - (self.block.budget - centre.delta * centre.lam)
