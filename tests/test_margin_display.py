@@ -68,6 +68,15 @@ def test_other_samples_have_no_rings(data):
     np.testing.assert_allclose(ringed.support_ring_.get_offsets(), X[[3, 4]])
 
 
+def test_legend_names_what_there_is(data):
+    X, y = data
+    separable = X[np.abs(X[:, 0]) > 1.0], (X[:, 0] > 0)[np.abs(X[:, 0]) > 1.0]
+    model = BudgetSVC(C=0, kernel="linear").fit(*separable)
+    display = MarginDisplay.from_estimator(model, *separable)
+    names = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert names == ["False", "True", "support vectors"]
+
+
 def test_other_classifiers_can_be_drawn(data):
     X, y = data
     model = SVC(kernel="linear").fit(X, y)

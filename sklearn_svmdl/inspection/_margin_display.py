@@ -156,12 +156,16 @@ class MarginDisplay:
 
     def _draw_samples(self, ax):
         for number, label in enumerate(self.classes):
-            ax.scatter(*self.X[self.target == number].T, s=20, color=f"C{number}", label=str(label))
-        self.support_ring_ = ax.scatter(
-            *self.support_vectors.T, s=90, facecolors="none", edgecolors="black", label="support vectors"
-        )
+            _scatter(ax, self.X[self.target == number], str(label), s=20, color=f"C{number}")
+        ring = {"s": 90, "facecolors": "none", "edgecolors": "black"}
+        self.support_ring_ = _scatter(ax, self.support_vectors, "support vectors", **ring)
         wrong = self.X[self.slack > 1.0]
-        self.mistakes_ = ax.scatter(*wrong.T, s=40, marker="x", color="black", label="misclassified")
+        self.mistakes_ = _scatter(ax, wrong, "misclassified", s=40, marker="x", color="black")
+
+
+def _scatter(ax, points, label, **style):
+    """The points; the legend leaves out what is not there, as it does labels that begin with an underscore."""
+    return ax.scatter(*points.T, label=label if len(points) else "_nolegend_", **style)
 
 
 def _contour(ax, grid, levels, style):
