@@ -6,7 +6,14 @@ from scipy import sparse
 from sklearn.metrics import pairwise
 
 from sklearn_svmdl.dual import kernels
-from sklearn_svmdl.dual.kernels import KERNELS, GramSource, Kernel, KernelSource
+from sklearn_svmdl.dual.kernels import (
+    KERNELS,
+    GramSource,
+    Kernel,
+    KernelSource,
+    check_kernel_values,
+    resolve_gamma,
+)
 
 PARAMS = {"gamma": 0.3, "degree": 3, "coef0": 1.5}
 FEATURE_KERNELS = sorted(name for name, spec in KERNELS.items() if not spec.pairwise)
@@ -106,6 +113,16 @@ def test_callable_kernels_are_checked(X):
         Kernel.of(lambda A, B: np.ones(len(A)))(X, X)
     with pytest.raises(ValueError, match="callable kernel returned nan or infinite"):
         Kernel.of(lambda A, B: np.full((len(A), len(B)), np.nan))(X, X)
+
+
+@pytest.mark.parametrize("power", [-160, 160])
+def test_features_beyond_floating_point_numbers_are_refused(X, power):
+    X = X * 10.0**power
+    message = "kernel values underflow.*StandardScaler" if power < 0 else "kernel values overflow.*StandardScaler"
+    with np.errstate(over="ignore"), pytest.raises(ValueError, match=message):
+        check_kernel_values(Kernel("linear").source(X))
+    with pytest.raises(ValueError, match="variance of X.*StandardScaler"):
+        resolve_gamma("scale", X, np.ones(len(X)))
 
 
 def test_overflow_is_an_error(X):

@@ -22,6 +22,8 @@ MEGABYTE = 2**20
 # Kernel values evaluated at a time: 8 MB, about what the outer caches hold.
 BLOCK = 2**20
 
+# Numbers as small as this have a reciprocal, and half of all digits left for differences.
+_TINIEST = 1e-290
 _TRY_SCALING = "Try to scale the features (sklearn.preprocessing.StandardScaler), or a smaller gamma."
 
 
@@ -245,17 +247,27 @@ def resolve_gamma(gamma, X, weight):
         return 1.0 / X.shape[1]
     if gamma != "scale":
         return float(gamma)
-    X = _as_float64(X)
-    share = weight / weight.sum() / X.shape[1]
+    with np.errstate(over="ignore", invalid="ignore"):
+        variance = _variance(_as_float64(X), weight / weight.sum() / X.shape[1])
+    if variance <= 0:
+        return 1.0
+    if not _TINIEST < variance < np.inf:
+        raise ValueError(
+            f"gamma='scale' is 1 / (n_features * variance of X), but the variance of X is {variance:g}: out of the "
+            f"range of floating-point numbers. {_TRY_SCALING}"
+        )
+    return 1.0 / (X.shape[1] * variance)
+
+
+def _variance(X, share):
+    """The variance of all values of X (n, d) around their mean, each with its row's share."""
     # Two passes: E[x^2] - E[x]^2 loses every digit when the mean is large.
     if sparse.issparse(X):
         mean = np.sum(share @ X)
         squares = X.multiply(X)
-        variance = np.sum(share @ squares) - mean**2
-    else:
-        mean = np.sum(matmul(X.T, share))
-        variance = np.sum(matmul(((X - mean) ** 2).T, share))
-    return 1.0 / (X.shape[1] * variance) if variance > 0 else 1.0
+        return np.sum(share @ squares) - mean**2
+    mean = np.sum(matmul(X.T, share))
+    return np.sum(matmul(((X - mean) ** 2).T, share))
 
 
 def _as_float64(X):
@@ -517,9 +529,15 @@ class GramSource:
 
 
 def check_kernel_values(source):
-    """Raise where kernel values overflow; |k(x, x')|^2 <= k(x, x) k(x', x') makes the diagonal tell."""
-    if not np.isfinite(source.diagonal()).all():
+    """Raise where kernel values over- or underflow; |k(x, x')|^2 <= k(x, x) k(x', x') makes the diagonal tell."""
+    diagonal = source.diagonal()
+    if not np.isfinite(diagonal).all():
         raise ValueError(f"The kernel values overflow: k(x, x) is infinite for some sample x. {_TRY_SCALING}")
+    if 0.0 < diagonal.max() < _TINIEST:
+        raise ValueError(
+            f"The kernel values underflow: the largest k(x, x) is {diagonal.max():g}, too small for floating-point "
+            f"numbers to tell from 0. Try to scale the features (sklearn.preprocessing.StandardScaler)."
+        )
 
 
 def check_symmetric(gram):
