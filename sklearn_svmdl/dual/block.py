@@ -36,6 +36,7 @@ _potrf, _potrs = get_lapack_funcs(("potrf", "potrs"), dtype=np.float64)
 _ROUNDING = 1e-14
 # Corrections go on while they lower the residuals by this factor.
 _FALL, _MOST_CORRECTIONS = 0.1, 10
+_SMALLEST = np.finfo(float).tiny
 
 
 @dataclass(frozen=True)
@@ -257,15 +258,18 @@ class Conditions:
     def _relative(self, residuals, point):
         """The largest residual, each relative to the terms that it is the difference of."""
         of_free, spent, imbalance = residuals
-        weight = np.abs(point.beta).sum()
-        scales = 1.0 + np.abs(point.fit).max(), abs(self.spare) + abs(point.lam * self.curvature), weight
-        return max(np.abs(of_free).max() / scales[0], abs(spent) / scales[1], abs(imbalance) / scales[2])
+        budget = abs(self.spare) + abs(point.lam * self.curvature)
+        scales = np.abs(point.fit).max() + 1.0, budget, np.abs(point.beta).sum()
+        sizes = np.abs(of_free).max(), abs(spent), abs(imbalance)
+        return max(size / max(scale, _SMALLEST) for size, scale in zip(sizes, scales))
 
     def _correction(self, of_free, spent, imbalance):
         """Changes of beta_F, lam and b that the residuals ask for."""
         z = self.factor.solve(self.block.gram, self.shift, self.centre.delta, self.free, of_free[:, None])[:, 0]
         r1, r2 = spent - self.coupling @ z, imbalance - z.sum()
         determinant = self.a11 * self.a22 - self.a12**2
+        if determinant == 0:
+            raise TooRough
         lam = (r1 * self.a22 - r2 * self.a12) / determinant
         b = (self.a11 * r2 - self.a12 * r1) / determinant
         return z - lam * self.solved[:, 1] - b * self.solved[:, 2], lam, b
