@@ -26,12 +26,12 @@ import numpy as np
 from scipy.linalg import get_lapack_funcs
 
 from .blas import matmul
-from .factor import gathered
+from .factor import cholesky, shifted_gram
 from .kernels import BLOCK, row_blocks
 
 ZERO, FREE, BOUND = (np.int8(code) for code in range(3))
 
-_potrf, _potrs = get_lapack_funcs(("potrf", "potrs"), dtype=np.float64)
+_potrs = get_lapack_funcs("potrs", dtype=np.float64)
 # Relative rounding of the sums in the conditions.
 _ROUNDING = 1e-14
 # Corrections go on while they lower the residuals by this factor.
@@ -64,10 +64,12 @@ class Block:
 
     @property
     def n_samples(self):
+        """How many samples the block has, m."""
         return len(self.target)
 
     @cached_property
     def weight(self):
+        """s_i of the block's samples."""
         return np.abs(self.bound)
 
     @cached_property
@@ -157,6 +159,7 @@ class Conditions:
         return self.factor is not None and self.factor.dtype == np.float32
 
     def _solve_free(self):
+        """Z = A^-1 [q_F, u_F, 1]."""
         F = self.free
         if len(F) == 0:
             if not is_balanced(self.block, self.side):
@@ -166,13 +169,8 @@ class Conditions:
         rhs[:, 0], rhs[:, 1], rhs[:, 2] = self.reward[F], self.coupling, 1.0
         if self.factor is not None:
             return self.factor.solve(self.block.gram, self.shift, self.centre.delta, F, rhs)
-        A = gathered(self.block.gram, F, F)
-        A += self.shift
-        A.flat[:: len(F) + 1] += self.centre.delta
-        factor, info = _potrf(A.T, lower=False, overwrite_a=True, clean=False)
-        if info != 0:
-            raise np.linalg.LinAlgError("the kernel matrix of the free samples is not positive definite")
-        return _potrs(factor, rhs, lower=False, overwrite_b=True)[0]
+        upper = cholesky(shifted_gram(self.block.gram, F, self.shift, self.centre.delta))
+        return _potrs(upper, rhs, lower=False, overwrite_b=True)[0]
 
     def _reduce(self):
         """The two equations [[a11, a12], [a12, a22]] (lam, b) = (r1, r2) that beta_F leaves."""

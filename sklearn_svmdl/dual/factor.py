@@ -49,6 +49,14 @@ def gathered(gram, rows, columns, dtype=np.float64):
     return out
 
 
+def shifted_gram(gram, free, shift, delta, dtype=np.float64):
+    """K_FF + sigma 1 1' + delta I."""
+    A = gathered(gram, free, free, dtype)
+    A += shift
+    A.flat[:: len(free) + 1] += delta
+    return A
+
+
 def cholesky(A):
     """The lower factor of a symmetric A, which it overwrites, as its transpose in C order.
 
@@ -73,6 +81,7 @@ class _Rows:
 
     @property
     def stop(self):
+        """The number of the row after the last."""
         return self.start + len(self.panel)
 
     def joined(self, other):
@@ -126,10 +135,8 @@ class PathFactor:
     def _begin(self, gram, shift, delta, free):
         """A new factor for the samples `free`."""
         self.gram, self.shift, self.delta = None, shift, delta
-        A = gathered(gram, free, free, self.dtype)
-        A += shift
-        A.flat[:: len(free) + 1] += delta
-        self.rows = [_Rows(0, np.empty((len(free), 0), dtype=self.dtype), cholesky(A))]
+        upper = cholesky(shifted_gram(gram, free, shift, delta, self.dtype))
+        self.rows = [_Rows(0, np.empty((len(free), 0), dtype=self.dtype), upper)]
         self.members = free
         self.place = np.full(len(gram), -1)
         self.place[free] = np.arange(len(free))
@@ -154,13 +161,12 @@ class PathFactor:
         return True
 
     def _append(self, entering):
+        """Rows for samples that enter."""
         m, k = len(self.members), len(entering)
         panel = (gathered(self.gram, entering, self.members, self.dtype) + self.dtype.type(self.shift)).T.copy()
         self._forward(panel)
         panel = np.ascontiguousarray(panel.T)
-        A = gathered(self.gram, entering, entering, self.dtype)
-        A += self.shift
-        A.flat[:: k + 1] += self.delta
+        A = shifted_gram(self.gram, entering, self.shift, self.delta, self.dtype)
         A -= matmul(panel, panel.T)
         new = _Rows(m, panel, cholesky(A))
         last = self.rows[-1]
@@ -198,6 +204,7 @@ class PathFactor:
                 self._forward_rows(rows, z, since)
 
     def _forward_rows(self, rows, z, since):
+        """These rows' part of `_forward`."""
         start = max(rows.start, since)
         done = start - rows.start
         here = z[start : rows.stop]

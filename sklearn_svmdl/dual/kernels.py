@@ -46,16 +46,20 @@ class _Rows:
 
     @classmethod
     def of(cls, X, centre, **params):
+        """Rows of X; no kernel of these depends on the origin or needs its parameters beforehand."""
         return cls(X)
 
     def take(self, rows):
+        """The given rows only."""
         return _Rows(self.X[rows])
 
     @property
     def n_samples(self):
+        """How many rows there are."""
         return self.X.shape[0]
 
     def identities(self):
+        """What tells equal rows from others."""
         return row_identities(self.X)
 
 
@@ -68,6 +72,7 @@ class _RBFRows:
 
     @classmethod
     def of(cls, X, centre, gamma):
+        """Rows of X - centre, with what their squared lengths add to the exponent."""
         # Distances do not change with the origin, but far from it z.z' - h - h' cancels nearly every digit.
         X = X if centre is None else X - centre
         h = gamma * row_norms(X, squared=True)[:, None]

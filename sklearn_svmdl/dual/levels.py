@@ -212,10 +212,12 @@ class Band:
 
     @property
     def indices(self):
+        """The samples in the band, in the order of its Gram matrix."""
         return self.gram.indices
 
     @property
     def outside(self):
+        """The samples that are held."""
         return np.flatnonzero(~self.inside)
 
     def block(self):
@@ -245,28 +247,18 @@ class Band:
 
     def spread(self, pivoted, guess):
         """The guess for all samples: the band as pivoted, the held ones at zero or at lam times their bound."""
-        problem, point, band = self.problem, pivoted.point, self.indices
-        if len(band) == problem.n_samples and not self.bound_sum.t.any():
-            order = np.argsort(band)
-            return replace(
-                guess,
-                side=pivoted.side[order],
-                beta=point.beta[order],
-                lam=point.lam,
-                intercept=point.intercept,
-                fit=point.fit[order],
-                bound_sum=self.bound_sum,
-            )
-        t, side = self.bound_sum.t.copy(), guess.side.copy()
-        t[band], side[band] = np.where(pivoted.side == BOUND, problem.bound[band], 0.0), pivoted.side
-        self.bound_sum.bring(t)
-        beta = point.lam * t
-        beyond = point.beta - beta[band]
-        beta[band] = point.beta
-        fit = point.lam * self.bound_sum.values
-        support, outside = band[beyond != 0], self.outside
-        fit[outside] += problem.source.apply(support, beyond[beyond != 0], outside)
-        fit[band] = point.fit
+        problem, point, band, outside = self.problem, pivoted.point, self.indices, self.outside
+        side, beta, fit = guess.side.copy(), np.empty(problem.n_samples), np.empty(problem.n_samples)
+        if len(outside):
+            t = self.bound_sum.t.copy()
+            t[band] = np.where(pivoted.side == BOUND, problem.bound[band], 0.0)
+            self.bound_sum.bring(t)
+            beyond = point.beta - point.lam * t[band]
+            support = beyond != 0
+            beta[outside] = point.lam * t[outside]
+            fit[outside] = point.lam * self.bound_sum.values[outside]
+            fit[outside] += problem.source.apply(band[support], beyond[support], outside)
+        side[band], beta[band], fit[band] = pivoted.side, point.beta, point.fit
         return replace(
             guess,
             side=side,

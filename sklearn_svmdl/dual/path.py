@@ -180,7 +180,7 @@ class _BandSteps:
         free = np.count_nonzero(inside)
         distance = np.abs(self.guess.inward(problem.target))
         distance[inside] = np.inf
-        room = max(self.room.capacity - free, 0)
-        count = min(int(_NEAR_PER_FREE * free) + _NEAR_COUNT, room, problem.n_samples - free)
+        most = max(self.room.capacity - free, 0)
+        count = min(int(_NEAR_PER_FREE * free) + _NEAR_COUNT, most, problem.n_samples - free)
         inside[np.argsort(distance, kind="stable")[:count]] = True
         return inside

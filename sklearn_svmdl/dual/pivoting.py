@@ -3,7 +3,8 @@
 The primal-dual active set method (Hintermueller, Ito, Kunisch, SIAM J. Optim. 2002; block pivoting in Judice, Pires,
 Comput. Oper. Res. 1994) on the joint conditions in (beta, lam, b): solve them for a guess of the sides, move all
 samples that contradict the guess, repeat. No step length, no ratio test; a dozen factorisations where it works. It may
-cycle when the kernel matrix is nearly singular: then it gives up and says so.
+cycle when the kernel matrix is nearly singular: then it gives up and says so. Rounds far from the end are taken in
+single precision; a solution that is accepted is one in double precision.
 """
 
 from dataclasses import dataclass
