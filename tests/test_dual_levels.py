@@ -10,18 +10,11 @@ import numpy as np
 import pytest
 from sklearn.datasets import make_classification, make_moons
 
+from sklearn_svmdl.dual.band import TooLarge, largest_band, refine
 from sklearn_svmdl.dual.budget import solve_budget_dual
 from sklearn_svmdl.dual.gram import GrowingGram, Room
 from sklearn_svmdl.dual.kernels import BLOCK, MEGABYTE, Kernel, KernelSource
-from sklearn_svmdl.dual.levels import (
-    TooLarge,
-    cold_guess,
-    coarse_problem,
-    largest_band,
-    refine,
-    solve_levels,
-    stratified_share,
-)
+from sklearn_svmdl.dual.levels import coarse_problem, cold_guess, solve_levels, stratified_share
 from sklearn_svmdl.dual.problem import BudgetProblem, Status
 
 KERNELS = {

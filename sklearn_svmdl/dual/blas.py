@@ -41,10 +41,11 @@ def matmul(A, B):
 
 
 def dense_product(A, B):
-    """A @ B as a dense array of doubles, where A and B may be sparse."""
+    """A @ B as a dense array of floating-point numbers, single only if both are, where A and B may be sparse."""
     if sparse.issparse(A) or sparse.issparse(B):
         return np.asarray(safe_sparse_dot(A, B, dense_output=True))
-    return matmul(A.astype(np.float64, copy=False), B.astype(np.float64, copy=False))
+    dtype = np.result_type(A, B, np.float32)
+    return matmul(A.astype(dtype, copy=False), B.astype(dtype, copy=False))
 
 
 def _in_fortran_order(A):

@@ -31,7 +31,7 @@ from .kernels import BLOCK, row_blocks
 
 ZERO, FREE, BOUND = (np.int8(code) for code in range(3))
 
-_potrs = get_lapack_funcs("potrs", dtype=np.float64)
+_POTRS = {np.dtype(dtype): get_lapack_funcs("potrs", dtype=dtype) for dtype in (np.float32, np.float64)}
 # Relative rounding of the sums in the conditions.
 _ROUNDING = 1e-14
 # Corrections go on while they lower the residuals by this factor.
@@ -66,6 +66,11 @@ class Block:
     def n_samples(self):
         """How many samples the block has, m."""
         return len(self.target)
+
+    @property
+    def dtype(self):
+        """The precision of the kernel values."""
+        return self.gram.dtype
 
     @cached_property
     def weight(self):
@@ -114,7 +119,8 @@ def is_balanced(block, side):
 
 
 def product(gram, values):
-    """gram @ values: on copies of the rows with values where they are few, on all where the copies would cost more."""
+    """gram @ values in the precision of gram: on copies of the rows with values where they are few, else on all."""
+    values = values.astype(gram.dtype, copy=False)
     (rows,) = values.nonzero()
     if 3 * len(rows) >= len(gram):
         return matmul(gram, values)
@@ -154,9 +160,9 @@ class Conditions:
         self._reduce()
 
     @property
-    def is_single(self):
-        """Whether the conditions are solved in single precision."""
-        return self.factor is not None and self.factor.dtype == np.float32
+    def is_rough(self):
+        """Whether the conditions are solved in less than the precision of the kernel values."""
+        return self.factor is not None and self.factor.dtype != self.block.dtype
 
     def _solve_free(self):
         """Z = A^-1 [q_F, u_F, 1]."""
@@ -169,8 +175,9 @@ class Conditions:
         rhs[:, 0], rhs[:, 1], rhs[:, 2] = self.reward[F], self.coupling, 1.0
         if self.factor is not None:
             return self.factor.solve(self.block.gram, self.shift, self.centre.delta, F, rhs)
-        upper = cholesky(shifted_gram(self.block.gram, F, self.shift, self.centre.delta))
-        return _potrs(upper, rhs, lower=False, overwrite_b=True)[0]
+        dtype = self.block.dtype
+        upper = cholesky(shifted_gram(self.block.gram, F, self.shift, self.centre.delta, dtype))
+        return _POTRS[dtype](upper, rhs, lower=False, overwrite_b=True)[0].astype(np.float64, copy=False)
 
     def _reduce(self):
         """The two equations [[a11, a12], [a12, a22]] (lam, b) = (r1, r2) that beta_F leaves."""

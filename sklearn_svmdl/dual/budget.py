@@ -5,9 +5,10 @@ from functools import partial
 
 import numpy as np
 
-from .feasibility import least_budget
 from .gram import Room
-from .levels import OutOfReach, TooLarge, largest_band, solve_levels
+from .levels import solve_levels
+from .band import OutOfReach, TooLarge, largest_band
+from .feasibility import least_budget
 from .pages import keep_freed_pages
 from .problem import Status, certify, feasible_duals
 from .smo import ascend, starting_point
@@ -43,7 +44,7 @@ def block_steps(problem, _, tol, max_iter, cache_size):
         guess = solve_levels(problem, Room(largest_band(cache_size)), np.random.RandomState(0))
     except (TooLarge, np.linalg.LinAlgError):
         return None
-    # The last look summed this fit from kernel values, not from steps.
+    # The last looks summed this fit from kernel values, not from steps.
     solution = certify(problem, guess.beta, guess.lam, problem.target - guess.fit, guess.n_iter, tol)
     return solution if np.isfinite(solution.duality_gap) else None
 

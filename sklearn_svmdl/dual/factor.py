@@ -229,15 +229,23 @@ class Memory:
 
     Single precision costs half the time. It will do while many samples are on the wrong side; where many are free,
     its solutions are corrected to double precision, unless the kernel matrix is nearly singular (`single_fails`).
+
+    Parameters
+    ----------
+    dtype : the precision of the Gram matrix; on one in single precision no factor is in double
     """
 
-    def __init__(self):
+    def __init__(self, dtype=np.float64):
         self.conditions, self.single_fails = None, False
-        self.single, self.double = PathFactor(np.float32, MANY_FREE), PathFactor(np.float64)
+        self.is_single = dtype == np.float32
+        self.single = PathFactor(np.float32, FEW_FREE if self.is_single else MANY_FREE)
+        self.double = PathFactor(np.float64)
 
     def factor(self, n_free, n_wrong):
         """The factor for so many free samples, so many on the wrong side before; None where a new one costs least."""
         if n_free < FEW_FREE:
             return None
+        if self.is_single:
+            return self.single
         roughly = n_wrong > _FEW_WRONG * n_free or n_free >= MANY_FREE
         return self.single if roughly and not self.single_fails and not self.double.is_made else self.double

@@ -2,28 +2,35 @@
 
 import numpy as np
 
-from .kernels import row_blocks
+from .kernels import MEGABYTE, row_blocks
 
 # Room for this many times the first samples, and some more: what bands usually grow to.
 _SPARE, _AND_MORE = 1.4, 50
-# Arrays of more values, 31 MB, are given back to the system when they are freed: room for twice the samples at once.
-_HEAP, _AHEAD = 31 * 2**17, 4
+_DOUBLE = np.dtype(np.float64).itemsize
+# Larger arrays, 31 MB, are given back to the system when they are freed: room for twice the samples at once.
+_HEAP, _AHEAD = 31 * MEGABYTE, 4
 
 
 class Room:
-    """Memory for the kernel values of one band after the other, of at most `capacity` samples."""
+    """Memory for the kernel values of one band after the other, of at most `capacity` samples in double precision."""
 
     def __init__(self, capacity):
-        self.capacity, self.array = capacity, np.empty(0)
+        self.capacity, self.bytes = capacity, np.empty(0, dtype=np.uint8)
 
-    def reserve(self, n):
+    def most(self, dtype):
+        """How many samples there can be room for in the given precision."""
+        return int(self.capacity * np.sqrt(_DOUBLE / dtype.itemsize))
+
+    def reserve(self, n, dtype):
         """Have room for n samples; what was there may be lost."""
-        if n * n > len(self.array):
-            self.array = np.empty(n * n if n * n <= _HEAP else min(_AHEAD * n * n, self.capacity**2))
+        size = dtype.itemsize * n * n
+        if size > len(self.bytes):
+            most = _DOUBLE * self.capacity**2
+            self.bytes = np.empty(size if size <= _HEAP else max(size, min(_AHEAD * size, most)), dtype=np.uint8)
 
-    def square(self, n):
+    def square(self, n, dtype):
         """The first n x n values, C-contiguous: BLAS takes them without a copy."""
-        return self.array[: n * n].reshape(n, n)
+        return self.bytes[: dtype.itemsize * n * n].view(dtype).reshape(n, n)
 
 
 class GrowingGram:
@@ -38,18 +45,19 @@ class GrowingGram:
 
     def __init__(self, source, indices, room):
         self.source, self.indices, self.room = source, indices[:0], room
-        room.reserve(min(int(_SPARE * len(indices)) + _AND_MORE, room.capacity, source.n_samples))
+        expected = int(_SPARE * len(indices)) + _AND_MORE
+        room.reserve(min(expected, room.most(source.dtype), source.n_samples), source.dtype)
         self.add(indices)
 
     @property
     def values(self):
         """The kernel values among the samples so far."""
-        return self.room.square(len(self.indices))
+        return self._square(len(self.indices))
 
     def keep(self, mask):
         """Let go of the samples that the mask (m,) leaves out."""
         old, kept = self.values, np.flatnonzero(mask)
-        new = self.room.square(len(kept))
+        new = self._square(len(kept))
         # From the first row on: where old and new rows share memory, the new ones end further ahead.
         for rows in row_blocks(len(kept), len(mask)):
             new[rows] = old[kept[rows]].take(kept, axis=1)
@@ -58,8 +66,8 @@ class GrowingGram:
     def add(self, samples):
         """Append samples; what was there is evaluated no more, and moved only to make room."""
         old, m, n = self.values, len(self.indices), len(self.indices) + len(samples)
-        self.room.reserve(n)
-        indices, new = np.concatenate([self.indices, samples]), self.room.square(n)
+        self.room.reserve(n, self.source.dtype)
+        indices, new = np.concatenate([self.indices, samples]), self._square(n)
         # From the last row on: where old and new rows share memory, the new ones end further back.
         for rows in reversed(list(row_blocks(m, n))):
             new[rows, :m] = old[rows].copy()
@@ -67,6 +75,9 @@ class GrowingGram:
         new[:m, m:] = new[m:, :m].T
         self._fill(new, slice(m, n), samples, slice(m, n), samples)
         self.indices = indices
+
+    def _square(self, n):
+        return self.room.square(n, self.source.dtype)
 
     def _fill(self, array, rows, row_samples, columns, column_samples):
         """Evaluate a rectangle of the array in blocks that stay in the processor's caches."""

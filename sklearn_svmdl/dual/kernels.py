@@ -53,6 +53,10 @@ class _Rows:
         """The given rows only."""
         return _Rows(self.X[rows])
 
+    def single(self):
+        """The same rows in single precision."""
+        return _Rows(self.X.astype(np.float32))
+
     @property
     def n_samples(self):
         """How many rows there are."""
@@ -85,6 +89,9 @@ class _RBFRows:
 
     def take(self, rows):
         return _RBFRows(self.left[rows], self.right[rows])
+
+    def single(self):
+        return _RBFRows(self.left.astype(np.float32), self.right.astype(np.float32))
 
     @property
     def n_samples(self):
@@ -154,7 +161,7 @@ def _decay_of(D, gamma):
 
 
 def _from_scikit_learn(name):
-    return lambda A, B, **params: pairwise.pairwise_kernels(A.X, B.X, metric=name, **params)
+    return lambda A, B, **params: _as_float64(pairwise.pairwise_kernels(A.X, B.X, metric=name, **params))
 
 
 @dataclass(frozen=True)
@@ -172,6 +179,8 @@ class KernelSpec:
     unit_diagonal: bool = False
     # (A, B, values) -> K(A, B) @ values without the matrix, where the features are few enough to be summed.
     combine: object = None
+    # Prepared rows in single precision give kernel values in single precision.
+    single: bool = False
     takes_sparse: bool = True
     takes_negative: bool = True
     # X holds the kernel values themselves.
@@ -186,6 +195,7 @@ _POLYNOMIAL = KernelSpec(
     _polynomial,
     ("gamma", "degree", "coef0"),
     semidefinite=lambda coef0, **_: coef0 >= 0,
+    single=True,
     base=_inner_products,
     of_base=_powers_of,
 )
@@ -202,6 +212,7 @@ KERNELS = {
         prepare=_RBFRows.of,
         definite=True,
         unit_diagonal=True,
+        single=True,
         base=_squared_distances,
         of_base=_decay_of,
     ),
@@ -335,8 +346,8 @@ class Kernel:
         return self.spec.prepare(_as_float64(X), centre, **self.params)
 
     def between(self, A, B):
-        """Kernel values (n, m) between prepared samples A and B."""
-        return np.asarray(self.spec.function(A, B, **self.params), dtype=np.float64)
+        """Kernel values (n, m) between prepared samples A and B, in their precision."""
+        return self.spec.function(A, B, **self.params)
 
     def __call__(self, X, Y):
         centre = _centre(X, Y)
@@ -380,11 +391,13 @@ class KernelSource:
     ----------
     kernel : Kernel
     rows : the prepared samples
+    dtype : their precision, and that of the kernel values
     """
 
-    def __init__(self, kernel, rows):
+    def __init__(self, kernel, rows, dtype=np.float64):
         self.kernel = kernel
         self.rows = rows
+        self.dtype = np.dtype(dtype)
 
     @classmethod
     def of(cls, kernel, X):
@@ -402,7 +415,13 @@ class KernelSource:
 
     def take(self, indices):
         """The source of the given samples only."""
-        return KernelSource(self.kernel, self.rows.take(indices))
+        return KernelSource(self.kernel, self.rows.take(indices), self.dtype)
+
+    def single(self):
+        """The source of the same kernel values in single precision; None where it would be no other."""
+        if not self.kernel.spec.single or self.dtype == np.float32:
+            return None
+        return KernelSource(self.kernel, self.rows.single(), np.float32)
 
     def block(self, rows, columns):
         """K[rows, columns] as a new array."""
@@ -422,7 +441,7 @@ class KernelSource:
         out = np.zeros((n_rows, *values.shape[1:]))
         if len(columns) == 0:
             return out
-        right = self.rows.take(columns)
+        right, values = self.rows.take(columns), values.astype(self.dtype, copy=False)
         if self.kernel.spec.combine:
             return self.kernel.spec.combine(self.rows if rows is None else self.rows.take(rows), right, values)
         for piece in row_blocks(n_rows, len(columns)):
@@ -492,6 +511,8 @@ class KernelBase:
 class GramSource:
     """Kernel values from a stored Gram matrix (n, n); `kernel` and `rows` say where from, if known."""
 
+    dtype = np.dtype(np.float64)
+
     def __init__(self, gram, kernel=None, rows=None):
         self.gram = gram
         self.kernel = kernel
@@ -508,6 +529,9 @@ class GramSource:
     def take(self, indices):
         rows = None if self.rows is None else self.rows.take(indices)
         return GramSource(self.block(indices, indices), self.kernel, rows)
+
+    def single(self):
+        return None
 
     def block(self, rows, columns):
         return self.gram[rows][:, columns]

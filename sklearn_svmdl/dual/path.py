@@ -10,12 +10,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from .band import Guess, OutOfReach, TooLarge, largest_band, refine
 from .block import BOUND, FREE, ZERO, Block, Held
 from .budget import constant_solution, solve_budget_dual
 from .factor import Memory
 from .gram import Room
 from .kernels import GramSource
-from .levels import Guess, OutOfReach, TooLarge, largest_band, refine, solve_levels
+from .levels import solve_levels
 from .pages import keep_freed_pages
 from .pivoting import EXACT, Pivoted, balanced, pivot
 from .problem import Status, certify, least_slack_intercept

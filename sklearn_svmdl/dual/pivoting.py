@@ -4,7 +4,7 @@ The primal-dual active set method (Hintermueller, Ito, Kunisch, SIAM J. Optim. 2
 Comput. Oper. Res. 1994) on the joint conditions in (beta, lam, b): solve them for a guess of the sides, move all
 samples that contradict the guess, repeat. No step length, no ratio test; a dozen factorisations where it works. It may
 cycle when the kernel matrix is nearly singular: then it gives up and says so. Rounds far from the end are taken in
-single precision; a solution that is accepted is one in double precision.
+single precision; a solution that is accepted is one in the precision of the kernel values.
 """
 
 from dataclasses import dataclass
@@ -19,8 +19,10 @@ from .factor import MANY_FREE, Memory
 EXACT = 1e-11
 # Rounds without fewer samples on the wrong side before the pivoting gives up, and rounds in all.
 _PATIENCE, _MOST_ROUNDS = 4, 30
-# How far a sample may stand on the wrong side of its bound (relative) or of the margin without being moved.
-_AT_BOUND, _AT_MARGIN = 1e-11, 1e-10
+# How far a sample may stand on the wrong side of its bound (relative) and of the margin without being moved.
+_TOLERANCES = {np.dtype(np.float64): (1e-11, 1e-10), np.dtype(np.float32): (1e-5, 1e-5)}
+# Fewer samples than this share of the free ones may go back and forth because single precision cannot place them.
+_UNCLEAR = 0.1
 # Up to these shares of the free samples on the wrong side, a solution in single precision is corrected to residuals of
 # this size: its errors would mistake others.
 _CORRECTIONS = ((0.2, 1e-6), (0.0, 1e-12))
@@ -44,12 +46,13 @@ def wanted_sides(conditions, point):
     residual = conditions.reward - point.fit - centre.delta * point.beta - point.intercept
     wanted = side.copy()
     inward = block.target * residual
-    tolerance = _AT_MARGIN + 1e-15 * np.abs(point.fit).max()
+    at_bound, at_margin = _TOLERANCES[block.dtype]
+    tolerance = at_margin + 1e-15 * np.abs(point.fit).max()
     wanted[(side == ZERO) & (inward > tolerance)] = FREE
     wanted[(side == BOUND) & (inward < -tolerance)] = FREE
     share, upper = (block.target * point.beta)[free], point.lam * block.weight[free]
-    wanted[free[share < -_AT_BOUND * upper.max(initial=0.0)]] = ZERO
-    wanted[free[share > (1.0 + _AT_BOUND) * upper]] = BOUND
+    wanted[free[share < -at_bound * upper.max(initial=0.0)]] = ZERO
+    wanted[free[share > (1.0 + at_bound) * upper]] = BOUND
     return wanted, residual
 
 
@@ -57,7 +60,7 @@ class Round(NamedTuple):
     """The conditions for one guess of the sides, their solution, the sides that it asks for, and y - f - b.
 
     `stands` tells whether lam meets the budget (it may change by a factor of `_LAM_RANGE` only in one round), `exact`
-    whether the solution is one in double precision.
+    whether the solution is one in the precision of the kernel values.
     """
 
     conditions: Conditions
@@ -81,7 +84,7 @@ def solve_round(block, side, centre, previous, factor):
     lam = min(max(wanted_lam, centre.lam / _LAM_RANGE), centre.lam * _LAM_RANGE)
     if not np.isfinite(lam):
         raise np.linalg.LinAlgError("no multiplier meets the budget")
-    point, stands, exact = conditions.point(lam), lam == wanted_lam, not conditions.is_single
+    point, stands, exact = conditions.point(lam), lam == wanted_lam, not conditions.is_rough
     wanted, residual = wanted_sides(conditions, point)
     if stands and not exact and len(conditions.free) >= MANY_FREE:
         for share, most in _CORRECTIONS:
@@ -117,7 +120,7 @@ def pivot(block, side, lam, centre_beta, delta=EXACT, overlook=0.0, memory=None)
         Not `settled` when the sides stopped improving; its point is then not to be trusted.
     """
     fewest, wrong, stalled, point = np.inf, block.n_samples, 0, None
-    memory = Memory() if memory is None else memory
+    memory = Memory(block.dtype) if memory is None else memory
     for n_iter in range(1, _MOST_ROUNDS + 1):
         factor = memory.factor(np.count_nonzero(side == FREE), wrong)
         try:
@@ -136,6 +139,9 @@ def pivot(block, side, lam, centre_beta, delta=EXACT, overlook=0.0, memory=None)
         stalled = 0 if wrong < fewest else stalled + 1
         fewest = min(fewest, wrong)
         if stalled >= _PATIENCE:
+            unclear = block.dtype == np.float32 and solved.stands and wrong < _UNCLEAR * len(solved.conditions.free)
+            if unclear:
+                return Pivoted(side, point, True, n_iter)
             break
         side = balanced(block, wanted, residual)
     memory.conditions = None

@@ -63,6 +63,10 @@ class BudgetProblem:
         positive = self.weight[self.target > 0].sum()
         return 2.0 * min(positive, self.weight.sum() - positive)
 
+    def take(self, rows):
+        """The problem on some of the samples, with the same budget."""
+        return replace(self, source=self.source.take(rows), target=self.target[rows], weight=self.weight[rows])
+
     def with_budget(self, budget):
         return replace(self, budget=float(budget))
 

@@ -182,7 +182,7 @@ def point_at(block, beta, lam, intercept):
 
 def pivot_exactly(block, side, lam, beta, overlook=0.0):
     """Pivot with the least proximal weight, once more where its pull toward the centre can still be told."""
-    memory = Memory()
+    memory = Memory(block.dtype)
     done = pivot(block, side, lam, beta, overlook=overlook, memory=memory)
     if overlook == 0.0 and done.settled and EXACT * block.scale * np.abs(done.point.beta - beta).max() > _PULLED:
         again = pivot(block, done.side, done.point.lam, done.point.beta, memory=memory)
