@@ -258,7 +258,8 @@ def refine(problem, guess, inside, room, effort=THOROUGH):
     for _ in range(_MOST_LOOKS):
         guess = solve_band(band, guess, now)
         wrong, right = held_wrongly(problem, guess, band.outside)
-        if len(band.outside) == 0 and not guess.settled and guess.lam * band.block().scale > OUT_OF_REACH:
+        # What is held can only lower the dual objective, which is |w|^2 / 2 at the end.
+        if not guess.settled and guess.lam * band.block().scale > OUT_OF_REACH:
             raise OutOfReach(f"lam = {guess.lam:.3g}")
         if (guess.settled and len(wrong) == 0) or len(band.outside) == 0:
             if guess.exact or now == effort:

@@ -160,9 +160,14 @@ class Conditions:
         self._reduce()
 
     @property
+    def is_single(self):
+        """Whether a factor in single precision solves the conditions."""
+        return self.factor is not None and self.factor.dtype == np.float32
+
+    @property
     def is_rough(self):
         """Whether the conditions are solved in less than the precision of the kernel values."""
-        return self.factor is not None and self.factor.dtype != self.block.dtype
+        return self.is_single and self.block.dtype != np.float32
 
     def _solve_free(self):
         """Z = A^-1 [q_F, u_F, 1]."""

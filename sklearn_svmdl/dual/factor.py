@@ -246,6 +246,6 @@ class Memory:
         if n_free < FEW_FREE:
             return None
         if self.is_single:
-            return self.single
+            return None if self.single_fails else self.single
         roughly = n_wrong > _FEW_WRONG * n_free or n_free >= MANY_FREE
         return self.single if roughly and not self.single_fails and not self.double.is_made else self.double

@@ -25,7 +25,7 @@ _TOLERANCES = {np.dtype(np.float64): (1e-11, 1e-10), np.dtype(np.float32): (1e-5
 _UNCLEAR = 0.1
 # Up to these shares of the free samples on the wrong side, a solution in single precision is corrected to residuals of
 # this size: its errors would mistake others.
-_CORRECTIONS = ((0.2, 1e-6), (0.0, 1e-12))
+_CORRECTIONS = {np.dtype(np.float64): ((0.2, 1e-6), (0.0, 1e-12)), np.dtype(np.float32): ((0.2, 1e-5),)}
 # lam may change by this factor in one round.
 _LAM_RANGE = 10.0
 
@@ -86,13 +86,14 @@ def solve_round(block, side, centre, previous, factor):
         raise np.linalg.LinAlgError("no multiplier meets the budget")
     point, stands, exact = conditions.point(lam), lam == wanted_lam, not conditions.is_rough
     wanted, residual = wanted_sides(conditions, point)
-    if stands and not exact and len(conditions.free) >= MANY_FREE:
-        for share, most in _CORRECTIONS:
-            exact = np.count_nonzero(wanted != side) <= share * len(conditions.free)
-            if not exact:
+    if stands and conditions.is_single and len(conditions.free) >= MANY_FREE:
+        for share, most in _CORRECTIONS[block.dtype]:
+            if np.count_nonzero(wanted != side) > share * len(conditions.free):
                 break
             point = conditions.corrected(point, most)
             wanted, residual = wanted_sides(conditions, point)
+        else:
+            exact = True
     return Round(conditions, point, wanted, residual, stands, exact)
 
 

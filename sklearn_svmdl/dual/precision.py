@@ -24,14 +24,15 @@ from .pivoting import EXACT
 _MANY = 1000
 # What single precision is asked for: this share of the free samples may be left on the wrong side.
 _OVERLOOK = 0.02
-# Zeros this close to the margin take part in double precision.
-_NEAR = 0.01
+# Zeros this close to the margin take part in double precision; the first band has those this close, and some at least.
+_NEAR, _FEWEST = 0.01, 20
 # The largest rounding error of a kernel value, relative to the largest of all; samples that are tried.
 _MOST_ROUNDING, _N_PROBE = 1e-4, 32
 # Errors of n independent roundings add up as sqrt(n) (Higham, Mary, A new approach to probabilistic rounding error
 # analysis, SIAM J. Sci. Comput. 2019), with this factor to spare.
 _SAFETY = 4.0
-_MOST_TURNS = 10
+# Where more zeros than this share of the others were on the wrong side, single precision misled.
+_MISLED, _MOST_TURNS = 0.2, 10
 
 
 def refine_by_precision(problem, begin, room, effort):
@@ -43,22 +44,10 @@ def refine_by_precision(problem, begin, room, effort):
     room, effort : as for `refine`
     """
     single, rounding = in_single_precision(problem)
-    solved = None
-    if single is not None:
-        try:
-            solved = in_two_steps(problem, single, rounding, begin, room, effort)
-        except (TooLarge, OutOfReach, np.linalg.LinAlgError):
-            pass
+    solved = None if single is None else hasty(single, begin, room, effort)
+    if solved is not None and effort.exact:
+        solved = polished(problem, solved, rounding, room, effort)
     return refine(problem, *begin(problem), room, effort) if solved is None else solved
-
-
-def in_two_steps(problem, single, rounding, begin, room, effort):
-    """The solution in single precision, and then that in double if the effort is exact; None where one is not found."""
-    hasty = replace(effort, exact=False, overlook=max(effort.overlook, _OVERLOOK))
-    rough = refine(single, *begin(single), room, hasty)
-    if not rough.settled:
-        return None
-    return polished(problem, rough, rounding, room, effort) if effort.exact else rough
 
 
 def in_single_precision(problem):
@@ -75,19 +64,37 @@ def in_single_precision(problem):
     return replace(problem, source=source), rounding
 
 
+def hasty(single, begin, room, effort):
+    """The solution in single precision, None where it fails."""
+    effort = replace(effort, exact=False, overlook=max(effort.overlook, _OVERLOOK))
+    try:
+        rough = refine(single, *begin(single), room, effort)
+    except (TooLarge, OutOfReach, np.linalg.LinAlgError):
+        return None
+    return rough if rough.settled else None
+
+
 def polished(problem, rough, rounding, room, effort):
-    """The exact solution from that in single precision; None where it is not found."""
+    """The exact solution from that in single precision; None where it is not found.
+
+    Raises
+    ------
+    OutOfReach : what a part of the samples cannot reach, all of them cannot.
+    """
     guess, inward = rough, rough.inward(problem.target)
-    part = (rough.side != ZERO) | (inward > -_NEAR)
+    # The way to the solution of a hard problem is long: there the rough one is no more than a guess for all samples.
+    part = (rough.side != ZERO) | (inward > -_NEAR) if rough.delta == EXACT else np.ones(problem.n_samples, dtype=bool)
     for _ in range(_MOST_TURNS):
         guess = refined_on(problem, part, guess, room, effort)
         if not guess.settled:
-            return None
+            return guess if part.all() else None
         doubtful = np.flatnonzero(~part & (inward > -movement(problem, rough, guess, part, rounding)))
         guess.fit[doubtful] = fit_at(problem, guess.beta, doubtful)
         wrong = doubtful[guess.inward(problem.target)[doubtful] > 0]
         if len(wrong) == 0:
             return guess
+        if len(wrong) > _MISLED * np.count_nonzero(part):
+            return None
         part[wrong], guess.side[wrong] = True, FREE
     return None
 
@@ -98,7 +105,9 @@ def refined_on(problem, part, guess, room, effort):
     side, beta, fit = guess.side.copy(), guess.beta.copy(), guess.fit.copy()
     here = replace(guess, side=side[rows], beta=beta[rows], fit=fit[rows], delta=EXACT, bound_sum=None)
     share = problem.take(rows)
-    inside = (here.side == FREE) | (np.abs(here.inward(share.target)) <= _NEAR)
+    distance = np.abs(here.inward(share.target))
+    nearest = np.partition(distance, _FEWEST)[_FEWEST] if _FEWEST < len(rows) else np.inf
+    inside = (here.side == FREE) | (distance <= max(_NEAR, nearest))
     solved = refine(share, here, inside, room, effort)
     side[rows], beta[rows], fit[rows] = solved.side, solved.beta, solved.fit
     return replace(solved, side=side, beta=beta, fit=fit, bound_sum=None)
