@@ -138,15 +138,15 @@ def assert_solves(point, block, side, centre, K, problem):
     free, t = np.flatnonzero(side == FREE), np.where(side == BOUND, block.bound, 0.0)
     beta = np.concatenate([point.beta, lam * problem.bound[n:]])
     fit = K @ beta
-    q = block.target + centre.delta * centre.beta
+    away = point.beta - lam * centre.shape
     scale = 1e-10 * max(1.0, np.abs(fit).max(), abs(lam))
     np.testing.assert_allclose(point.beta[side == BOUND], lam * block.bound[side == BOUND], atol=scale)
     np.testing.assert_array_equal(point.beta[side == ZERO], 0.0)
-    of_free = (fit[:n] + centre.delta * point.beta + point.intercept - q)[free]
+    of_free = (block.target - fit[:n] - centre.delta * away - point.intercept)[free]
     np.testing.assert_allclose(of_free, 0.0, atol=scale)
     all_t = np.concatenate([t, problem.bound[n:]])
     slack = all_t @ (problem.target - fit - point.intercept)
-    slack += centre.delta * (t @ (centre.beta - point.beta))
+    slack += centre.delta * ((centre.shape - t) @ away)
     assert slack - centre.delta * (lam - centre.lam) == pytest.approx(problem.budget, abs=10 * scale)
     assert beta.sum() == pytest.approx(0.0, abs=scale)
     np.testing.assert_allclose(point.fit, fit[:n], atol=scale)
@@ -232,9 +232,9 @@ def brute_theta(block, centre, z, held_slope):
     """theta by a search in lam: for each lam the maximum over the duals is separable and in closed form."""
 
     def value(lam):
-        signed = np.clip(block.target * (z / centre.delta + centre.beta), 0.0, lam * block.weight)
+        signed = np.clip(block.target * (z / centre.delta + lam * centre.shape), 0.0, lam * block.weight)
         beta = block.target * signed
-        prox = 0.5 * centre.delta * (np.sum((beta - centre.beta) ** 2) + (lam - centre.lam) ** 2)
+        prox = 0.5 * centre.delta * (np.sum((beta - lam * centre.shape) ** 2) + (lam - centre.lam) ** 2)
         return z @ beta - lam * (block.budget - held_slope) - prox
 
     low, high = 0.0, 1e3
@@ -258,8 +258,8 @@ def psi(block, centre, point):
 def test_newton_minimises_the_proximal_dual(seed):
     block, _, _ = random_block(seed, n=20, n_held=5)
     random, n = np.random.RandomState(seed), block.n_samples
-    centre = Centre(0.05, 0.3 * random.uniform(size=n) * block.bound, 0.3)
-    start = point_at(block, centre.beta, centre.lam, 0.2)
+    centre = Centre(0.05, random.uniform(size=n) * block.bound, 0.3)
+    start = point_at(block, centre.lam * centre.shape, centre.lam, 0.2)
     outcome = newton(block, centre, start)
     assert outcome.settled
     slopes, values = directional_slopes(block, centre, outcome.point, seed)
@@ -285,8 +285,8 @@ def directional_slopes(block, centre, point, seed, step=1e-6):
 def test_newton_ends_at_the_maximiser_of_theta():
     """At the minimum of psi the duals that give the fit are the ones that maximise theta there."""
     block, _, _ = random_block(3, n=20, n_held=5)
-    centre = Centre(0.05, 0.3 * block.bound, 0.3)
-    point = newton(block, centre, point_at(block, centre.beta, centre.lam, 0.0)).point
+    centre = Centre(0.05, block.bound, 0.3)
+    point = newton(block, centre, point_at(block, centre.lam * centre.shape, centre.lam, 0.0)).point
     dual = ProximalDual(block, centre)
     lam, reach = dual.maximiser(point, centre.lam)
     assert lam == pytest.approx(point.lam, rel=1e-9)

@@ -1,19 +1,20 @@
 """Exact block steps: the optimality conditions of the budget problem, solved for a guess of who is where.
 
 Every sample is at zero, free, or at its bound lam s_i y_i. Write t for the bounds of those at bound (0 elsewhere), F
-for the free ones, and add a proximal term delta/2 (|beta - beta_c|^2 + (lam - lam_c)^2), which keeps singular kernels
+for the free ones, and add a proximal term delta/2 (|beta - lam u|^2 + (lam - lam_c)^2), which keeps singular kernels
 solvable and vanishes as its centre moves to the solution (Rockafellar, Augmented Lagrangians and applications of the
-proximal point algorithm, 1976). With A = K_FF + delta I, q = y + delta beta_c and u = K t the conditions are linear:
+proximal point algorithm, 1976). u = beta_c / lam_c is the shape of the centre: the term resists changes of shape, while
+all duals at bound may grow with lam. With A = K_FF + delta I and c = (K t - delta u)_F the conditions are linear:
 
-    A beta_F + lam u_F + b 1                              = q_F                     (y_i f(x_i) = 1 where free)
-    u_F'beta_F + lam (t'u + delta t't + delta) + b 1't    = q't - C + delta lam_c   (the budget is spent)
-    1'beta_F + lam 1't                                    = 0
+    A beta_F + lam c + b 1                                            = y_F                     (y_i f(x_i) = 1)
+    c'beta_F + lam (t'K t + delta |t - u|^2 + delta) + b 1't          = y't - C + delta lam_c   (the budget is spent)
+    1'beta_F + lam 1't                                                = 0
 
 1'beta = 0, so K may be replaced by K + sigma 1 1' throughout. On d features that lifts the rank of K_FF from d to
 d + 1, the number of samples that are free at most vertices: without it A^-1 1 grows like 1 / delta and beta_F loses
 its digits.
 
-One Cholesky factorisation of A and three right-hand sides, Z = A^-1 [q_F, u_F, 1], give
+One Cholesky factorisation of A and three right-hand sides, Z = A^-1 [y_F, c, 1], give
 beta_F = Z_0 - lam Z_1 - b Z_2 and leave two equations in (lam, b). Without a free sample lam follows from the budget
 alone and b may lie anywhere between the samples at zero and those at bound: the middle is taken.
 """
@@ -91,11 +92,20 @@ class Block:
 
 
 class Centre(NamedTuple):
-    """The proximal term: its weight delta and its centre."""
+    """The proximal term delta/2 (|beta - lam u|^2 + (lam - lam_c)^2): its weight delta, the shape u, and lam_c."""
 
     delta: float
-    beta: np.ndarray
+    shape: np.ndarray
     lam: float
+
+    @classmethod
+    def around(cls, delta, beta, lam):
+        """The proximal term that vanishes at the given duals and multiplier."""
+        return cls(delta, beta / lam if lam > 0 else np.zeros_like(beta), lam)
+
+    def pull(self, beta, lam):
+        """What the proximal term adds to the gradient."""
+        return self.delta * (beta - lam * self.shape)
 
 
 class Point(NamedTuple):
@@ -152,10 +162,9 @@ class Conditions:
         # From one guess to the next few samples reach or leave their bound.
         known_t, known_pull = (0.0, block.held.pull) if previous is None else (previous.t, previous.pull)
         self.pull = known_pull + product(block.gram, self.t - known_t)
-        self.reward = block.target + centre.delta * centre.beta
         self.shift, self.total = block.scale, self.t.sum() + block.held.total
-        # u_F, with K + sigma 1 1' for K.
-        self.coupling = self.pull[self.free] + self.shift * self.total
+        # c, with K + sigma 1 1' for K.
+        self.coupling = self.pull[self.free] + self.shift * self.total - centre.delta * centre.shape[self.free]
         self.solved = self._solve_free()
         self._reduce()
 
@@ -170,14 +179,14 @@ class Conditions:
         return self.is_single and self.block.dtype != np.float32
 
     def _solve_free(self):
-        """Z = A^-1 [q_F, u_F, 1]."""
+        """Z = A^-1 [y_F, c, 1]."""
         F = self.free
         if len(F) == 0:
             if not is_balanced(self.block, self.side):
                 raise np.linalg.LinAlgError("no sample is free to balance those at bound")
             return np.zeros((0, 3))
         rhs = np.empty((len(F), 3), order="F")
-        rhs[:, 0], rhs[:, 1], rhs[:, 2] = self.reward[F], self.coupling, 1.0
+        rhs[:, 0], rhs[:, 1], rhs[:, 2] = self.block.target[F], self.coupling, 1.0
         if self.factor is not None:
             return self.factor.solve(self.block.gram, self.shift, self.centre.delta, F, rhs)
         dtype = self.block.dtype
@@ -189,8 +198,10 @@ class Conditions:
         t, held, centre = self.t, self.block.held, self.centre
         sums, T, shift = self.solved.sum(axis=0), self.total, self.shift
         pulls = matmul(self.solved.T, self.coupling)
-        self.curvature = held.curvature + t @ (self.pull + held.pull) + centre.delta * (t @ t + 1.0) + shift * T**2
-        self.spare = self.reward @ t + held.reward - (self.block.budget - centre.delta * centre.lam)
+        away = t - centre.shape
+        self.curvature = held.curvature + t @ (self.pull + held.pull) + shift * T**2
+        self.curvature += centre.delta * (away @ away + 1.0)
+        self.spare = self.block.target @ t + held.reward - (self.block.budget - centre.delta * centre.lam)
         self.a11, self.a12, self.a22 = self.curvature - pulls[1], T - sums[1], -sums[2]
         self.r1, self.r2 = self.spare - pulls[0], -sums[0]
 
@@ -217,7 +228,7 @@ class Conditions:
 
     def _middle_intercept(self, lam):
         """The middle of the intercepts that leave every sample on its side."""
-        gradient = self.reward - lam * (self.pull + self.centre.delta * self.t)
+        gradient = self.block.target - lam * (self.pull + self.centre.delta * (self.t - self.centre.shape))
         # y_i (g_i - b) >= 0 at bound and <= 0 at zero.
         above = (self.side == BOUND) == (self.block.target > 0)
         ends = np.array([gradient[~above].max(initial=-np.inf), gradient[above].min(initial=np.inf)])
@@ -261,9 +272,9 @@ class Conditions:
         F = self.free
         of_free = point.beta[F]
         imbalance = of_free.sum() + point.lam * self.total
-        fit = point.fit[F] + self.centre.delta * of_free + self.shift * imbalance
+        fit = (point.fit + self.centre.pull(point.beta, point.lam))[F] + self.shift * imbalance
         spent = self.coupling @ of_free + point.lam * self.curvature + point.intercept * self.total
-        return self.reward[F] - fit - point.intercept, self.spare - spent, -imbalance
+        return self.block.target[F] - fit - point.intercept, self.spare - spent, -imbalance
 
     def _relative(self, residuals, point):
         """The largest residual, each relative to the terms that it is the difference of."""

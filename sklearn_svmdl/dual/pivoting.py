@@ -43,7 +43,7 @@ class Pivoted:
 def wanted_sides(conditions, point):
     """The sides that the point asks for, equal to the guess where it is right, and y - f - b."""
     block, side, free, centre = conditions.block, conditions.side, conditions.free, conditions.centre
-    residual = conditions.reward - point.fit - centre.delta * point.beta - point.intercept
+    residual = block.target - point.fit - centre.pull(point.beta, point.lam) - point.intercept
     wanted = side.copy()
     inward = block.target * residual
     at_bound, at_margin = _TOLERANCES[block.dtype]
@@ -109,8 +109,8 @@ def balanced(block, side, residual):
     return side
 
 
-def pivot(block, side, lam, centre_beta, delta=EXACT, overlook=0.0, memory=None):
-    """Pivot from the guess (side, lam) with proximal weight delta * block.scale around centre_beta.
+def pivot(block, side, lam, beta, delta=EXACT, overlook=0.0, memory=None):
+    """Pivot from the guess (side, lam) with proximal weight delta * block.scale around (beta, lam).
 
     A rough pivoting may overlook samples on the wrong side, as a share of the free ones. `memory` passes on what one
     pivoting leaves to the next on the same Gram matrix and held samples.
@@ -120,19 +120,20 @@ def pivot(block, side, lam, centre_beta, delta=EXACT, overlook=0.0, memory=None)
     Pivoted
         Not `settled` when the sides stopped improving; its point is then not to be trusted.
     """
+    centre = Centre.around(delta * block.scale, beta, lam)
     fewest, wrong, stalled, point = np.inf, block.n_samples, 0, None
     memory = Memory(block.dtype) if memory is None else memory
     for n_iter in range(1, _MOST_ROUNDS + 1):
         factor = memory.factor(np.count_nonzero(side == FREE), wrong)
         try:
-            solved = solve_round(block, side, Centre(delta * block.scale, centre_beta, lam), memory.conditions, factor)
+            solved = solve_round(block, side, centre, memory.conditions, factor)
         except TooRough:
             memory.single_fails = True
             continue
         except np.linalg.LinAlgError:
             break
         point, wanted, residual = solved.point, solved.wanted, solved.residual
-        memory.conditions, lam = solved.conditions, point.lam
+        memory.conditions, centre = solved.conditions, centre._replace(lam=point.lam)
         wrong = np.count_nonzero(wanted != side)
         enough = wrong == 0 and solved.exact or wrong < overlook * len(solved.conditions.free)
         if enough and solved.stands:

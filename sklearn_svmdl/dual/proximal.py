@@ -1,10 +1,10 @@
 """The proximal point method with a globally convergent Newton step, for kernels on which pivoting alone cycles.
 
-Around a centre (beta_c, lam_c) the proximal problem's dual is to minimise over the fit f = K beta and the intercept b
+Around a centre lam_c (u, 1) the proximal problem's dual is to minimise over the fit f = K beta and the intercept b
 
     psi(f, b) = 1/2 |w|^2 + theta(z),   z = y - f - b,
     theta(z)  = max over lam >= 0, 0 <= y_i beta_i <= lam s_i of
-                z'beta - lam C - delta/2 (|beta - beta_c|^2 + (lam - lam_c)^2)
+                z'beta - lam C - delta/2 (|beta - lam u|^2 + (lam - lam_c)^2)
 
 psi is convex, once differentiable and piecewise quadratic: its gradient needs only the maximising (beta, lam), found
 by a one-dimensional search. A Newton step solves the conditions of block.py for the sides of that maximiser; with an
@@ -55,27 +55,28 @@ class ProximalDual:
 
     def __init__(self, block, centre):
         self.block, self.centre = block, centre
-        self.pushed = centre.delta * block.target * centre.beta
-        self.squared_weight = block.weight**2
+        self.shape = block.target * centre.shape
+        self.room = block.weight - self.shape
 
     def maximiser(self, point, lam):
-        """The lam that maximises theta at the point, and y_i z_i + delta y_i beta_c,i, which `sides` and `duals` clip.
+        """The lam that maximises theta at the point, and y_i z_i, how far inside the margin each sample is.
 
         `lam` starts the search.
         """
         block, centre = self.block, self.centre
-        reach = block.target * (block.target - point.fit - point.intercept) + self.pushed
+        reach = block.target * (block.target - point.fit - point.intercept)
         budget = block.budget - (block.held.reward - point.held_fit - point.intercept * block.held.total)
         return self._best_lam(reach, budget - centre.delta * centre.lam, lam), reach
 
     def _best_lam(self, reach, budget, lam):
         """Root of the decreasing, convex, piecewise linear slope of theta in lam, by Newton's method."""
-        delta, weight = self.centre.delta, self.block.weight
-        breakpoints = reach / (delta * weight)
+        delta, shape, room, weight = self.centre.delta, self.shape, self.room, self.block.weight
+        scaled = reach / delta
         for _ in range(50):
-            beyond = breakpoints > lam
-            new = (weight[beyond] @ reach[beyond] - budget) / (delta * (self.squared_weight[beyond].sum() + 1.0))
-            new = max(new, 0.0)
+            above, below = scaled >= lam * room, scaled <= -lam * shape
+            gain = np.where(above, weight, np.where(below, 0.0, shape))
+            away = gain - shape
+            new = max((gain @ scaled - budget / delta) / (away @ away + 1.0), 0.0)
             if abs(new - lam) <= 1e-14 * lam:
                 return new
             lam = new
@@ -83,12 +84,13 @@ class ProximalDual:
 
     def sides(self, reach, lam):
         """Where the maximiser puts each sample."""
-        ceiling = self.centre.delta * lam * self.block.weight
-        return np.where(reach <= 0, ZERO, np.where(reach >= ceiling, BOUND, FREE)).astype(np.int8)
+        step = self.centre.delta * lam
+        inside = np.where(reach <= -step * self.shape, ZERO, FREE)
+        return np.where(reach >= step * self.room, BOUND, inside)
 
     def duals(self, reach, lam):
         """The maximising y_i beta_i."""
-        return np.clip(reach / self.centre.delta, 0.0, lam * self.block.weight)
+        return np.clip(reach / self.centre.delta + lam * self.shape, 0.0, lam * self.block.weight)
 
 
 def line_search(dual, start, end, lam):
@@ -184,7 +186,10 @@ def pivot_exactly(block, side, lam, beta, overlook=0.0):
     """Pivot with the least proximal weight, once more where its pull toward the centre can still be told."""
     memory = Memory(block.dtype)
     done = pivot(block, side, lam, beta, overlook=overlook, memory=memory)
-    if overlook == 0.0 and done.settled and EXACT * block.scale * np.abs(done.point.beta - beta).max() > _PULLED:
+    if overlook > 0.0 or not done.settled:
+        return done
+    pull = Centre.around(EXACT * block.scale, beta, lam).pull(done.point.beta, done.point.lam)
+    if np.abs(pull).max() > _PULLED:
         again = pivot(block, done.side, done.point.lam, done.point.beta, memory=memory)
         return replace(again if again.settled else done, n_iter=done.n_iter + again.n_iter)
     return done
@@ -243,5 +248,5 @@ def proximal_stage(block, side, point, delta):
     stage = pivot(block, side, point.lam, point.beta, delta)
     if stage.settled or block.dtype == np.float32:
         return stage
-    centred = newton(block, Centre(delta * block.scale, point.beta, point.lam), point)
+    centred = newton(block, Centre.around(delta * block.scale, point.beta, point.lam), point)
     return replace(centred, n_iter=stage.n_iter + centred.n_iter)
