@@ -288,9 +288,9 @@ def test_newton_ends_at_the_maximiser_of_theta():
     centre = Centre(0.05, block.bound, 0.3)
     point = newton(block, centre, point_at(block, centre.lam * centre.shape, centre.lam, 0.0)).point
     dual = ProximalDual(block, centre)
-    lam, reach = dual.maximiser(point, centre.lam)
-    assert lam == pytest.approx(point.lam, rel=1e-9)
-    np.testing.assert_allclose(block.target * dual.duals(reach, lam), point.beta, atol=1e-9)
+    best = dual.best(point, centre.lam)
+    assert best.lam == pytest.approx(point.lam, rel=1e-9)
+    np.testing.assert_allclose(block.target * dual.duals(best), point.beta, atol=1e-9)
 
 
 def test_point_moves_linearly_between_two():

@@ -13,6 +13,7 @@ Sun, Toh, SIAM J. Optim. 2018). Pair with `pivot`, which turns the right sides i
 """
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq
@@ -50,6 +51,14 @@ class Effort:
     give_up: float = FAR_OUT
 
 
+class Best(NamedTuple):
+    """A point and the duals that maximise theta there: their multiplier, and y_i z_i, which give all of them."""
+
+    point: Point
+    lam: float
+    reach: np.ndarray
+
+
 class ProximalDual:
     """psi and its maximisers for one block and one centre."""
 
@@ -58,15 +67,12 @@ class ProximalDual:
         self.shape = block.target * centre.shape
         self.room = block.weight - self.shape
 
-    def maximiser(self, point, lam):
-        """The lam that maximises theta at the point, and y_i z_i, how far inside the margin each sample is.
-
-        `lam` starts the search.
-        """
+    def best(self, point, lam):
+        """The maximiser of theta at the point; `lam` starts the search."""
         block, centre = self.block, self.centre
         reach = block.target * (block.target - point.fit - point.intercept)
         budget = block.budget - (block.held.reward - point.held_fit - point.intercept * block.held.total)
-        return self._best_lam(reach, budget - centre.delta * centre.lam, lam), reach
+        return Best(point, self._best_lam(reach, budget - centre.delta * centre.lam, lam), reach)
 
     def _best_lam(self, reach, budget, lam):
         """Root of the decreasing, convex, piecewise linear slope of theta in lam, by Newton's method."""
@@ -82,98 +88,108 @@ class ProximalDual:
             lam = new
         return lam
 
-    def sides(self, reach, lam):
+    def sides(self, best):
         """Where the maximiser puts each sample."""
-        step = self.centre.delta * lam
-        inside = np.where(reach <= -step * self.shape, ZERO, FREE)
-        return np.where(reach >= step * self.room, BOUND, inside)
+        step = self.centre.delta * best.lam
+        inside = np.where(best.reach <= -step * self.shape, ZERO, FREE)
+        return np.where(best.reach >= step * self.room, BOUND, inside)
 
-    def duals(self, reach, lam):
+    def duals(self, best):
         """The maximising y_i beta_i."""
-        return np.clip(reach / self.centre.delta + lam * self.shape, 0.0, lam * self.block.weight)
+        unbounded = best.reach / self.centre.delta + best.lam * self.shape
+        return np.minimum(np.maximum(unbounded, 0.0), best.lam * self.block.weight)
 
 
-def line_search(dual, start, end, lam):
-    """The step in (0, 1] from `start` to `end` at which psi is (nearly) flat; 1 unless psi turns up before."""
-    block = dual.block
-    change_beta, change_lam = end.beta - start.beta, end.lam - start.lam
-    change_fit, change_b = end.fit - start.fit, end.intercept - start.intercept
-    change_held = end.held_fit - start.held_fit
-    norm_slope = change_beta @ start.fit + change_lam * start.held_fit
-    norm_curve = change_beta @ change_fit + change_lam * change_held
+class Line:
+    """psi along the way from one point to another."""
 
-    def slope(step):
-        point = start.toward(end, step)
-        best, reach = dual.maximiser(point, lam)
-        signed = block.target * dual.duals(reach, best)
-        loss = (change_fit + change_b) @ signed + best * (change_held + change_b * block.held.total)
-        return norm_slope + step * norm_curve - loss
+    def __init__(self, dual, start, end):
+        self.dual, self.start, self.end = dual, start, end
+        change_beta, change_lam = end.beta - start.beta, end.lam - start.lam
+        change_fit, change_held = end.fit - start.fit, end.held_fit - start.held_fit
+        change_b = end.intercept - start.intercept
+        self.norm_slope = change_beta @ start.fit + change_lam * start.held_fit
+        self.norm_curve = change_beta @ change_fit + change_lam * change_held
+        self.loss = dual.block.target * (change_fit + change_b)
+        self.held_loss = change_held + change_b * dual.block.held.total
 
-    first, last = slope(0.0), slope(1.0)
-    rounding = 1e-13 * (abs(norm_slope) + abs(norm_curve))
+    def slope(self, step, best):
+        """The derivative of psi a fraction `step` of the way along, where `best` maximises theta."""
+        loss = self.loss @ self.dual.duals(best) + best.lam * self.held_loss
+        return self.norm_slope + step * self.norm_curve - loss
+
+    def search(self, low_slope, high_slope, lam):
+        """The maximiser at a step where the slope has fallen below `_SEARCH_ENDS` of its first value."""
+        low, high, flat = 0.0, 1.0, _SEARCH_ENDS * abs(low_slope)
+        low_slope = min(low_slope, -np.finfo(float).tiny)
+        for _ in range(_MOST_SEARCHES):
+            share = low_slope / (low_slope - high_slope)
+            step = low + (high - low) * min(0.9, max(0.1, share))
+            best = self.dual.best(self.start.toward(self.end, step), lam)
+            here = self.slope(step, best)
+            if abs(here) <= flat:
+                break
+            if here < 0:
+                low, low_slope = step, here
+            else:
+                high, high_slope = step, here
+        return best
+
+
+def line_search(dual, start, end):
+    """The maximiser at a point on the way from that of `start` to `end` at which psi is (nearly) flat.
+
+    It is that of `end` itself unless psi turns up before.
+    """
+    line, whole = Line(dual, start.point, end), dual.best(end, start.lam)
+    first, last = line.slope(0.0, start), line.slope(1.0, whole)
+    rounding = 1e-13 * (abs(line.norm_slope) + abs(line.norm_curve))
     if last <= _FLAT_ENOUGH * abs(first) + rounding:
-        return 1.0
-    return _secant(slope, first, last)
-
-
-def _secant(slope, low_slope, high_slope):
-    """A step at which the increasing function `slope` has fallen below `_SEARCH_ENDS` of its first value."""
-    low, high, flat = 0.0, 1.0, _SEARCH_ENDS * abs(low_slope)
-    low_slope = min(low_slope, -np.finfo(float).tiny)
-    for _ in range(_MOST_SEARCHES):
-        share = low_slope / (low_slope - high_slope)
-        step = low + (high - low) * min(0.9, max(0.1, share))
-        here = slope(step)
-        if abs(here) <= flat:
-            break
-        if here < 0:
-            low, low_slope = step, here
-        else:
-            high, high_slope = step, here
-    return step
+        return whole
+    return line.search(first, last, start.lam)
 
 
 def newton(block, centre, point):
     """Minimise psi from `point`; settled when a full step repeats the sides."""
     dual = ProximalDual(block, centre)
-    lam, previous, step, conditions = centre.lam, None, 0.0, None
+    best, previous, target, conditions = dual.best(point, centre.lam), None, None, None
     for n_iter in range(1, _MOST_STEPS + 1):
-        lam, reach = dual.maximiser(point, lam)
-        side = dual.sides(reach, lam)
-        if step == 1.0 and np.array_equal(side, previous):
-            return Pivoted(side, point, True, n_iter)
+        side = dual.sides(best)
+        if best.point is target and np.array_equal(side, previous):
+            return Pivoted(side, target, True, n_iter)
         previous = side
         if not (side == FREE).any() and not is_balanced(block, side):
             # psi has no curvature in b here: only a minimum along b can free a sample.
-            b = best_intercept(dual, point, lam)
-            if b != point.intercept:
-                point, step = point._replace(intercept=b), 0.0
+            moved = best_intercept(dual, best)
+            if moved.point.intercept != best.point.intercept:
+                best, target = moved, None
                 continue
             # At lam = 0 the duals vanish whatever b is: a free pair lets lam grow.
-            side, previous = balanced(block, side, reach), None
+            side, previous = balanced(block, side, best.reach), None
         conditions = Conditions(block, side, centre, conditions)
-        target = conditions.point(conditions.multiplier(lam))
-        step = line_search(dual, point, target, lam)
-        point = target if step == 1.0 else point.toward(target, step)
-    return Pivoted(side, point, False, n_iter)
+        target = conditions.point(conditions.multiplier(best.lam))
+        best = line_search(dual, best, target)
+    return Pivoted(side, best.point, False, n_iter)
 
 
-def best_intercept(dual, point, lam):
-    """The b that minimises psi with the fit held: where the maximising duals sum to zero."""
-    block = dual.block
+def best_intercept(dual, best):
+    """The maximiser at the b that minimises psi with the fit held: where the maximising duals sum to zero."""
+    block, start = dual.block, best.point.intercept
+
+    def at(intercept):
+        return dual.best(best.point._replace(intercept=intercept), best.lam)
 
     def slope(intercept):
-        best, reach = dual.maximiser(point._replace(intercept=intercept), lam)
-        return -(block.target @ dual.duals(reach, best) + best * block.held.total)
+        here = at(intercept)
+        return -(block.target @ dual.duals(here) + here.lam * block.held.total)
 
-    start = point.intercept
     width = np.copysign(1.0, -slope(start))
     while slope(start) * slope(start + width) > 0 and abs(width) < _WIDEST:
         width *= 2.0
     low, high = sorted((start, start + width))
     if slope(low) * slope(high) > 0:
-        return start
-    return brentq(slope, low, high, xtol=1e-14)
+        return best
+    return at(brentq(slope, low, high, xtol=1e-14))
 
 
 def point_at(block, beta, lam, intercept):
