@@ -183,11 +183,14 @@ def held_wrongly(problem, guess, outside):
 
 
 def turn(problem, guess, wrong):
-    """Give samples that stood on the wrong side a new one: free where they are few, else the side they lean to."""
-    if len(wrong) < np.count_nonzero(guess.side == FREE):
-        guess.side[wrong] = FREE
-    else:
-        guess.side[wrong] = np.where(guess.inward(problem.target)[wrong] > 0, BOUND, ZERO)
+    """Give samples that stood on the wrong side, worst first, a new one.
+
+    The nearest to the margin become free, as many as are free already, the others take the side they lean to.
+    """
+    inward = guess.inward(problem.target)[wrong]
+    most = min(len(wrong), np.count_nonzero(guess.side == FREE))
+    guess.side[wrong] = np.where(inward > 0, BOUND, ZERO)
+    guess.side[wrong[len(wrong) - most :]] = FREE
 
 
 def grown(problem, band, guess, wrong, right, capacity):
