@@ -13,12 +13,14 @@ so all that are further from the margin, by more than rounding, need no look; th
 """
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 from .band import OutOfReach, TooLarge, refine
 from .block import FREE, ZERO
 from .pivoting import EXACT
+from .problem import BudgetProblem
 
 # From this many samples on single precision saves more time than the second solution takes.
 _MANY = 1000
@@ -35,6 +37,13 @@ _SAFETY = 4.0
 _MISLED, _MOST_TURNS = 0.2, 10
 
 
+class Single(NamedTuple):
+    """A problem with kernel values in single precision, and the largest rounding error of those that were tried."""
+
+    problem: BudgetProblem
+    rounding: float
+
+
 def refine_by_precision(problem, begin, room, effort):
     """Refine a level, in single precision first where that pays and succeeds.
 
@@ -43,35 +52,36 @@ def refine_by_precision(problem, begin, room, effort):
     begin : problem -> guess and mask of the first band, for the problem in either precision
     room, effort : as for `refine`
     """
-    single, rounding = in_single_precision(problem)
-    solved = None if single is None else hasty(single, begin, room, effort)
+    # What overflows in single precision is infinite or no number, and refused as such.
+    with np.errstate(over="ignore", invalid="ignore"):
+        single = in_single_precision(problem)
+        solved = None if single is None else hasty(single.problem, begin, room, effort)
     if solved is not None and effort.exact:
-        solved = polished(problem, solved, rounding, room, effort)
+        solved = polished(problem, solved, single.rounding, room, effort)
     return refine(problem, *begin(problem), room, effort) if solved is None else solved
 
 
 def in_single_precision(problem):
-    """The problem with kernel values in single precision and their rounding error; None where that does not pay."""
+    """The problem in single precision; None where that does not pay or tells too little."""
     source = problem.source.single() if problem.n_samples >= _MANY else None
     if source is None:
-        return None, 0.0
+        return None
     probe = np.linspace(0, problem.n_samples - 1, _N_PROBE).astype(int)
     values = problem.source.block(probe, probe)
-    with np.errstate(over="ignore"):
-        rounding = np.abs(source.block(probe, probe) - values).max()
+    rounding = np.abs(source.block(probe, probe) - values).max()
     if not rounding <= _MOST_ROUNDING * np.abs(values).max():
-        return None, 0.0
-    return replace(problem, source=source), rounding
+        return None
+    return Single(replace(problem, source=source), rounding)
 
 
-def hasty(single, begin, room, effort):
-    """The solution in single precision, None where it fails."""
+def hasty(problem, begin, room, effort):
+    """The solution in single precision; None where it fails."""
     effort = replace(effort, exact=False, overlook=max(effort.overlook, _OVERLOOK))
     try:
-        rough = refine(single, *begin(single), room, effort)
+        rough = refine(problem, *begin(problem), room, effort)
     except (TooLarge, OutOfReach, np.linalg.LinAlgError):
         return None
-    return rough if rough.settled else None
+    return rough if rough.settled and np.isfinite(rough.fit).all() else None
 
 
 def polished(problem, rough, rounding, room, effort):
