@@ -20,7 +20,7 @@ from .proximal import OUT_OF_REACH, Effort, point_at, solve_block
 # each sample on the wrong side.
 _NEAR_SHARE, _NEAR_PER_WRONG = 0.15, 3
 # What the finest level asks for, and a coarse one, which may leave a share of the free samples on the wrong side.
-THOROUGH, ROUGH = Effort(), Effort(exact=False, overlook=0.1)
+THOROUGH, ROUGH = Effort(), Effort(patience=0, overlook=0.1)
 _WRONG, _ROUGHLY_WRONG = 1e-9, 1e-3
 # A band that outgrew its memory starts again at this share of it.
 ROOM = 0.9
@@ -257,7 +257,7 @@ def refine(problem, guess, inside, room, effort=THOROUGH):
     if np.count_nonzero(inside) > capacity:
         raise TooLarge(capacity)
     band = Band.around(problem, inside, guess, room)
-    now = effort if inside.all() else replace(effort, exact=False)
+    now = effort if inside.all() else replace(effort, patience=0)
     for _ in range(_MOST_LOOKS):
         guess = solve_band(band, guess, now)
         wrong, right = held_wrongly(problem, guess, band.outside)

@@ -133,17 +133,15 @@ def coarsest(problem, room, exact):
     everything = np.ones(problem.n_samples, dtype=bool)
     if exact:
         return refine(problem, cold_guess(problem), everything, room)
+    # Of a hard problem the rough solution is the better guess: the exact multiplier runs ahead of all samples'.
+    patience = _EASY if problem.source.n_features is None else np.inf
+    effort = Effort(patience, give_up=OUT_OF_REACH)
     for share in _SHARES:
         wider = enlarged(problem, share)
         try:
-            solved = refine(wider, cold_guess(wider), everything, room, Effort(give_up=OUT_OF_REACH))
+            return replace(refine(wider, cold_guess(wider), everything, room, effort), delta=EXACT)
         except OutOfReach as reason:
             last = reason
-            continue
-        if solved.n_iter > _EASY and problem.source.n_features is None:
-            # Of a hard problem the rough solution is the better guess: the exact multiplier runs ahead of all samples'.
-            solved = refine(wider, cold_guess(wider), everything, room, ROUGH)
-        return replace(solved, delta=EXACT)
     raise last
 
 

@@ -76,7 +76,7 @@ def in_single_precision(problem):
 
 def hasty(problem, begin, room, effort):
     """The solution in single precision; None where it fails."""
-    effort = replace(effort, exact=False, overlook=max(effort.overlook, _OVERLOOK))
+    effort = replace(effort, patience=0, overlook=max(effort.overlook, _OVERLOOK))
     try:
         rough = refine(problem, *begin(problem), room, effort)
     except (TooLarge, OutOfReach, np.linalg.LinAlgError):

@@ -41,14 +41,19 @@ _FLAT_ENOUGH, _SEARCH_ENDS = 1e-2, 0.2
 class Effort:
     """How far to take a solve.
 
-    exact : whether a hard block is solved beyond its first proximal stage
+    patience : pivots after which a hard block is left at its first proximal stage
     overlook : share of the free samples that a pivoting may leave on the wrong side
     give_up : lam * block.scale from which on a lam that flees is followed no more
     """
 
-    exact: bool = True
+    patience: float = np.inf
     overlook: float = 0.0
     give_up: float = FAR_OUT
+
+    @property
+    def exact(self):
+        """Whether every block is solved to rounding error."""
+        return self.patience == np.inf
 
 
 class Best(NamedTuple):
@@ -212,10 +217,10 @@ def pivot_exactly(block, side, lam, beta, overlook=0.0):
 
 
 def solve_block(block, guess, delta, effort):
-    """Solve a block, to rounding error if the effort is `exact`.
+    """Solve a block, to rounding error unless patience ends.
 
     Pivots at once where the last solve could (delta == EXACT); else proximal stages of shrinking weight, each but the
-    first followed by an attempt to pivot. A rough solution is that of the first stage.
+    first followed by an attempt to pivot. Where patience ends the solution is that of the first stage.
 
     Parameters
     ----------
@@ -235,7 +240,7 @@ def solve_block(block, guess, delta, effort):
         if done.settled:
             return done, FIRST if effort.overlook else EXACT, EXACT
         n_iter, delta = done.n_iter, FIRST
-    side, point, failures, fled = guess.side, guess.point, 0, 0
+    side, point, failures, fled, first = guess.side, guess.point, 0, 0, None
     for number in range(_MOST_STAGES):
         stage = proximal_stage(block, side, point, delta)
         n_iter += stage.n_iter
@@ -246,7 +251,9 @@ def solve_block(block, guess, delta, effort):
             continue
         fled = fled + 1 if stage.point.lam > _FLEES * point.lam else 0
         side, point = stage.side, stage.point
-        if not effort.exact:
+        first = first or (stage, delta)
+        if n_iter >= effort.patience:
+            stage, delta = first
             return replace(stage, n_iter=n_iter), delta, delta
         if number > 0:
             done = pivot_exactly(block, side, point.lam, point.beta)
