@@ -22,8 +22,9 @@ _NEAR_SHARE, _NEAR_PER_WRONG = 0.15, 3
 # What the finest level asks for, and a coarse one, which may leave a share of the free samples on the wrong side.
 THOROUGH, ROUGH = Effort(), Effort(patience=0, overlook=0.1)
 _WRONG, _ROUGHLY_WRONG = 1e-9, 1e-3
-# A band that outgrew its memory starts again at this share of it.
-ROOM = 0.9
+# A band that outgrew its memory starts again at this share of it; one of more samples than these moves, and grows only
+# where half of it is free: to touch more memory costs more than to let go of samples far from the margin.
+ROOM, _STEADY = 0.9, 2500
 _MOST_LOOKS = 40
 
 
@@ -198,31 +199,34 @@ def grown(problem, band, guess, wrong, right, capacity):
 
     Every sample left out is held where it stands, so the dual objective never falls from one band to the next.
     """
-    n_inside = len(band.indices)
+    n_inside, n_free = len(band.indices), np.count_nonzero(guess.side == FREE)
     if guess.settled:
         near = right[: min(_NEAR_PER_WRONG * len(wrong), int(_NEAR_SHARE * n_inside))]
     else:
         # What is held may contradict the budget: let go of as many samples again.
         near = right[:n_inside]
     joining = np.concatenate([wrong, near])
-    if n_inside + len(joining) > capacity:
-        return recentred(problem, band, guess, wrong, capacity)
+    size = n_inside + len(joining)
+    if size > capacity:
+        return recentred(problem, band, guess, wrong, int(ROOM * capacity))
+    if size > _STEADY and guess.settled and 2 * n_free <= n_inside:
+        return recentred(problem, band, guess, wrong, n_inside)
     turn(problem, guess, wrong)
     band.add(joining)
     return band
 
 
-def recentred(problem, band, guess, wrong, capacity):
-    """A band of the free samples, the worst of the wrong ones and those nearest to the margin.
+def recentred(problem, band, guess, wrong, size):
+    """A band of so many samples: the free ones, the worst of the wrong ones and those nearest to the margin.
 
     Raises
     ------
     TooLarge : the free samples leave no room (little, for a rough solution), or the last band was not solved.
     """
     inside = guess.side == FREE
-    most = int(ROOM * capacity) - np.count_nonzero(inside)
-    if most <= 0 or not guess.settled or (guess.delta != EXACT and 2 * most < capacity):
-        raise TooLarge(capacity)
+    most = size - np.count_nonzero(inside)
+    if most <= 0 or not guess.settled or (guess.delta != EXACT and 2 * most < size):
+        raise TooLarge(size)
     entering = wrong[: most // 2]
     inside[entering] = True
     others = np.flatnonzero(~inside)
