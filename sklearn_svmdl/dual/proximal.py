@@ -220,7 +220,8 @@ def solve_block(block, guess, delta, effort):
     """Solve a block, to rounding error unless patience ends.
 
     Pivots at once where the last solve could (delta == EXACT); else proximal stages of shrinking weight, each but the
-    first followed by an attempt to pivot. Where patience ends the solution is that of the first stage.
+    first followed by an attempt to pivot, unless lam still flees. Where patience ends the solution is that of the first
+    stage.
 
     Parameters
     ----------
@@ -255,7 +256,7 @@ def solve_block(block, guess, delta, effort):
         if n_iter >= effort.patience:
             stage, delta = first
             return replace(stage, n_iter=n_iter), delta, delta
-        if number > 0:
+        if number > 0 and fled == 0:
             done = pivot_exactly(block, side, point.lam, point.beta)
             n_iter += done.n_iter
             if done.settled:
