@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from sklearn.datasets import make_classification, make_moons
+from threadpoolctl import threadpool_limits
 
 from sklearn_svmdl import BudgetSVC
 from sklearn_svmdl.dual import precision
@@ -203,3 +204,14 @@ def test_room_in_either_precision(dtype):
     gram.add(np.arange(60, most + 40))
     assert gram.values.dtype == dtype and gram.values.flags.c_contiguous
     np.testing.assert_allclose(gram.values, source.block(gram.indices, gram.indices), rtol=1e-6)
+
+
+@pytest.mark.parametrize("kernel, fraction", [("rbf", 0.05), ("poly", 0.3)])
+def test_threads_round_otherwise_and_change_nothing(kernel, fraction):
+    """The order of sums changes what single precision says, and not the solution."""
+    problem, fits = problem_of(kernel, n=2000, fraction=fraction), []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            guess = solve_levels(problem, Room(2000), np.random.RandomState(0))
+        fits.append(problem.source.stored().gram @ guess.beta)
+    np.testing.assert_allclose(fits[1], fits[0], atol=1e-8 * np.abs(fits[0]).max())

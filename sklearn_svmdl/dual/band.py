@@ -248,6 +248,16 @@ def solve_band(band, guess, effort):
     )
 
 
+def out_of_reach(problem, band, guess):
+    """Whether an unsettled band means that the whole problem has no solution within the reach of doubles.
+
+    What is held only lowers the dual objective, which is |w|^2 / 2 at the end: where it runs away on a band, it does
+    so without. On finitely many features |w| is finite, and a band may be no more than hard.
+    """
+    tells = len(band.outside) == 0 or problem.source.n_features is None
+    return tells and not guess.settled and guess.lam * band.block().scale > OUT_OF_REACH
+
+
 def refine(problem, guess, inside, room, effort=THOROUGH):
     """Solve the problem from a guess, on a band that starts with the samples `inside` and grows until nothing is wrong.
 
@@ -265,8 +275,7 @@ def refine(problem, guess, inside, room, effort=THOROUGH):
     for _ in range(_MOST_LOOKS):
         guess = solve_band(band, guess, now)
         wrong, right = held_wrongly(problem, guess, band.outside)
-        # What is held can only lower the dual objective, which is |w|^2 / 2 at the end.
-        if not guess.settled and guess.lam * band.block().scale > OUT_OF_REACH:
+        if out_of_reach(problem, band, guess):
             raise OutOfReach(f"lam = {guess.lam:.3g}")
         if (guess.settled and len(wrong) == 0) or len(band.outside) == 0:
             if guess.exact or now == effort:
