@@ -144,7 +144,7 @@ def test_factor_follows_the_free_samples(dtype, delta, tolerance):
     random = np.random.RandomState(0)
     X = random.randn(700, 12)
     K = Kernel("rbf", {"gamma": 0.05})(X, X)
-    factor, shift = PathFactor(dtype), 0.3
+    factor, shift = PathFactor(dtype, smallest=200), 0.3
     free = set(range(250))
     grown_from = []
     for _ in range(40):

@@ -31,7 +31,7 @@ _LAPACK = {
 _MOST_LEFT, _MOST_ENTERING = 0.1, 0.2
 # Below this many free samples a new factor costs no more than the bookkeeping; from this many on, corrections cost less
 # than double precision.
-FEW_FREE, MANY_FREE = 200, 1000
+FEW_FREE, MANY_FREE = 400, 1000
 # Few samples on the wrong side: this share of the free ones.
 _FEW_WRONG = 0.02
 # Appended rows join the last ones up to this number of rows together.
