@@ -24,15 +24,13 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import get_lapack_funcs
 
 from .blas import matmul
-from .factor import cholesky, shifted_gram
+from .factor import cholesky, shifted_gram, solve_factorised
 from .kernels import BLOCK, row_blocks
 
 ZERO, FREE, BOUND = (np.int8(code) for code in range(3))
 
-_POTRS = {np.dtype(dtype): get_lapack_funcs("potrs", dtype=dtype) for dtype in (np.float32, np.float64)}
 # Relative rounding of the sums in the conditions.
 _ROUNDING = 1e-14
 # Corrections go on while they lower the residuals by this factor.
@@ -72,6 +70,11 @@ class Block:
     def dtype(self):
         """The precision of the kernel values."""
         return self.gram.dtype
+
+    @property
+    def is_single(self):
+        """Whether the kernel values are in single precision."""
+        return self.dtype == np.float32
 
     @cached_property
     def weight(self):
@@ -176,7 +179,7 @@ class Conditions:
     @property
     def is_rough(self):
         """Whether the conditions are solved in less than the precision of the kernel values."""
-        return self.is_single and self.block.dtype != np.float32
+        return self.is_single and not self.block.is_single
 
     def _solve_free(self):
         """Z = A^-1 [y_F, c, 1]."""
@@ -189,9 +192,8 @@ class Conditions:
         rhs[:, 0], rhs[:, 1], rhs[:, 2] = self.block.target[F], self.coupling, 1.0
         if self.factor is not None:
             return self.factor.solve(self.block.gram, self.shift, self.centre.delta, F, rhs)
-        dtype = self.block.dtype
-        upper = cholesky(shifted_gram(self.block.gram, F, self.shift, self.centre.delta, dtype))
-        return _POTRS[dtype](upper, rhs, lower=False, overwrite_b=True)[0].astype(np.float64, copy=False)
+        upper = cholesky(shifted_gram(self.block.gram, F, self.shift, self.centre.delta, self.block.dtype))
+        return solve_factorised(upper, rhs).astype(np.float64, copy=False)
 
     def _reduce(self):
         """The two equations [[a11, a12], [a12, a22]] (lam, b) = (r1, r2) that beta_F leaves."""

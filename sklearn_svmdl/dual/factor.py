@@ -71,6 +71,12 @@ def cholesky(A):
     return factor
 
 
+def solve_factorised(upper, rhs):
+    """x of upper' upper x = rhs, which it may overwrite: scipy's cho_solve without its checks, which cost as much."""
+    _, potrs, _ = _LAPACK[upper.dtype]
+    return potrs(upper, rhs, lower=False, overwrite_b=True)[0]
+
+
 @dataclass(frozen=True)
 class _Rows:
     """Consecutive rows of the factor: [panel, L_E], with `upper` = L_E'."""
@@ -105,7 +111,7 @@ class PathFactor:
 
     def __init__(self, dtype=np.float64, smallest=FEW_FREE):
         self.dtype, self.smallest = np.dtype(dtype), smallest
-        _, self._potrs, self._trtrs = _LAPACK[self.dtype]
+        *_, self._trtrs = _LAPACK[self.dtype]
         self.gram, self.shift, self.delta = None, 0.0, 0.0
 
     @property
@@ -128,7 +134,7 @@ class PathFactor:
         self._forward(z)
         if len(self.left):
             V = self.spread[: len(z), : len(self.left)]
-            z -= matmul(V, self._potrs(self.meeting, matmul(V.T, z), lower=False)[0])
+            z -= matmul(V, solve_factorised(self.meeting, matmul(V.T, z)))
         self._backward(z)
         return np.asfortranarray(z[at], dtype=np.float64)
 

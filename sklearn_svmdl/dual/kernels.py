@@ -88,16 +88,20 @@ class _RBFRows:
         return cls(stack([Z, -h, one]), stack([Z, one, -h]))
 
     def take(self, rows):
+        """The given rows only."""
         return _RBFRows(self.left[rows], self.right[rows])
 
     def single(self):
+        """The same rows in single precision."""
         return _RBFRows(self.left.astype(np.float32), self.right.astype(np.float32))
 
     @property
     def n_samples(self):
+        """How many rows there are."""
         return self.left.shape[0]
 
     def identities(self):
+        """What tells equal rows from others."""
         return row_identities(self.left)
 
 
@@ -320,10 +324,12 @@ class Kernel:
 
     @property
     def spec(self):
+        """The registry's entry for the kernel."""
         return spec_of(self.name)
 
     @property
     def definite(self):
+        """Whether some hyperplane separates whatever has distinct points."""
         return self.spec.definite
 
     @property
@@ -333,6 +339,7 @@ class Kernel:
 
     @property
     def is_linear(self):
+        """Whether k(x, x') is the inner product of the features themselves."""
         return self.spec.function is _linear
 
     def source(self, X):
@@ -406,6 +413,7 @@ class KernelSource:
 
     @property
     def n_samples(self):
+        """How many samples there are."""
         return self.rows.n_samples
 
     @property
@@ -520,26 +528,33 @@ class GramSource:
 
     @property
     def n_samples(self):
+        """How many samples there are."""
         return self.gram.shape[0]
 
     @property
     def n_features(self):
+        """None: the feature space is not known."""
         return None
 
     def take(self, indices):
+        """The source of the given samples only."""
         rows = None if self.rows is None else self.rows.take(indices)
         return GramSource(self.block(indices, indices), self.kernel, rows)
 
     def single(self):
+        """None: stored kernel values cost nothing to evaluate."""
         return None
 
     def block(self, rows, columns):
+        """K[rows, columns] as a new array."""
         return self.gram[rows][:, columns]
 
     def diagonal(self):
+        """k(x_i, x_i) for every sample."""
         return np.diagonal(self.gram).copy()
 
     def apply(self, columns, values, rows=None):
+        """K[rows, columns] @ values (m,) or (m, p), of all rows if None."""
         if rows is None:
             return self._spread(columns, values)
         out = np.zeros((len(rows), *values.shape[1:]))
@@ -554,6 +569,7 @@ class GramSource:
         return matmul(self.gram, everywhere)
 
     def stored(self):
+        """The source itself."""
         return self
 
 

@@ -21,7 +21,7 @@ EXACT = 1e-11
 _PATIENCE, _MOST_ROUNDS = 4, 30
 # How far a sample may stand on the wrong side of its bound (relative) and of the margin without being moved.
 _TOLERANCES = {np.dtype(np.float64): (1e-11, 1e-10), np.dtype(np.float32): (1e-5, 1e-5)}
-# Fewer samples than this share of the free ones may go back and forth because single precision cannot place them.
+# Where single precision makes no progress, it cannot place some samples: it may overlook this share of the free ones.
 _UNCLEAR = 0.1
 # Up to these shares of the free samples on the wrong side, a solution in single precision is corrected to residuals of
 # this size: its errors would mistake others.
@@ -135,15 +135,14 @@ def pivot(block, side, lam, beta, delta=EXACT, overlook=0.0, memory=None):
         point, wanted, residual = solved.point, solved.wanted, solved.residual
         memory.conditions, centre = solved.conditions, centre._replace(lam=point.lam)
         wrong = np.count_nonzero(wanted != side)
+        stalled = 0 if wrong < fewest else stalled + 1
+        fewest = min(fewest, wrong)
+        if block.is_single and stalled >= _PATIENCE:
+            overlook = max(overlook, _UNCLEAR)
         enough = wrong == 0 and solved.exact or wrong < overlook * len(solved.conditions.free)
         if enough and solved.stands:
             return Pivoted(side, point, True, n_iter)
-        stalled = 0 if wrong < fewest else stalled + 1
-        fewest = min(fewest, wrong)
         if stalled >= _PATIENCE:
-            unclear = block.dtype == np.float32 and solved.stands and wrong < _UNCLEAR * len(solved.conditions.free)
-            if unclear:
-                return Pivoted(side, point, True, n_iter)
             break
         side = balanced(block, wanted, residual)
     memory.conditions = None

@@ -247,7 +247,7 @@ def solve_block(block, guess, delta, effort):
         n_iter += stage.n_iter
         if not stage.settled:
             failures, delta = failures + 1, delta * 10.0
-            if failures > _MOST_FAILURES or block.dtype == np.float32:
+            if failures > _MOST_FAILURES or block.is_single:
                 break
             continue
         fled = fled + 1 if stage.point.lam > _FLEES * point.lam else 0
@@ -270,7 +270,7 @@ def solve_block(block, guess, delta, effort):
 def proximal_stage(block, side, point, delta):
     """Solve the proximal problem around `point` by pivoting, or else, in double precision, by Newton's method."""
     stage = pivot(block, side, point.lam, point.beta, delta)
-    if stage.settled or block.dtype == np.float32:
+    if stage.settled or block.is_single:
         return stage
     centred = newton(block, Centre.around(delta * block.scale, point.beta, point.lam), point)
     return replace(centred, n_iter=stage.n_iter + centred.n_iter)
