@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sklearn_svmdl.dual.blas import dot, matmul
+from sklearn_svmdl.kernels.blas import dot, matmul
 
 ORDERS = {
     "C": np.ascontiguousarray,

@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_svmdl import BudgetSVC, BudgetWarning, IndefiniteKernelWarning, InfeasibleBudgetError, budget_path
 from sklearn_svmdl.dual.factor import PathFactor
-from sklearn_svmdl.dual.kernels import Kernel, KernelBase, KernelSource
+from sklearn_svmdl.kernels import Kernel, KernelSource, SharedKernelMatrix
 
 KERNELS = [
     dict(kernel="linear"),
@@ -178,7 +178,7 @@ def test_factor_says_where_the_matrix_is_not_positive_definite():
 def test_base_values_give_the_kernel_values(kernel):
     X = np.random.RandomState(0).randn(50, 4) + 100 * (kernel.name == "rbf")
     rows, columns = np.arange(0, 50, 3), np.arange(1, 50, 2)
-    base = KernelBase(X)
+    base = SharedKernelMatrix(X)
     expected = KernelSource.of(kernel, X).block(rows, columns)
     assert_allclose(base.gram(kernel, rows, columns), expected, rtol=1e-10, atol=1e-12)
     # The base survives: values are mapped in a copy.

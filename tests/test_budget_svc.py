@@ -13,7 +13,7 @@ from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_svmdl import BudgetSVC, BudgetWarning, IndefiniteKernelWarning, InfeasibleBudgetError
-from sklearn_svmdl.dual.kernels import Kernel, KernelSource
+from sklearn_svmdl.kernels import Kernel, KernelSource
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_svmdl import BudgetSVC
 from sklearn_svmdl.dual.feasibility import least_budget, pivoted_cholesky
-from sklearn_svmdl.dual.kernels import GramSource, Kernel
 from sklearn_svmdl.dual.problem import BudgetProblem
+from sklearn_svmdl.kernels import GramSource, Kernel
 
 
 def one_against_rest(loader, label):

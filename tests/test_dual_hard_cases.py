@@ -16,8 +16,8 @@ from sklearn.metrics.pairwise import pairwise_kernels
 
 from sklearn_svmdl import BudgetSVC, BudgetWarning
 from sklearn_svmdl.dual.budget import solve_budget_dual
-from sklearn_svmdl.dual.kernels import GramSource
 from sklearn_svmdl.dual.problem import BudgetProblem, Status
+from sklearn_svmdl.kernels import GramSource
 
 
 def timed_fit(X, y, **options):

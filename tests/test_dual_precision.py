@@ -17,11 +17,11 @@ from sklearn_svmdl.dual.band import ROUGH, THOROUGH, refine
 from sklearn_svmdl.dual.block import ZERO
 from sklearn_svmdl.dual.budget import solve_budget_dual
 from sklearn_svmdl.dual.gram import GrowingGram, Room
-from sklearn_svmdl.dual.kernels import GramSource, Kernel, KernelSource
 from sklearn_svmdl.dual.levels import cold_guess, solve_levels
 from sklearn_svmdl.dual.pivoting import EXACT
 from sklearn_svmdl.dual.precision import hasty, in_single_precision, movement, polished
 from sklearn_svmdl.dual.problem import BudgetProblem, Status, certify
+from sklearn_svmdl.kernels import GramSource, Kernel, KernelSource
 
 KERNELS = {
     "rbf": Kernel("rbf", {"gamma": 0.1}),

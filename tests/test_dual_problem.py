@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from sklearn_svmdl.dual.block import BOUND, FREE, ZERO, Block, Centre, Conditions, Held, Point, TooRough
 from sklearn_svmdl.dual.factor import MANY_FREE, PathFactor
-from sklearn_svmdl.dual.kernels import GramSource, Kernel
 from sklearn_svmdl.dual.pivoting import Pivoted, pivot
 from sklearn_svmdl.dual.problem import (
     BudgetProblem,
@@ -23,6 +22,7 @@ from sklearn_svmdl.dual.problem import (
     least_slack_intercept,
 )
 from sklearn_svmdl.dual.proximal import FIRST, Effort, ProximalDual, newton, point_at, solve_block
+from sklearn_svmdl.kernels import GramSource, Kernel
 
 
 def random_problem(seed, n=40, d=3, budget=0.3, scale=1.0):

@@ -29,9 +29,9 @@ from threadpoolctl import threadpool_limits
 
 from sklearn_svmdl import BudgetSVC
 from sklearn_svmdl.dual.budget import block_steps, pair_steps, solve_budget_dual
-from sklearn_svmdl.dual.kernels import GramSource
 from sklearn_svmdl.dual.problem import BudgetProblem, Status, certify
 from sklearn_svmdl.dual.smo import Ascent, ColumnCache, starting_point
+from sklearn_svmdl.kernels import GramSource
 
 
 def pair_of(loader, first, second):

@@ -1,14 +1,18 @@
 """Kernels by name: values, sources, checks."""
 
+from functools import partial
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy import sparse
 from sklearn.metrics import pairwise
 
-from sklearn_svmdl.dual import kernels
-from sklearn_svmdl.dual.kernels import (
+from sklearn_svmdl import kernels
+from sklearn_svmdl.kernels import (
     KERNELS,
     GramSource,
+    IndexedSource,
     Kernel,
     KernelSource,
     check_kernel_values,
@@ -47,7 +51,7 @@ def test_sparse_equals_dense(name, container, X):
 
 @pytest.mark.parametrize("name", FEATURE_KERNELS)
 def test_source_and_stored_gram_agree(name, X, monkeypatch):
-    monkeypatch.setattr(kernels, "BLOCK", 128)
+    monkeypatch.setattr(kernels.sources, "row_blocks", partial(kernels.row_blocks, size=128))
     kernel = Kernel.of(name, **PARAMS)
     source = KernelSource.of(kernel, X)
     K = kernel(X, X)
@@ -61,6 +65,131 @@ def test_source_and_stored_gram_agree(name, X, monkeypatch):
         np.testing.assert_allclose(any_source.apply(columns, values, rows), K[rows][:, columns] @ values)
         np.testing.assert_allclose(any_source.apply(columns, values), K[:, columns] @ values)
         np.testing.assert_allclose(any_source.take(rows).diagonal(), np.diag(K)[rows], rtol=1e-12)
+
+
+@pytest.fixture
+def index():
+    """Every sample once or twice, in no order."""
+    random = np.random.RandomState(3)
+    return random.permutation(np.concatenate([np.arange(40), random.choice(40, 30, replace=False)]))
+
+
+@pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.parametrize("name", ["linear", "poly", "rbf", "laplacian"])
+def test_indexed_source_is_the_indexed_matrix(name, stored, X, index):
+    kernel, random = Kernel.of(name, **PARAMS), np.random.RandomState(4)
+    base = kernel.source(X)
+    source, K = IndexedSource(base.stored() if stored else base, index), kernel(X, X)[np.ix_(index, index)]
+    rows, columns = random.choice(70, 20, replace=False), random.choice(70, 50, replace=False)
+    assert len(np.unique(index[rows])) < 20 and len(np.unique(index[columns])) < 50
+    _assert_has_values(source, K, rows, columns)
+    _assert_has_values(source.stored(), K, rows, columns)
+    _assert_has_values(source.take(columns), K[np.ix_(columns, columns)], rows[rows < 50], np.arange(3, 33))
+    _assert_has_values(source.take(columns).stored(), K[np.ix_(columns, columns)], rows[rows < 50], np.arange(3, 33))
+
+
+def _assert_has_values(source, K, rows, columns):
+    """The source's values are those of K, all ways to ask for them."""
+    same = partial(np.testing.assert_allclose, rtol=1e-10, atol=1e-12)
+    assert (source.n_samples, source.dtype) == (len(K), np.float64)
+    same(source.diagonal(), np.diag(K))
+    same(source.block(rows, columns), K[np.ix_(rows, columns)])
+    values = np.random.RandomState(5).normal(size=(len(columns), 2))
+    for p_values in (values, values[:, 0]):
+        same(source.apply(columns, p_values), K[:, columns] @ p_values)
+        same(source.apply(columns, p_values, rows), K[np.ix_(rows, columns)] @ p_values)
+    same(source.apply(columns[:0], values[:0]), np.zeros((len(K), 2)))
+    same(source.apply(columns[:0], values[:0], rows), np.zeros((len(rows), 2)))
+
+
+def test_indexed_source_holds_no_sample_and_no_value_twice(X, index):
+    source = IndexedSource(Kernel("linear").source(X), index)
+    assert source.stored().source.gram.shape == (40, 40)
+    share = source.take(np.flatnonzero(np.isin(index, [3, 8, 20])))
+    assert (share.source.n_samples, share.n_samples) == (3, np.isin(index, [3, 8, 20]).sum())
+    np.testing.assert_array_equal(source.rows.X, X[index])
+    np.testing.assert_array_equal(source.rows.identities()[:5], source.source.rows.identities()[index[:5]])
+    assert IndexedSource(GramSource(X @ X.T), index).rows is None
+
+
+def test_indexed_source_in_single_precision(X, index):
+    kernel = Kernel.of("rbf", **PARAMS)
+    single = IndexedSource(kernel.source(X), index).single()
+    assert single.dtype == single.block(index[:5], index).dtype == np.float32
+    np.testing.assert_allclose(single.block(np.arange(5), np.arange(70)), kernel(X[index[:5]], X[index]), rtol=1e-5)
+    assert single.single() is None
+    assert IndexedSource(Kernel("linear").source(X), index).single() is None
+
+
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+def test_features_are_those_of_the_linear_kernel(container, X, index):
+    X, (linear, rbf) = container(X), (Kernel("linear"), Kernel("rbf", {"gamma": 0.3}))
+    source = linear.source(X)
+    assert (abs(source.features - X)).max() == 0.0
+    assert (abs(IndexedSource(source, index).features - X[index])).max() == 0.0
+    assert source.n_features == IndexedSource(source, index).n_features == 3
+    for other in (rbf.source(X), source.stored()):
+        for any_source in (other, IndexedSource(other, index)):
+            assert any_source.features is None and any_source.n_features is None
+
+
+def counts(source):
+    """Kernel values evaluated by block, apply (to all rows, to some, to none), diagonal, and a share's block."""
+    tally, numbers = SimpleNamespace(kernel_values=0), []
+    source, some, few = source.counted(tally), np.arange(7), np.arange(10, 15)
+    for work in (
+        lambda: source.block(few, some),
+        lambda: source.apply(some, np.ones(7)),
+        lambda: source.apply(some, np.ones((7, 2)), few),
+        lambda: source.apply(some[:0], np.ones(0)),
+        source.diagonal,
+        lambda: source.take(few).block(np.arange(3), np.arange(2)),
+    ):
+        before = tally.kernel_values
+        work()
+        numbers.append(tally.kernel_values - before)
+    return numbers
+
+
+def test_kernel_values_are_counted(X):
+    assert counts(Kernel.of("rbf", **PARAMS).source(X)) == [35, 280, 35, 0, 0, 6]
+    assert counts(Kernel.of("rbf", **PARAMS).source(X).single()) == [35, 280, 35, 0, 0, 6]
+    # The diagonal is read off square blocks of 64 samples at most.
+    assert counts(Kernel.of("poly", **PARAMS).source(X)) == [35, 280, 35, 0, 1600, 6]
+    # Without the matrix each row and each column costs about as much as one value.
+    assert counts(Kernel.of("linear").source(X)) == [35, 47, 12, 0, 1600, 6]
+    assert counts(GramSource(X @ X.T)) == [0, 0, 0, 0, 0, 0]
+
+
+def test_indexed_source_counts_what_is_evaluated(X):
+    index = np.concatenate([np.arange(40), np.arange(5)])
+    assert counts(IndexedSource(Kernel.of("rbf", **PARAMS).source(X), index)) == [35, 280, 35, 0, 0, 6]
+    tally = SimpleNamespace(kernel_values=0)
+    source = IndexedSource(Kernel.of("rbf", **PARAMS).source(X), index).counted(tally)
+    # Samples 0 and 40 are the same, and so are 1 and 41.
+    source.apply(np.array([0, 40, 1, 30]), np.ones(4), np.array([1, 41, 5]))
+    assert tally.kernel_values == 3 * 2
+
+
+def test_storing_is_counted_and_what_is_stored_is_not(X, monkeypatch):
+    monkeypatch.setattr(kernels.sources, "row_blocks", partial(kernels.row_blocks, size=40 * 10))
+    tally = SimpleNamespace(kernel_values=0)
+    stored = Kernel.of("rbf", **PARAMS).source(X).counted(tally).stored()
+    assert tally.kernel_values == 10 * (40 + 30 + 20 + 10)
+    stored.apply(np.arange(40), np.ones(40))
+    stored.take(np.arange(5)).diagonal()
+    assert tally.kernel_values == 1000
+    assert stored.tally is stored.take(np.arange(5)).tally is tally
+
+
+def test_counting_leaves_the_source_as_it_was(X):
+    source, tally = Kernel.of("rbf", **PARAMS).source(X), SimpleNamespace(kernel_values=0)
+    counted = source.counted(tally)
+    source.block(np.arange(3), np.arange(3))
+    assert tally.kernel_values == 0
+    np.testing.assert_array_equal(counted.block(np.arange(3), np.arange(3)), source.block(np.arange(3), np.arange(3)))
+    counted.counted(None).block(np.arange(3), np.arange(3))
+    assert tally.kernel_values == 9
 
 
 def test_rbf_keeps_its_digits_far_from_the_origin(X):
@@ -80,7 +209,7 @@ def test_expand_does_not_depend_on_the_batch(name, X, monkeypatch):
     kernel = Kernel.of(name, **PARAMS)
     coefficients = np.random.RandomState(1).normal(size=(40, 2))
     at_once = kernel.expand(X, X, coefficients)
-    monkeypatch.setattr("sklearn_svmdl.dual.kernels.row_blocks", _single_rows)
+    monkeypatch.setattr("sklearn_svmdl.kernels.registry.row_blocks", _single_rows)
     np.testing.assert_allclose(kernel.expand(X, X, coefficients), at_once, rtol=1e-10, atol=1e-12)
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import get_lapack_funcs
 
-from .blas import matmul
+from ..kernels.blas import matmul
 
 _LAPACK = {
     np.dtype(dtype): get_lapack_funcs(("potrf", "potrs", "trtrs"), dtype=dtype) for dtype in (np.float32, np.float64)
@@ -230,7 +230,7 @@ class PathFactor:
                 z[: rows.start] -= matmul(rows.panel.T, here)
 
 
-class Memory:
+class SolverCache:
     """What one pivoting leaves to the next on the same Gram matrix: its last conditions, and the factors.
 
     Single precision costs half the time. It will do while many samples are on the wrong side; where many are free,
@@ -246,6 +246,11 @@ class Memory:
         self.is_single = dtype == np.float32
         self.single = PathFactor(np.float32, FEW_FREE if self.is_single else MANY_FREE)
         self.double = PathFactor(np.float64)
+
+    def gives_up(self, factor):
+        """Whether a factor that failed was one in single precision, which is then tried no more."""
+        failed, self.single_fails = self.single_fails, True
+        return factor is self.single and not failed
 
     def factor(self, n_free, n_wrong):
         """The factor for so many free samples, so many on the wrong side before; None where a new one costs least."""

@@ -2,7 +2,7 @@
 
 C_min is the least total slack of any hyperplane in the kernel's feature space, a linear programme. In its dual form
 
-    max 1'a   s.t.   0 <= a_i <= s_i,   sum_i a_i y_i phi(x_i) = 0,   y'a = 0
+    max p'a   s.t.   a_i between 0 and t_i,   sum_i a_i phi(x_i) = 0,   1'a = 0
 
 it has one row per feature and one for the intercept, however many samples there are.
 """
@@ -11,34 +11,51 @@ import numpy as np
 from scipy import sparse
 from scipy.optimize import linprog
 
+from .problem import least_slack_intercept, slack_of
+
 # A feature whose share of the largest kernel value is below this is rounding.
 _RANK_TOLERANCE = 1e-10
 # Beyond this many features the kernel counts as strictly positive definite.
 _MOST_FEATURES = 500
 
 
-def least_budget(problem):
+def least_budget(problem, small=np.inf):
     """C_min, the least total slack of any hyperplane in the kernel's feature space.
 
-    A strictly positive definite kernel separates all distinct points: only equal points with different labels cost
-    slack. So does, to the precision of doubles, any kernel of more than 500 dimensions; below that the linear programme
-    decides (HiGHS: Huangfu, Hall, Math. Program. Comput. 2018).
+    A strictly positive definite kernel separates all distinct points: only what equal points contradict costs slack.
+    So does, to the precision of doubles, any kernel of more than 500 dimensions; below that the linear programme
+    decides (HiGHS: Huangfu, Hall, Math. Program. Comput. 2018). None where it would have to on more than `small`
+    variables.
     """
     source = problem.source
     if source.kernel is not None and source.kernel.definite:
         return _slack_of_equal_points(problem, source.rows.identities())
+    if problem.n_samples > small:
+        return None
     features = _features(source)
     if features is None:
         return 0.0
-    return _linear_programme(features, problem.target, problem.weight)
+    return _linear_programme(features, problem)
 
 
 def _slack_of_equal_points(problem, identities):
-    """Sum over groups of equal points of 2 min(weight of +1, weight of -1)."""
+    """The sum over groups of equal points of the slack of their best constant: 2 min(W+, W-) for classes."""
     _, group = np.unique(identities, return_inverse=True)
-    positive = problem.target > 0
-    weights = [np.bincount(group[side], problem.weight[side], group.max() + 1) for side in (positive, ~positive)]
-    return float(2.0 * np.minimum(*weights).sum())
+    above, below = np.full(group.max() + 1, -np.inf), np.full(group.max() + 1, np.inf)
+    up = problem.sign > 0
+    np.maximum.at(above, group[up], problem.linear[up])
+    np.minimum.at(below, group[~up], problem.linear[~up])
+    contradicted = above > below
+    members = np.flatnonzero(contradicted[group])
+    order = members[np.argsort(group[members], kind="stable")]
+    cuts = np.flatnonzero(np.diff(group[order])) + 1
+    return float(sum(_constant_slack(problem, rows) for rows in np.split(order, cuts) if len(rows)))
+
+
+def _constant_slack(problem, rows):
+    """The total slack of the best constant for some of the variables."""
+    linear, sign, weight = problem.linear[rows], problem.sign[rows], problem.weight[rows]
+    return weight @ slack_of(linear - least_slack_intercept(linear, sign, weight), sign)
 
 
 def _features(source):
@@ -69,15 +86,16 @@ def pivoted_cholesky(source, most):
     return None
 
 
-def _linear_programme(features, target, weight):
+def _linear_programme(features, problem):
     scale = (abs(features).max() if features.shape[1] else 0.0) or 1.0
-    signs = sparse.diags_array(target / scale)
-    conditions = sparse.vstack([sparse.csr_array(features).T @ signs, sparse.csr_array(target[None, :])])
+    scaled = sparse.csr_array(features).T / scale
+    conditions = sparse.vstack([scaled, sparse.csr_array(np.ones((1, problem.n_samples)))])
+    bound = problem.bound
     answer = linprog(
-        -np.ones(len(target)),
+        -problem.linear,
         A_eq=conditions,
         b_eq=np.zeros(conditions.shape[0]),
-        bounds=np.column_stack([np.zeros(len(target)), weight]),
+        bounds=np.column_stack([np.minimum(bound, 0.0), np.maximum(bound, 0.0)]),
         method="highs",
     )
     return max(0.0, -answer.fun) if answer.fun is not None else 0.0

@@ -1,86 +1,168 @@
-"""From coarse to fine: a quarter of the samples says where the others belong; those near the margin are pivoted.
+"""From coarse to fine: a quarter of the samples says where the others belong; those near the margin are solved.
 
 A level is a stratified share of the samples with the same share of the budget, so lam means the same at every level.
 Its solution predicts the new samples: as many as it has at bound, per sample, are held at their bound, as many as it
-has at zero are held there, and those between are the first band of the next level.
+has at zero are held there, and those between are the first working set of the next level.
+
+Where there are many samples, kernel values in single precision, which cost half the time and memory, find their sides.
+What is left has few samples: zeros have no part in a solution, so it is the one of the support vectors and of the
+samples near the margin, in double precision from sides that are nearly all right (`polish`). Zeros that were wrong show
+in the certificate, which looks at all samples, and take part in the next solution.
 """
 
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .band import ROOM, ROUGH, THOROUGH, BoundSum, Guess, OutOfReach, refine
-from .block import BOUND, FREE, ZERO
-from .feasibility import least_budget
-from .pivoting import EXACT
-from .precision import refine_by_precision
-from .proximal import FAR_OUT, FIRST, OUT_OF_REACH, Effort
+from .active_set import Effort, State
+from .kkt import BOUND, FREE, ZERO, Point
 from .smo import starting_point
+from .working_set import ROOM, BoundSum, TooLarge, inward, refine
 
 # Levels shrink by this factor down to this many samples, which are solved from nothing.
 _RATIO, _COARSEST = 4, 300
-# Up to this many samples the band is the whole level; so it is where it would hold this share of the level.
+# Up to this many samples the working set is the whole level; so it is where it would hold this share of the level.
 _SMALL, _NEARLY_ALL = 400, 0.95
-# The band reaches this share of the expected number of new free samples, and some more, beyond the expected window.
+# The working set reaches this share of the expected number of new free samples, and some more, beyond the expected
+# window.
 _SLACK_SHARE, _SLACK_COUNT, _SLACK_OF_NEW = 0.5, 30, 0.03
-# A coarsest level that takes more pivots than these is hard.
-_EASY = 40
-# Up to this many samples time allows to follow lam far out.
-_CHEAP = 800
-# How far a coarse level's budget may be raised, as a share of the way to the largest.
-_SHARES = (0.0, 0.02, 0.05, 0.1, 0.2)
 # From this share of free samples on, count instead of trusting signs. Samples of the level below within this share of
-# the band's width belong to it too.
+# the window's width belong to the working set too.
 _MOSTLY_FREE, _OLD_SHARE = 0.03, 0.175
+# Coarse levels follow lam to this share of where the finest does: further out their lam says nothing about it.
+_COARSE_REACH = 1e-4
+# What a coarse level is asked for.
+_ROUGH = Effort(overlook=0.1, rough=True)
+
+# From this many samples on single precision saves more time than the second solution takes.
+_MANY = 1000
+# What single precision is asked for: this share of the free samples may be left on the wrong side.
+_HASTY = Effort(overlook=0.02, rough=True)
+# Zeros this close to the margin take part in double precision; the first working set has those this close, and some.
+_NEAR, _FEWEST = 0.01, 20
+# The largest rounding error of a kernel value, relative to the largest of all; samples that are tried.
+_MOST_ROUNDING, _N_PROBE = 1e-4, 32
 
 
-def cold_guess(problem):
-    """The limit lam -> 0: the minority class at its bound, the majority free."""
+@dataclass(frozen=True)
+class Level:
+    """A level's solution: its state, the sum over samples at bound, and the free samples of the level below."""
+
+    state: State
+    bound_sum: BoundSum
+    n_free_before: int = 0
+
+
+def cold_state(problem):
+    """The limit lam -> 0, with the lam that the budget asks for there."""
     unit, lam = starting_point(problem)
-    side = np.where(np.abs(unit) >= problem.weight, BOUND, FREE).astype(np.int8)
     zeros = np.zeros(problem.n_samples)
-    return Guess(side, lam * unit, lam, 0.0, zeros, FIRST, settled=False, exact=False, n_iter=0)
+    side = np.where(np.abs(unit) >= problem.weight, BOUND, FREE).astype(np.int8)
+    lam = min(max(lam, problem.lam_range[0]), problem.lam_range[1])
+    return State(side, Point(lam * unit, lam, 0.0, zeros))
 
 
-def stratified_share(target, ratio, random):
-    """Indices of a 1 / ratio share of each class, sorted."""
-    members = (np.flatnonzero(target == label) for label in (-1.0, 1.0))
+def solve_levels(problem, workspace, random):
+    """Solve a problem from coarse to fine.
+
+    Returns
+    -------
+    State
+    part : mask of the samples that it is a solution for: the zeros among the others have not been looked at in double
+        precision
+
+    Raises
+    ------
+    TooLarge : more samples stand near the margin than there is room for.
+    """
+    everyone = np.ones(problem.n_samples, dtype=bool)
+    if problem.n_samples <= _COARSEST:
+        return refine(problem, cold_state(problem), everyone, workspace, trusted=False)[0], everyone
+    begin = _first_working_set(problem.within(_COARSE_REACH * problem.largest_cost), workspace, random)
+    rough = hasty(problem, begin, workspace, _HASTY)
+    if rough is None:
+        state, inside, bound_sum = begin(problem)
+        return refine(problem, state, inside, workspace, bound_sum=bound_sum)[0], everyone
+    state = rough.state
+    # The way to the solution of a hard problem is long: there the rough one is no more than a guess for all samples.
+    part = (state.side != ZERO) | (inward(problem, state.point) > -_NEAR) if state.pivoted else everyone
+    return polish(problem, part, state, workspace), part
+
+
+def _coarse_level(problem, workspace, random):
+    """The solution of a coarse level, no more exact than a guess has to be."""
+    if problem.n_samples <= _COARSEST:
+        everyone = np.ones(problem.n_samples, dtype=bool)
+        return Level(*refine(problem, cold_state(problem), everyone, workspace, trusted=False))
+    begin = _first_working_set(problem, workspace, random)
+    rough = hasty(problem, begin, workspace, replace(_ROUGH, overlook=max(_ROUGH.overlook, _HASTY.overlook)))
+    if rough is None:
+        state, inside, bound_sum = begin(problem)
+        rough = Level(*refine(problem, state, inside, workspace, _ROUGH, bound_sum=bound_sum))
+    return replace(rough, n_free_before=begin.n_free)
+
+
+class _FirstWorkingSet:
+    """State, mask and bound sum to begin a level with, given the solution on the chosen samples."""
+
+    def __init__(self, chosen, coarse, workspace):
+        self.chosen, self.coarse, self.workspace = chosen, coarse, workspace
+        self.n_free = np.count_nonzero(coarse.state.side == FREE)
+
+    def __call__(self, problem):
+        n, capacity = problem.n_samples, self.workspace.buffer.most(problem.source.dtype)
+        state, inside, bound_sum = predict(problem, self.chosen, self.coarse, int(ROOM * capacity))
+        if n <= capacity and (n <= _SMALL or inside.mean() > _NEARLY_ALL):
+            inside = np.ones(n, dtype=bool)
+        return state, inside, bound_sum
+
+
+def _first_working_set(problem, workspace, random):
+    """The level below, solved, as the start of this one."""
+    chosen = stratified_share(problem.sign, _RATIO, random)
+    return _FirstWorkingSet(chosen, _coarse_level(coarse_problem(problem, chosen), workspace, random), workspace)
+
+
+def stratified_share(sign, ratio, random):
+    """Indices of a 1 / ratio share of each sign, sorted."""
+    members = (np.flatnonzero(sign == side) for side in (-1.0, 1.0))
     chosen = [random.permutation(group)[: max(1, round(len(group) / ratio))] for group in members]
     return np.sort(np.concatenate(chosen))
 
 
 def coarse_problem(problem, chosen):
-    """The problem on the chosen samples, with the same budget relative to its largest."""
+    """The problem on the chosen samples, with the same budget relative to its largest, or the same cost."""
     coarse = problem.take(chosen)
+    if problem.budget is None:
+        return coarse
     return coarse.with_budget(problem.budget / problem.largest_budget * coarse.largest_budget)
 
 
 def predict(problem, chosen, coarse, capacity):
-    """The coarse solution's guess for all samples of the problem, and the band: the samples whose side is in doubt."""
-    n = problem.n_samples
+    """The coarse solution's guess for all samples of the problem, and the samples whose side is in doubt."""
+    n, point = problem.n_samples, coarse.state.point
     new = np.setdiff1d(np.arange(n), chosen, assume_unique=True)
     t, values, fit = np.zeros(n), np.empty(n), np.empty(n)
     beta, side = np.zeros(n), np.zeros(n, dtype=np.int8)
-    fit[chosen], beta[chosen], side[chosen] = coarse.fit, coarse.beta, coarse.side
-    coarse.bound_sum.bring(np.where(coarse.side == BOUND, problem.bound[chosen], 0.0))
+    fit[chosen], beta[chosen], side[chosen] = point.fit, point.beta, coarse.state.side
+    coarse.bound_sum.bring(np.where(coarse.state.side == BOUND, problem.bound[chosen], 0.0))
     t[chosen], values[chosen] = coarse.bound_sum.t, coarse.bound_sum.values
-    # One pass over the kernel values: what the samples at their bound add is of use for the band, too.
-    beyond = beta - coarse.lam * t
+    # One pass over the kernel values: what the samples at their bound add is of use for the working set, too.
+    beyond = beta - point.lam * t
     support = np.flatnonzero((t != 0) | (beyond != 0))
     values[new], fit[new] = problem.source.apply(support, np.stack([t, beyond], axis=1)[support], new).T
-    fit[new] += coarse.lam * values[new]
-    bound_sum = BoundSum(problem.source, t, values)
-    guess = replace(coarse, side=side, beta=beta, fit=fit, settled=False, exact=False, bound_sum=bound_sum)
-    inward = guess.inward(problem.target)
-    new = new[np.argsort(-inward[new], kind="stable")]
+    fit[new] += point.lam * values[new]
+    into = inward(problem, point._replace(fit=fit))
+    new = new[np.argsort(-into[new], kind="stable")]
     free, bound = expected_counts(coarse, len(new))
     if free > _MOSTLY_FREE * len(new):
         # Where most samples end up on the margin the sign says little; the counts carry over.
         side[new[:bound]], side[new[bound : bound + free]] = BOUND, FREE
     else:
-        side[new] = np.where(inward[new] > 0, BOUND, ZERO)
-    return guess, doubtful_band(side, inward, chosen, new, free, bound, capacity)
+        side[new] = np.where(into[new] > 0, BOUND, ZERO)
+    inside = doubtful(side, into, chosen, new, free, bound, capacity)
+    state = State(side, Point(beta, point.lam, point.intercept, fit))
+    return state, inside, BoundSum(problem.source, t, values)
 
 
 def expected_counts(coarse, n_new):
@@ -88,21 +170,21 @@ def expected_counts(coarse, n_new):
 
     The share at bound stays; the number of free samples grows as it did from the level below, less than the level does.
     """
-    m = len(coarse.side)
-    free = np.count_nonzero(coarse.side == FREE)
+    side = coarse.state.side
+    m, free = len(side), np.count_nonzero(side == FREE)
     growth = min(free / coarse.n_free_before, 1 + n_new / m) if coarse.n_free_before else 1 + n_new / m
-    bound = np.count_nonzero(coarse.side == BOUND) / m
+    bound = np.count_nonzero(side == BOUND) / m
     return int(free * max(growth - 1.0, 0.0)), int(bound * n_new)
 
 
-def doubtful_band(side, inward, chosen, new, free, bound, capacity):
+def doubtful(side, into, chosen, new, free, bound, capacity):
     """Mask of the samples near the margin, `capacity` at most; new samples left out take the side they lean to."""
     most_free = int(np.count_nonzero(side[chosen] == FREE) / len(chosen) * len(new))
     reach = int(_SLACK_SHARE * most_free + _SLACK_COUNT + _SLACK_OF_NEW * len(new))
     first, last = max(0, bound - reach), min(len(new), bound + free + reach)
-    width = inward[new[first]] - inward[new[last - 1]]
+    width = into[new[first]] - into[new[last - 1]]
     inside = np.zeros(len(side), dtype=bool)
-    inside[chosen] = (side[chosen] == FREE) | (np.abs(inward[chosen]) <= _OLD_SHARE * width)
+    inside[chosen] = (side[chosen] == FREE) | (np.abs(into[chosen]) <= _OLD_SHARE * width)
     most = max(1, capacity - np.count_nonzero(inside))
     if last - first > most:
         middle = bound + free // 2
@@ -113,63 +195,45 @@ def doubtful_band(side, inward, chosen, new, free, bound, capacity):
     return inside
 
 
-def looks_infeasible(problem, guess):
-    """Whether a rough solution has far more free samples than an exact one: the rank of the kernel, and one."""
-    rank = problem.source.n_features
-    return rank is not None and guess.delta != EXACT and np.count_nonzero(guess.side == FREE) > 2 * (rank + 1)
+def in_single_precision(problem):
+    """The problem with kernel values in single precision; None where that does not pay or tells too little."""
+    source = problem.source.single() if problem.n_samples >= _MANY else None
+    if source is None:
+        return None
+    probe = np.linspace(0, problem.n_samples - 1, _N_PROBE).astype(int)
+    values = problem.source.block(probe, probe)
+    rounding = np.abs(source.block(probe, probe) - values).max()
+    return replace(problem, source=source) if rounding <= _MOST_ROUNDING * np.abs(values).max() else None
 
 
-def enlarged(problem, share):
-    """The problem with a budget this share of the way to the largest one."""
-    return problem.with_budget(problem.budget + share * (problem.largest_budget - problem.budget))
-
-
-def coarsest(problem, room, exact):
-    """The coarsest level, solved from nothing.
-
-    A share of the samples may need a little more slack than all of them: if its budget is out of reach, a larger one
-    will do for a guess. If that does not help, no finer level will fare better, and here it costs least to notice.
-    """
-    everything = np.ones(problem.n_samples, dtype=bool)
-    if exact:
-        return refine(problem, cold_guess(problem), everything, room)
-    # Of a hard problem the rough solution is the better guess: the exact multiplier runs ahead of all samples'.
-    patience = _EASY if problem.source.n_features is None else np.inf
-    effort = Effort(patience, give_up=OUT_OF_REACH)
-    for share in _SHARES:
-        wider = enlarged(problem, share)
+def hasty(problem, begin, workspace, effort):
+    """The level's solution in single precision; None where that does not pay or fails."""
+    # What overflows in single precision is infinite or no number, and refused as such.
+    with np.errstate(over="ignore", invalid="ignore"):
+        single = in_single_precision(problem)
+        if single is None:
+            return None
         try:
-            return replace(refine(wider, cold_guess(wider), everything, room, effort), delta=EXACT)
-        except OutOfReach as reason:
-            last = reason
-    raise last
+            state, inside, bound_sum = begin(single)
+            rough = Level(*refine(single, state, inside, workspace, effort, bound_sum=bound_sum))
+        except (TooLarge, np.linalg.LinAlgError):
+            return None
+    return rough if rough.state.settled and np.isfinite(rough.state.point.fit).all() else None
 
 
-def solve_levels(problem, room, random, exact=True):
-    """Solve a budget problem from coarse to fine, to rounding error if `exact`.
+def polish(problem, part, state, workspace):
+    """The solution of the samples in the mask `part` in double precision, the others left at zero.
 
-    Raises
-    ------
-    TooLarge : more samples stand near the margin than there is room for.
-    OutOfReach : no solution of finite norm was found, here or at a coarser level.
+    Their fit is that of the state before.
     """
-    n = problem.n_samples
-    if n <= _COARSEST:
-        return coarsest(problem, room, exact)
-    chosen = stratified_share(problem.target, _RATIO, random)
-    reduced = coarse_problem(problem, chosen)
-    coarse = solve_levels(reduced, room, random, exact=False)
-    if looks_infeasible(reduced, coarse) and enlarged(reduced, _SHARES[-1]).budget < least_budget(reduced):
-        raise OutOfReach("a share of the samples has too small a share of the budget")
-    effort = replace(THOROUGH if exact else ROUGH, give_up=FAR_OUT if n <= _CHEAP else OUT_OF_REACH)
-    refined = refine_by_precision(problem, partial(first_band, chosen, coarse, room), room, effort)
-    return replace(refined, n_free_before=np.count_nonzero(coarse.side == FREE))
-
-
-def first_band(chosen, coarse, room, problem):
-    """The guess and the band to begin a level with, given the solution on the chosen samples."""
-    n, capacity = problem.n_samples, room.most(problem.source.dtype)
-    guess, inside = predict(problem, chosen, coarse, int(ROOM * capacity))
-    if n <= capacity and (n <= _SMALL or inside.mean() > _NEARLY_ALL):
-        inside = np.ones(n, dtype=bool)
-    return guess, inside
+    rows = np.flatnonzero(part)
+    side, point = state.side.copy(), state.point
+    here = State(side[rows], Point(point.beta[rows], point.lam, point.intercept, point.fit[rows]))
+    share = problem.take(rows)
+    distance = np.abs(inward(share, here.point))
+    nearest = np.partition(distance, _FEWEST)[_FEWEST] if _FEWEST < len(rows) else np.inf
+    inside = (here.side == FREE) | (distance <= max(_NEAR, nearest))
+    solved, _ = refine(share, here, inside, workspace)
+    beta, fit = np.zeros(problem.n_samples), point.fit.copy()
+    side[rows], beta[rows], fit[rows] = solved.side, solved.point.beta, solved.point.fit
+    return replace(solved, side=side, point=Point(beta, solved.point.lam, solved.point.intercept, fit))

@@ -1,74 +1,155 @@
-"""The budget problem, its solution, and the certificate that ties the two together.
+"""The convex problem, its solution, and the certificate that ties the two together.
 
-With signed duals beta_i = y_i alpha_i the dual of the budget-C soft-margin classifier is
+In signed form every dual beta_i lies between 0 and lam t_i, whatever its sign (one solver for classes and for numbers:
+libsvm's, Chang, Lin, ACM TIST 2011, section 4):
 
-    max over lam >= 0, beta :   y'beta - 1/2 beta'K beta - lam C
-    s.t.  0 <= y_i beta_i <= lam s_i,   1'beta = 0
+    max over lam, beta :   p'beta - 1/2 beta'K beta - lam C
+    s.t.  beta_i between 0 and lam t_i,   1'beta = 0,   lam >= 0
 
-with the kernel matrix K, labels y in {-1, +1}, sample weights s and the budget C. For fixed lam it is the dual of the
-C-SVC with cost lam. lam is the multiplier of the budget sum_i s_i e_i <= C in
+with the kernel matrix K, the linear term p, the unit bounds t_i = s_i sign_i and the budget C; s_i > 0 are weights. lam
+is the multiplier of the budget in
 
-    min 1/2 |w|^2   s.t.   y_i (w.x_i + b) >= 1 - e_i,  e >= 0,  sum_i s_i e_i <= C,      margin M = 1 / |w|
+    min 1/2 |w|^2   s.t.   sum_i s_i e_i <= C,   e_i = max(0, sign_i (p_i - w.x_i - b))
 
-(James, Witten, Hastie, Tibshirani, An Introduction to Statistical Learning, eq. 9.12-9.15, divided by M).
+or, where a *cost* is given in place of the budget, lam is that cost. Two problems take this form:
+
+* Classification, y in {-1, +1}: p_i = y_i, t_i = s_i y_i, so e_i = max(0, 1 - y_i f(x_i)), margin M = 1 / |w|
+  (James, Witten, Hastie, Tibshirani, An Introduction to Statistical Learning, eq. 9.12-9.15, divided by M).
+* Epsilon-insensitive regression: each sample twice, p = y - epsilon with t = s and p = y + epsilon with t = -s.
 """
 
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import cached_property
 
 import numpy as np
 
-from .blas import dot
+from ..kernels.blas import dot
+from ..kernels.sources import IndexedSource
+from .work import Work
 
 
 class Status(Enum):
     """How a solve ended; the value is the sentence shown to the user."""
 
-    OPTIMAL = "The certificate holds: violation and budget error are within tol."
-    MAX_ITER = "The iteration limit was reached before the certificate held."
+    OPTIMAL = "The certificate holds: violation, budget error and duality gap are within tol."
+    MAX_ITER = "The solver stopped before the certificate held."
     INFEASIBLE_BUDGET = "No hyperplane has as little total slack as the budget allows."
-    UNBOUNDED_MARGIN = "The budget pays for misclassifying a whole class; the margin is infinite."
+    OUT_OF_REACH = "Hyperplanes with so little slack have a norm beyond the precision of doubles."
+    UNBOUNDED_MARGIN = "The budget pays for the slack of a constant; the margin is infinite."
+
+
+# Budgets that no solution keeps.
+BEYOND_REACH = (Status.INFEASIBLE_BUDGET, Status.OUT_OF_REACH)
 
 
 @dataclass(frozen=True)
-class BudgetProblem:
-    """One binary budget problem.
+class DualProblem:
+    """One problem in signed form; exactly one of budget and cost is given.
 
     Parameters
     ----------
-    source : KernelSource or GramSource
-        The kernel values of the n samples.
-    target : ndarray (n,) of -1.0 and +1.0, both present
-    weight : ndarray (n,), positive
-    budget : float, the total slack allowed, >= 0
+    source : KernelSource, GramSource or IndexedSource
+        The kernel values of the n variables.
+    linear : ndarray (n,), the linear term p
+    bound : ndarray (n,), the unit bounds t_i = s_i sign_i, not zero, of both signs
+    budget : float >= 0, the total slack allowed, or None
+    cost : float > 0, the price lam of a unit of slack, or None
+    largest_cost : float, how far lam is followed to keep a budget
     """
 
     source: object
-    target: np.ndarray
-    weight: np.ndarray
-    budget: float
+    linear: np.ndarray
+    bound: np.ndarray
+    budget: float | None = None
+    cost: float | None = None
+    largest_cost: float = np.inf
+
+    @property
+    def lam_range(self):
+        """The least and the largest lam: the cost twice, where it is given."""
+        return (0.0, self.largest_cost) if self.cost is None else (self.cost, self.cost)
 
     @property
     def n_samples(self):
-        return len(self.target)
+        """The number of variables n."""
+        return len(self.linear)
 
-    @property
-    def bound(self):
-        """s_i y_i: beta_i lies between 0 and lam times this."""
-        return self.weight * self.target
+    @cached_property
+    def sign(self):
+        """sign_i: which side of p_i costs slack."""
+        return np.sign(self.bound)
 
-    @property
+    @cached_property
+    def weight(self):
+        """s_i, what a unit of slack of each variable weighs."""
+        return np.abs(self.bound)
+
+    @cached_property
+    def constant(self):
+        """The constant b of least total slack, the solution w = 0."""
+        return least_slack_intercept(self.linear, self.sign, self.weight)
+
+    @cached_property
     def largest_budget(self):
-        """C_max = 2 min(W+, W-): from here on w = 0 is optimal and the margin infinite."""
-        positive = self.weight[self.target > 0].sum()
-        return 2.0 * min(positive, self.weight.sum() - positive)
+        """C_max, the total slack of the best constant: from here on w = 0 is optimal and the margin infinite.
+
+        For classes with total weights W+ and W- it is 2 min(W+, W-).
+        """
+        return float(self.weight @ slack_of(self.linear - self.constant, self.sign))
+
+    @property
+    def is_trivial(self):
+        """Whether the budget pays for the slack of a constant."""
+        return self.budget is not None and self.budget >= self.largest_budget * (1.0 - 1e-12)
+
+    def gradient(self, beta):
+        """p - K beta, evaluated from the kernel values."""
+        support = np.flatnonzero(beta)
+        return self.linear - self.source.apply(support, beta[support])
 
     def take(self, rows):
-        """The problem on some of the samples, with the same budget."""
-        return replace(self, source=self.source.take(rows), target=self.target[rows], weight=self.weight[rows])
+        """The problem on some of the variables, with the same budget or cost."""
+        return replace(self, source=self.source.take(rows), linear=self.linear[rows], bound=self.bound[rows])
 
     def with_budget(self, budget):
-        return replace(self, budget=float(budget))
+        """The same problem with another budget, whether it had one or a cost."""
+        return self._with(budget=float(budget), cost=None)
+
+    def with_cost(self, cost):
+        """The same problem with the cost given, whether it had one or a budget."""
+        return self._with(budget=None, cost=float(cost))
+
+    def within(self, largest_cost):
+        """The same problem, with lam followed no further than this."""
+        return self._with(largest_cost=float(largest_cost))
+
+    def counted(self, tally):
+        """The same problem; the kernel values evaluated for it are counted."""
+        return self._with(source=self.source.counted(tally))
+
+    def _with(self, **given):
+        """The problem with other fields; what is known of it and does not depend on them is kept."""
+        other = replace(self, **given)
+        kept = ("sign", "weight", "constant", "largest_budget")
+        other.__dict__.update({name: self.__dict__[name] for name in kept if name in self.__dict__})
+        return other
+
+
+def classification(source, target, weight, *, budget=None, cost=None):
+    """The soft-margin classifier of samples with targets -1.0 and +1.0 and positive weights, as a `DualProblem`."""
+    return DualProblem(source, target, weight * target, budget, cost)
+
+
+def regression(source, y, weight, epsilon, *, budget=None, cost=None):
+    """Epsilon-insensitive regression as a `DualProblem` of 2n variables; sample i is the variables i and n + i.
+
+    The kernel values are indexed, not repeated. The duals of a sample add up: f = sum_i (beta_i + beta_{n+i}) k(x_i, .).
+    """
+    everyone = np.arange(len(y))
+    twice = IndexedSource(source, np.concatenate([everyone, everyone]))
+    linear, bound = np.concatenate([y - epsilon, y + epsilon]), np.concatenate([weight, -weight])
+    return DualProblem(twice, linear, bound, budget, cost)
 
 
 @dataclass(frozen=True)
@@ -79,15 +160,15 @@ class DualSolution:
     ----------
     beta : ndarray (n,), signed duals
     intercept : float, b of f(x) = sum_i beta_i k(x_i, x) + b
-    lam : float, the budget's multiplier, the cost of the equivalent C-SVC
-    slack : ndarray (n,), e_i = max(0, 1 - y_i f(x_i))
-    budget : float, the budget in force
+    lam : float, the budget's multiplier: the cost in force
+    slack : ndarray (n,), e_i = max(0, sign_i (p_i - f(x_i)))
+    budget : float, the budget in force: the one asked for where it was kept, else the total slack
     norm : float, |w|
-    duality_gap : float, (primal - dual objective) / (1/2 |w|^2), computed afresh from beta and lam
+    duality_gap : float, (primal - dual objective) / primal objective: 1/2 |w|^2, with a cost + lam * total slack
     violation : float, max over increasable g_i minus min over decreasable g_i (libsvm's stopping quantity)
-    budget_error : float, |total slack - budget| / largest budget
+    budget_error : float, |total slack - budget| / max(budget, least weight); 0 where a cost was given
     infeasibility : float, how far the duals are from their bounds and from 1'beta = 0, over the largest of them
-    n_iter : int
+    work : Work, what the solve took
     status : Status
     least_budget : float, the smallest feasible budget C_min where the solve had to find it, else nan
     """
@@ -102,7 +183,7 @@ class DualSolution:
     violation: float
     budget_error: float
     infeasibility: float
-    n_iter: int
+    work: Work
     status: Status
     least_budget: float = np.nan
 
@@ -111,34 +192,49 @@ class DualSolution:
         """M = 1 / |w|."""
         return 1.0 / self.norm if self.norm > 0 else np.inf
 
+    @property
+    def n_iter(self):
+        """Iterations of every kind: pivots, interior and pair steps."""
+        return self.work.iterations
+
+    @property
+    def error(self):
+        """The largest of violation, budget error, infeasibility and duality gap."""
+        return max(self.violation, self.budget_error, self.infeasibility, abs(self.duality_gap))
+
     def is_within(self, tol):
-        """Whether violation, budget error and infeasibility are all at most tol."""
-        return max(self.violation, self.budget_error, self.infeasibility) <= tol
+        """Whether violation, budget error, infeasibility and duality gap are all at most tol."""
+        return bool(self.error <= tol)
 
 
-def least_slack_intercept(gradient, target, weight):
-    """The intercept b of least total slack sum_i s_i max(0, y_i (g_i - b)); the midpoint where an interval ties.
+def slack_of(residual, sign):
+    """e_i = max(0, sign_i (p_i - f(x_i))) for the residuals p - f."""
+    return np.maximum(0.0, sign * residual)
 
-    The total slack is convex and piecewise linear in b with kinks at the gradients g = y - f; its slope just right of
-    the k-th smallest gradient is (negative weight up to it) - (positive weight beyond it).
+
+def least_slack_intercept(gradient, sign, weight):
+    """The b of least total slack sum_i s_i max(0, sign_i (g_i - b)); the midpoint where an interval ties.
+
+    The total slack is convex and piecewise linear in b with kinks at the gradients g; its slope just right of the k-th
+    smallest gradient is (negative weight up to it) - (positive weight beyond it).
     """
     order = np.argsort(gradient, kind="stable")
-    weight, target, gradient = weight[order], target[order], gradient[order]
-    # One cumulative sum: the slope starts at -W+ and each kink, of either class, raises it by its weight.
-    total = weight[target > 0].sum()
+    weight, sign, gradient = weight[order], sign[order], gradient[order]
+    # One cumulative sum: the slope starts at -W+ and each kink, of either sign, raises it by its weight.
+    total = weight[sign > 0].sum()
     slope = np.cumsum(weight) - total
     flat = 1e-12 * weight.sum()
     first = np.searchsorted(slope, -flat)
     last = np.searchsorted(slope, flat, side="right")
     last = min(last, len(slope) - 1)
-    return 0.5 * (gradient[first] + gradient[last])
+    return float(0.5 * (gradient[first] + gradient[last]))
 
 
-def kkt_violation(gradient, beta, upper, target):
+def kkt_violation(gradient, beta, upper, sign):
     """max{g_i : beta_i can grow} - min{g_i : beta_i can shrink}, at least 0 (Keerthi et al. 2001; Fan et al. 2005)."""
-    magnitude = target * beta
+    magnitude = sign * beta
     room_above, room_below = magnitude < upper, magnitude > 0
-    positive = target > 0
+    positive = sign > 0
     grow = np.where(positive, room_above, room_below)
     shrink = np.where(positive, room_below, room_above)
     highest = gradient[grow].max(initial=-np.inf)
@@ -146,8 +242,8 @@ def kkt_violation(gradient, beta, upper, target):
     return max(0.0, float(highest - lowest))
 
 
-def dual_infeasibility(beta, upper, target):
-    """The largest excess over 0 <= y_i beta_i <= upper_i or |1'beta|, over the largest dual; without it a gap means
+def dual_infeasibility(beta, upper, sign):
+    """The largest excess over 0 <= sign_i beta_i <= upper_i or |1'beta|, over the largest dual; without it a gap means
     nothing.
 
     Infinite where the multiplier, and with it the bounds, is not positive.
@@ -155,13 +251,13 @@ def dual_infeasibility(beta, upper, target):
     largest = np.abs(beta).max()
     if not upper.min() > 0 or largest == 0:
         return np.inf
-    magnitude = target * beta
+    magnitude = sign * beta
     excess = max(-magnitude.min(), (magnitude - upper).max(), abs(beta.sum()))
     return max(0.0, float(excess)) / largest
 
 
 def feasible_duals(problem, beta, lam):
-    """beta clipped to 0 <= y_i beta_i <= lam s_i and balanced, on the free samples where they have the room."""
+    """beta between 0 and lam t and balanced, on the free samples where they have the room."""
     low, high = np.minimum(0.0, lam * problem.bound), np.maximum(0.0, lam * problem.bound)
     beta = np.clip(beta, low, high)
     excess = beta.sum()
@@ -172,26 +268,57 @@ def feasible_duals(problem, beta, lam):
     return np.clip(beta - excess / room.sum() * room, low, high) if excess != 0 else beta
 
 
-def certify(problem, beta, lam, gradient, n_iter, tol):
-    """The solution record for given duals; `gradient` must be a fresh y - K beta."""
-    y, s = problem.target, problem.weight
-    intercept = least_slack_intercept(gradient, y, s)
-    slack = np.maximum(0.0, y * (gradient - intercept))
-    total_slack = dot(s, slack)
-    squared_norm = max(0.0, dot(beta, y - gradient))
-    gap = squared_norm + lam * total_slack - dot(y, beta)
+def certify(problem, beta, lam, work, tol):
+    """The solution record of given duals, from nothing but them and the kernel values."""
+    gradient = problem.gradient(beta)
+    sign, weight = problem.sign, problem.weight
+    intercept = least_slack_intercept(gradient, sign, weight)
+    slack = slack_of(gradient - intercept, sign)
+    total_slack = dot(weight, slack)
+    squared_norm = max(0.0, dot(beta, problem.linear - gradient))
+    gap = squared_norm + lam * total_slack - dot(problem.linear, beta)
+    objective = 0.5 * squared_norm
+    asked = problem.budget
+    if asked is None:
+        asked, objective = total_slack, objective + lam * total_slack
     solution = DualSolution(
         beta=beta,
-        intercept=float(intercept),
+        intercept=intercept,
         lam=float(lam),
         slack=slack,
-        budget=problem.budget,
+        budget=float(asked),
         norm=float(np.sqrt(squared_norm)),
-        duality_gap=gap / (0.5 * squared_norm) if squared_norm > 0 else np.inf,
-        violation=kkt_violation(gradient, beta, lam * s, y),
-        budget_error=abs(total_slack - problem.budget) / problem.largest_budget,
-        infeasibility=dual_infeasibility(beta, lam * s, y),
-        n_iter=n_iter,
+        duality_gap=float(gap / objective) if objective > 0 else np.inf,
+        violation=kkt_violation(gradient, beta, lam * weight, sign),
+        # Relative to the budget: beside classes of large weight a budget for small ones must be kept, too.
+        budget_error=float(abs(total_slack - asked) / max(asked, weight.min())),
+        infeasibility=dual_infeasibility(beta, lam * weight, sign),
+        work=work,
         status=Status.MAX_ITER,
     )
     return replace(solution, status=Status.OPTIMAL) if solution.is_within(tol) else solution
+
+
+def constant_solution(problem):
+    """The optimum for C >= C_max: w = 0 and the constant of least slack.
+
+    Where a class may tie with the other, of the two constants the positive one.
+    """
+    sign, weight = problem.sign, problem.weight
+    intercept = problem.constant
+    if np.all(problem.linear == sign):
+        intercept = 1.0 if weight @ sign >= 0 else -1.0
+    return DualSolution(
+        beta=np.zeros(problem.n_samples),
+        intercept=float(intercept),
+        lam=0.0 if problem.cost is None else problem.cost,
+        slack=slack_of(problem.linear - intercept, sign),
+        budget=0.0 if problem.budget is None else problem.budget,
+        norm=0.0,
+        duality_gap=0.0,
+        violation=0.0,
+        budget_error=0.0,
+        infeasibility=0.0,
+        work=Work(),
+        status=Status.UNBOUNDED_MARGIN,
+    )

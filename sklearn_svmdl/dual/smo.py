@@ -1,156 +1,215 @@
 """Pair steps: coordinate ascent on the dual with the budget's multiplier as one more coordinate.
 
-For fixed lam a pair (i, j) moves along e_i - e_j, which keeps 1'beta = 0: i is the steepest sample that can grow, j
-promises the largest gain (Fan, Chen, Lin, Working set selection using second order information, JMLR 2005). In
-(beta / lam, lam) the constraints are separable and the objective is smooth and concave in each block, so alternating
-pair steps with the exact step in lam climbs to the optimum. Every step raises the dual objective; this is the solver
-that always makes progress.
+For fixed lam a pair (i, j) moves along e_i - e_j, which keeps 1'beta = 0: i is the steepest variable that can grow, j
+promises the largest gain (Fan, Chen, Lin, Working set selection using second order information, JMLR 2005).
+
+lam follows the budget. With beta / lam held, the dual's slope in lam is what the duals *spend*, (p'beta - |w|^2) / lam,
+less the budget C; it is zero at (p'beta - lam C) / |w|^2 times lam. Their hyperplane leaves a total slack larger by
+gap / lam. Both settle long before the pair steps end, so lam moves as soon as they differ by no more than the duals'
+excess: then they agree on the direction. As beta / lam changes with lam such a step falls short, and a secant makes it
+longer.
 """
 
 import numpy as np
 
-from .blas import dot
-from .kernels import MEGABYTE, GramSource
-from .problem import certify
+from ..kernels.blas import dot
+from ..kernels.sources import MEGABYTE, GramSource, IndexedSource
+from .problem import certify, feasible_duals, least_slack_intercept, slack_of
 
-# Pair steps between two steps in lam, as a share of the number of samples.
-_BURST = 0.25
-# Smallest curvature of a pair step, relative to the largest: guards duplicates and indefinite kernels.
+# The share of the violation at which pair steps pause.
+_PAUSE = 0.5
+# The longest step in log lam; the least slope that the secant divides by, and its fall where steps still fall short.
+_LONGEST, _LEAST_SLOPE, _FALL = 1.5, 0.2, 0.7
+# Smallest curvature of a pair step, relative to the largest kernel value: guards duplicates and indefinite kernels.
 _LEAST_CURVATURE = 1e-12
+_UNITS = 4.0 * np.finfo(float).eps
+_SMALLEST = 1e-200
 
 
 class ColumnCache:
-    """Kernel columns, evaluated once and kept while they fit in `megabytes`; the longest-held one makes room."""
+    """Kernel columns, evaluated once and kept while they fit in `megabytes`; the one not read for longest makes room.
+
+    A stored Gram matrix is read as it is, and samples that repeat share a column.
+    """
 
     def __init__(self, source, megabytes):
-        self.source = source
-        self.everything = np.arange(source.n_samples)
-        capacity = int(megabytes * MEGABYTE) // (8 * source.n_samples)
-        self.capacity = max(2, min(capacity, source.n_samples))
+        self.index = source.index if isinstance(source, IndexedSource) else None
+        self.source = source if self.index is None else source.source
+        self.capacity = max(2, int(megabytes * MEGABYTE) // (8 * self.source.n_samples))
         self.kept = {}
 
     def __getitem__(self, i):
+        return self._column(i) if self.index is None else self._column(self.index[i])[self.index]
+
+    def _column(self, i):
         if isinstance(self.source, GramSource):
             return self.source.gram[i]
-        if i not in self.kept:
+        column = self.kept.pop(i, None)
+        if column is None:
             if len(self.kept) >= self.capacity:
                 del self.kept[next(iter(self.kept))]
-            self.kept[i] = self.source.block(np.array([i]), self.everything)[0]
-        return self.kept[i]
+            column = self.source.block(np.array([i]), slice(None))[0]
+        self.kept[i] = column
+        return column
 
 
 class Ascent:
-    """The state of the coordinate ascent: duals beta, multiplier lam and gradient g = y - K beta."""
+    """The state of the coordinate ascent: duals beta, multiplier lam and gradient g = p - K beta."""
 
-    def __init__(self, problem, beta, lam, columns):
-        self.problem = problem
-        self.columns = columns
+    def __init__(self, problem, beta, lam, columns, tally, end):
+        self.problem, self.columns, self.tally, self.end = problem, columns, tally, end
         self.diagonal = problem.source.diagonal()
-        self.positive = problem.target > 0
-        self.beta, self.lam = beta.copy(), lam
+        self.largest = max(np.abs(self.diagonal).max(), _SMALLEST)
+        self.beta, self.lam, self.last, self.least_slope = beta, lam, None, _LEAST_SLOPE
         self.refresh()
 
     def refresh(self):
         """Recompute the gradient from scratch: running sums drift."""
-        support = np.flatnonzero(self.beta)
-        self.gradient = self.problem.target - self.problem.source.apply(support, self.beta[support])
+        self._mark(self.problem.gradient(self.beta))
 
-    def _mark_movable(self):
-        """Gradients of the samples that can grow (else -inf) and that can shrink (else +inf)."""
-        magnitude = self.problem.target * self.beta
-        has_room, has_mass = magnitude < self.lam * self.problem.weight, magnitude > 0
-        self.low = np.minimum(0.0, self.lam * self.problem.bound)
-        self.high = np.maximum(0.0, self.lam * self.problem.bound)
-        grow = np.where(np.where(self.positive, has_room, has_mass), self.gradient, -np.inf)
-        shrink = np.where(np.where(self.positive, has_mass, has_room), self.gradient, np.inf)
+    def _mark(self, gradient):
+        """Gradients of all variables, of those that can grow (else -inf) and of those that can shrink (else inf)."""
+        limits = self.lam * self.problem.bound
+        self.low, self.high = np.minimum(0.0, limits), np.maximum(0.0, limits)
         # One array, so that a step changes all three by one operation.
-        self.gradients = np.stack([self.gradient, grow, shrink])
+        self.gradients = np.stack([gradient, gradient, gradient])
         self.gradient, self.grow, self.shrink = self.gradients
+        self.grow[self.beta >= self.high], self.shrink[self.beta <= self.low] = -np.inf, np.inf
 
-    def pair_steps(self, count, tol):
-        """Up to `count` pair steps; returns how many were taken before the violation fell to tol."""
-        self._mark_movable()
-        least = _LEAST_CURVATURE * max(np.abs(self.diagonal).max(), np.finfo(float).tiny)
-        # The vectors are short: allocating them would cost as much as the arithmetic.
-        gain, curvature, promise = np.empty((3, len(self.beta)))
-        for step in range(count):
-            i = int(self.grow.argmax())
-            highest = self.grow[i]
-            if highest - self.shrink[self.shrink.argmin()] <= tol:
-                return step
-            column = self.columns[i]
-            np.multiply(column, -2.0, out=curvature)
-            np.add(curvature, self.diagonal, out=curvature)
-            np.add(curvature, self.diagonal[i], out=curvature)
-            np.maximum(curvature, least, out=curvature)
-            np.subtract(highest, self.shrink, out=gain)
-            np.maximum(gain, 0.0, out=gain)
-            np.multiply(gain, gain, out=promise)
-            np.divide(promise, curvature, out=promise)
-            j = int(promise.argmax())
-            t = gain[j] / curvature[j]
-            t = min(t, self.high[i] - self.beta[i], self.beta[j] - self.low[j])
-            self._move(i, j, t, column, self.columns[j])
-        return count
+    @property
+    def violation(self):
+        """What `kkt_violation` is of the running gradient."""
+        return float(self.grow.max() - self.shrink.min())
 
-    def _move(self, i, j, t, column_i, column_j):
-        """beta_i += t, beta_j -= t, ending exactly on a bound where the step reaches it."""
-        beta, low, high = self.beta, self.low, self.high
-        beta[i] = high[i] if t >= high[i] - beta[i] else beta[i] + t
-        beta[j] = low[j] if t >= beta[j] - low[j] else beta[j] - t
-        change = t * (column_i - column_j)
-        self.gradients -= change
+    def pair_steps(self, tol):
+        """Pair steps until the violation is at most tol; returns False where the steps are used up or round to none."""
+        beta, tally, diagonal = self.beta, self.tally, self.diagonal
+        least = _LEAST_CURVATURE * self.largest
+        floor = _UNITS * (self.largest * np.linalg.norm(beta) + np.abs(self.problem.linear).max())
+        while tally.pair_steps < self.end:
+            i = self.grow.argmax()
+            gain = self.grow[i] - self.shrink
+            if gain.max() <= max(tol, floor):
+                return tol > floor
+            gain = np.maximum(gain, 0.0)
+            curvature = np.maximum(diagonal + (diagonal[i] - 2.0 * self.columns[i]), least)
+            j = (gain * gain / curvature).argmax()
+            tally.pair_steps += 1
+            if not self._move(i, j, gain[j] / curvature[j]):
+                return False
+        return False
+
+    def _move(self, i, j, t):
+        """beta_i += t, beta_j -= t, or as far as both can, then exactly onto a bound; returns whether either moved."""
+        beta, before = self.beta, (self.beta[i], self.beta[j])
+        above, below = self.high[i] - beta[i], beta[j] - self.low[j]
+        t = min(t, above, below)
+        beta[i] = self.high[i] if t == above else beta[i] + t
+        beta[j] = self.low[j] if t == below else beta[j] - t
+        self.gradients -= t * (self.columns[i] - self.columns[j])
         for k in (i, j):
-            self.grow[k] = self.gradient[k] if beta[k] < high[k] else -np.inf
-            self.shrink[k] = self.gradient[k] if beta[k] > low[k] else np.inf
+            self.grow[k] = self.gradient[k] if beta[k] < self.high[k] else -np.inf
+            self.shrink[k] = self.gradient[k] if beta[k] > self.low[k] else np.inf
+        return (beta[i], beta[j]) != before
 
-    def lam_step(self):
-        """The exact maximum along lam with beta / lam held: lam = (y'a - C) / (a'K a), a = beta / lam.
+    def totals(self):
+        """The total slack that the hyperplane leaves, what the duals spend, and |w|^2."""
+        p, sign, weight = self.problem.linear, self.problem.sign, self.problem.weight
+        slack = slack_of(self.gradient - least_slack_intercept(self.gradient, sign, weight), sign)
+        squared_norm = dot(self.beta, p - self.gradient)
+        return dot(weight, slack), (dot(p, self.beta) - squared_norm) / self.lam, squared_norm
 
-        Returns whether there is one: not where a'K a <= 0, as for an indefinite kernel or an infeasible budget.
-        """
-        y, beta, lam = self.problem.target, self.beta, self.lam
-        fit = y - self.gradient
-        curvature = dot(beta, fit)
-        reward = dot(y, beta) - lam * self.problem.budget
-        if curvature <= 0 or reward <= 0:
-            return False
-        ratio = reward / curvature
-        at_bound = np.abs(beta) >= lam * self.problem.weight
-        self.lam = lam * ratio
-        self.beta = np.where(at_bound, self.lam * self.problem.bound, beta * ratio)
-        self.gradient = y - ratio * fit
-        return True
+    def lam_step(self, excess, squared_norm, lam_max):
+        """Move lam, and all duals with it, to where they spend no excess over the budget."""
+        here, best = np.log(self.lam), squared_norm + self.lam * excess
+        # Where the dual is not concave along lam, or the best lam negative, go far.
+        is_concave = min(best, squared_norm) > 0
+        change = np.log(best) - np.log(squared_norm) if is_concave else np.copysign(_LONGEST, excess)
+        slope = 1.0
+        if self.last is not None and self.last[0] != here:
+            slope = (self.last[1] - change) / (here - self.last[0])
+            falls_short = slope < self.least_slope and change * self.last[1] > 0
+            self.least_slope = _FALL * self.least_slope if falls_short else _LEAST_SLOPE
+            slope = np.clip(slope, self.least_slope, 1.0)
+        self.last = here, change
+        lam = min(self.lam * float(np.exp(np.clip(change / slope, -_LONGEST, _LONGEST))), lam_max)
+        ratio, p, at_bound = lam / self.lam, self.problem.linear, self.beta == self.lam * self.problem.bound
+        self.beta = np.where(at_bound, lam * self.problem.bound, ratio * self.beta)
+        self.lam = lam
+        self._mark(p - ratio * (p - self.gradient))
+        self.tally.pair_steps += 1
 
 
 def starting_point(problem):
-    """beta / lam in the limit lam -> 0 (minority class at its bound, majority in proportion) and its best lam."""
-    y, s = problem.target, problem.weight
-    least = 0.5 * problem.largest_budget
-    unit = problem.bound * np.where(y > 0, least / s[y > 0].sum(), least / s[y < 0].sum())
-    everything = np.arange(problem.n_samples)
-    curvature = dot(unit, problem.source.apply(everything, unit))
-    return unit, (problem.largest_budget - problem.budget) / curvature if curvature > 0 else 1.0
+    """The shape beta / lam of the solution in the limit lam -> 0, and the lam that is best for it, or the cost.
 
-
-def ascend(problem, beta, lam, *, tol, max_iter, cache_size):
-    """Pair steps and steps in lam from (beta, lam) until the fresh certificate holds or max_iter steps are spent.
-
-    A step in lam counts as one.
+    Variables on the costly side of the best constant are at their bound, those at the constant balance them with equal
+    shares of theirs. Of two classes that is the smaller at its bound and the larger in proportion.
     """
-    ascent = Ascent(problem, beta, lam, ColumnCache(problem.source, cache_size))
-    burst = max(10, int(_BURST * problem.n_samples))
-    n_iter, inner = 0, 0.3 * tol
-    while n_iter < max_iter:
-        before = ascent.lam
-        taken = ascent.pair_steps(min(burst, max_iter - n_iter), inner)
-        n_iter = min(n_iter + taken + 1, max_iter)
-        bounded = ascent.lam_step()
-        stands = taken == 0 and abs(ascent.lam - before) <= 1e-12 * before
-        if taken < burst or not bounded:
+    costs = problem.sign * (problem.linear - problem.constant)
+    costs[np.abs(costs) <= 1e-12 * np.abs(problem.linear).max()] = 0.0
+    unit = feasible_duals(problem, problem.bound * np.heaviside(costs, 0.5), 1.0)
+    if problem.budget is None:
+        return unit, float(problem.cost)
+    curvature = dot(unit, problem.linear - problem.gradient(unit))
+    # Where the classes have the same mean: as if no two samples had anything in common.
+    alone = dot(unit**2, np.abs(problem.source.diagonal()))
+    curvature = curvature if curvature > 1e-9 * alone else max(alone, _SMALLEST)
+    return unit, max(problem.largest_budget - problem.budget, _SMALLEST) / curvature
+
+
+def ascend(problem, lam_max, *, start=None, tol, tally, cache_size, most=np.inf):
+    """Pair steps and steps in lam until the fresh certificate holds.
+
+    Parameters
+    ----------
+    problem : DualProblem, a budget being below `largest_budget`
+    lam_max : float, the largest lam; where the budget asks for more, what is solved and certified is this cost
+    start : (beta, lam) to start from, if any
+    tol : float, the error that the certificate may have
+    tally : Tally, counts the steps and says how many are left
+    cache_size : float, megabytes of kernel columns
+    most : steps to take at most
+
+    Returns
+    -------
+    solution : DualSolution, of the points certified the one with the smallest error
+    """
+    budget, columns = problem.budget, ColumnCache(problem.source, cache_size)
+    end = tally.pair_steps + min(most, tally.left)
+    ascent = Ascent(problem, *_start(problem, lam_max, start), columns, tally, end)
+    unit, best, tight = max(budget or 0.0, problem.weight.min()), None, max(tol, _PAUSE * ascent.violation)
+    while True:
+        goes_on = ascent.pair_steps(tight)
+        slack, spent, squared_norm = ascent.totals()
+        stated, objective, excess, missed = problem, 0.5 * squared_norm, 0.0, 0.0
+        if budget is None or (ascent.lam >= lam_max and spent > budget):
+            stated, objective = problem.with_cost(ascent.lam), objective + ascent.lam * slack
+        else:
+            excess, missed = spent - budget, abs(slack - budget)
+        holds = tight <= tol and missed <= tol * unit and ascent.lam * (slack - spent) <= tol * objective
+        if holds or not goes_on:
+            solution = certify(stated, ascent.beta.copy(), ascent.lam, tally.done(), tol)
+            best = solution if best is None or solution.error <= best.error else best
+            if not goes_on or best.is_within(tol):
+                return best
             ascent.refresh()
-            solution = certify(problem, ascent.beta, ascent.lam, ascent.gradient, n_iter, tol)
-            if solution.is_within(tol) or stands or not bounded:
-                return solution
-    ascent.refresh()
-    return certify(problem, ascent.beta, ascent.lam, ascent.gradient, n_iter, tol)
+        if max(0.5 * tol * unit, slack - spent) < abs(excess):
+            ascent.lam_step(excess, squared_norm, lam_max)
+            tight = max(tol, _PAUSE * ascent.violation)
+        else:
+            tight *= _PAUSE
+
+
+def _start(problem, lam_max, start):
+    """Duals and lam to start from: by default zero, from where only the duals that are needed grow."""
+    if start is not None and start[1] > 0:
+        beta, lam = start
+        now = min(lam, lam_max) if problem.cost is None else problem.cost
+        return feasible_duals(problem, now / lam * beta, now), now
+    lam = problem.cost
+    if lam is None:
+        # From the limit lam -> 0 the total slack falls about as C_max / (1 + lam / constant).
+        fall = problem.largest_budget / max(problem.budget, problem.weight.min())
+        lam = min(lam_max, max(1.0, fall) * starting_point(problem)[1])
+    return np.zeros(problem.n_samples), lam

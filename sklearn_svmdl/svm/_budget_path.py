@@ -5,8 +5,8 @@ from numbers import Integral
 
 import numpy as np
 
-from ..dual.kernels import MEGABYTE, GramSource
 from ..dual.path import walk
+from ..kernels import MEGABYTE, GramSource
 from ._budget_svc import BudgetSVC
 from ._training import binary_problem
 

@@ -10,10 +10,9 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._sklearn_private import Interval, StrOptions, _check_sample_weight, _fit_context
-from ..dual.blas import dense_product
-from ..dual.budget import solve_budget_dual
 from ..dual.feasibility import least_budget
-from ..dual.kernels import (
+from ..dual.solve import solve
+from ..kernels import (
     KERNELS,
     Kernel,
     check_kernel_values,
@@ -21,6 +20,7 @@ from ..dual.kernels import (
     resolve_gamma,
     spec_of,
 )
+from ..kernels.blas import dense_product
 from . import _messages as messages
 from ._multiclass import SCHEMES
 from ._training import binary_problem, check_square, indefiniteness, share_kernel_values, weigh
@@ -72,16 +72,20 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         For more than two classes: one score for each class, or the decisions of all pairs (multi_class="ovo"
         only).
     infeasible : {"relax", "raise"}, default="relax"
-        For C < C_min: fit the solution of least slack and warn, or raise `InfeasibleBudgetError`.
+        For C < C_min, and for budgets whose hyperplanes have a norm beyond the precision of doubles: fit the
+        hardest margin within reach and warn, or raise `InfeasibleBudgetError`.
     class_weight : dict, "balanced" or None, default=None
         Factors of the sample weights, by class. "balanced" gives every class the same total weight.
     solver : {"auto", "smo"}, default="auto"
         "smo" takes pair steps, with the multiplier of the budget as one more coordinate. "auto" chooses.
     tol : float > 0, default=1e-3
-        Largest violation of the optimality conditions and relative error of the budget.
+        Largest violation of the optimality conditions, relative error of the budget and relative duality gap.
     max_iter : int >= 1, default=100_000
-        Most pair steps of each binary problem; the exact block steps of solver="auto" have limits of their
-        own. Reaching it gives a `ConvergenceWarning`.
+        Most iterations of each binary problem. Whatever changes the duals counts as one: a pivoting round of the
+        active set or an interior point step (solver="auto"; each solves one system of linear equations), a pair
+        step or a step in the budget's multiplier ("smo", and where "auto" ends without a certificate). When they are
+        used up the best point so far is the model, `duality_gap_` tells how good it is, and there is a
+        `ConvergenceWarning`.
     cache_size : float > 0, default=200
         Megabytes of kernel values kept in memory.
     n_jobs : int or None, default=None
@@ -115,11 +119,13 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
     slack_ : ndarray of shape (n_problems, n_samples)
         Slacks e_i; nan where a sample takes no part in a problem.
     budget_ : ndarray of shape (n_problems,)
-        The budget in force: C in units of total slack, or C_min where C was infeasible.
+        The budget in force: C in units of total slack, or the total slack of the model where C is infeasible or out
+        of numerical reach.
     penalty_ : ndarray of shape (n_problems,)
         The multiplier of the budget: `sklearn.svm.SVC` with this C finds the same hyperplane.
     duality_gap_ : ndarray of shape (n_problems,)
-        (primal - dual objective) / (|w|^2 / 2): how far the solution may be from the optimum.
+        (primal - dual objective) / (|w|^2 / 2): how far the solution may be from the optimum. Where the budget could
+        not be kept, relative to the objective of the cost in force, |w|^2 / 2 + penalty_ * total slack.
     n_features_in_ : int
         Number of features seen during fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -446,17 +452,17 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
 
 
 def _solve_quietly(name, problem, options):
-    return solve_budget_dual(problem, **options)
+    return solve(problem, **options)
 
 
 def _solve_aloud(name, problem, options):
     start = perf_counter()
-    solution = solve_budget_dual(problem, **options)
+    solution = solve(problem, **options)
     print(
         f"[BudgetSVC] {name}: {solution.status.name}, budget {solution.budget:.4g}, margin "
         f"{solution.margin:.4g}, {np.count_nonzero(solution.beta)} of {problem.n_samples} samples are "
         f"support vectors, relative duality gap {solution.duality_gap:.2g}, {solution.n_iter} iterations, "
-        f"{perf_counter() - start:.2f} s",
+        f"{perf_counter() - start:.2f} s ({solution.work})",
         flush=True,
     )
     return solution

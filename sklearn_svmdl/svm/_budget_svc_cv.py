@@ -24,8 +24,8 @@ from .._sklearn_private import (
     _raise_for_params,
     _routing_enabled,
 )
-from ..dual.kernels import KERNELS, MEGABYTE, KernelBase, resolve_gamma, spec_of
-from ..dual.problem import Status
+from ..dual.problem import BEYOND_REACH, Status
+from ..kernels import KERNELS, MEGABYTE, SharedKernelMatrix, resolve_gamma, spec_of
 from ._budget_path import check_Cs
 from ._budget_svc import BudgetSVC
 from ._folds import Fold, Samples, Scoring, score_walk, score_walk_aloud
@@ -385,7 +385,7 @@ class BudgetSVCCV(ClassifierMixin, BaseEstimator):
         bases = {spec.base for spec in specs if spec.base is not None}
         # Besides the shared values, those of a fold and what the solver makes of them.
         shared = 8 * (len(bases) + 2) * X.shape[0] ** 2 <= self.cache_size * MEGABYTE
-        return Samples(X, y, weight, KernelBase(X) if bases and shared else None)
+        return Samples(X, y, weight, SharedKernelMatrix(X) if bases and shared else None)
 
     def _checked_specs(self):
         """The registry's entries of all kernels."""
@@ -470,12 +470,12 @@ class BudgetSVCCV(ClassifierMixin, BaseEstimator):
         # Budgets and gaps follow from convexity: where that fails, only a refusal is worth telling.
         statuses = [status for _, _, walk in walks if not walk.indefinite for status in walk.statuses]
         refused = [status for walk in bent for status in walk.statuses] if self.infeasible == "raise" else []
-        short = (statuses + refused).count(Status.INFEASIBLE_BUDGET)
+        short = sum(status in BEYOND_REACH for status in statuses + refused)
         if short:
-            outcome = "fitted with the least slack" if self.infeasible == "relax" else "scored nan"
+            outcome = "fitted with the hardest margin within reach" if self.infeasible == "relax" else "scored nan"
             _warn(
-                f"In {short} of {n_fits} fits on folds the budget was infeasible: no hyperplane has as little total "
-                f"slack. They were {outcome}. Leave out the smallest of Cs, or choose a more flexible kernel.",
+                f"In {short} of {n_fits} fits on folds the budget was infeasible: no hyperplane within reach has as "
+                f"little total slack. They were {outcome}. Leave out the smallest of Cs, or choose a more flexible kernel.",
                 BudgetWarning,
             )
         trivial = statuses.count(Status.UNBOUNDED_MARGIN)

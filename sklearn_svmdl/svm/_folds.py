@@ -6,9 +6,9 @@ from time import perf_counter
 import numpy as np
 
 from .._sklearn_private import _check_method_params
-from ..dual.blas import matmul
-from ..dual.kernels import check_kernel_values, check_symmetric, spec_of
-from ..dual.problem import Status
+from ..dual.problem import BEYOND_REACH, Status
+from ..kernels import check_kernel_values, check_symmetric, spec_of
+from ..kernels.blas import matmul
 from ._budget_path import walk_tasks
 from ._budget_svc import BudgetSVC
 from ._multiclass import SCHEMES
@@ -106,7 +106,7 @@ def score_walk(params, candidates, samples, fold, scoring):
         if decisions is not None:
             model._known = X_test, decisions[c]
         statuses.append(_worst(row))
-        refused = model.infeasible == "raise" and statuses[-1] is Status.INFEASIBLE_BUDGET
+        refused = model.infeasible == "raise" and statuses[-1] in BEYOND_REACH
         scores.append(np.nan if refused else scoring(model, X_test, y_test, fold.test, len(samples.y)))
     score_time = perf_counter() - fitted
     return WalkScores(
@@ -164,7 +164,13 @@ def _test_decisions(model, data, tasks, rows, samples, fold):
     return flat.reshape(len(cross), len(rows), len(tasks)).transpose(1, 0, 2) + intercepts
 
 
-_SEVERITY = [Status.OPTIMAL, Status.UNBOUNDED_MARGIN, Status.INFEASIBLE_BUDGET, Status.MAX_ITER]
+_SEVERITY = [
+    Status.OPTIMAL,
+    Status.UNBOUNDED_MARGIN,
+    Status.OUT_OF_REACH,
+    Status.INFEASIBLE_BUDGET,
+    Status.MAX_ITER,
+]
 
 
 def _worst(row):

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
-from ..dual.problem import Status
+from ..dual.problem import BEYOND_REACH, Status
 
 # Feature scales this many times larger or smaller than the median scale slow any kernel method down.
 _ODD_SCALE = 100.0
@@ -28,7 +28,7 @@ class IndefiniteKernelWarning(UserWarning):
 
 def describe_infeasible(tasks, solutions, asked):
     """Say which budgets are below C_min, or None where all are feasible."""
-    short = [k for k, solution in enumerate(solutions) if solution.status is Status.INFEASIBLE_BUDGET]
+    short = [k for k, solution in enumerate(solutions) if solution.status in BEYOND_REACH]
     if not short:
         return None
     worst = max(short, key=lambda k: solutions[k].budget - asked[k].budget)
@@ -39,27 +39,29 @@ def describe_infeasible(tasks, solutions, asked):
             f"hyperplane has less total slack than the constant classifier, C_max={largest:.6g}, which was asked to "
             f"keep within C={asked[worst].budget:.6g}. Choose a more flexible kernel or other features."
         )
-    if least <= asked[worst].budget:
-        solved = solutions[worst].budget
+    budget, solved = asked[worst].budget, solutions[worst].budget
+    fitted = (
+        f"fits the hardest margin within reach, whose total slack is {solved:.6g} ({solved / largest:.4g} of C_max)"
+    )
+    if solutions[worst].status is Status.OUT_OF_REACH:
         return (
-            f"The budget C={asked[worst].budget:.6g} is out of numerical reach{_where(short, tasks, worst)}: a "
-            f"hyperplane with so little slack exists (C_min={least:.6g}), but its norm is beyond the precision of "
-            f"doubles. The smallest budget solved is {solved:.6g} ({solved / largest:.4g} of C_max). Raise C, or "
-            f"choose a more flexible kernel (a larger gamma or degree)."
+            f"The budget C={budget:.6g} is out of numerical reach{_where(short, tasks, worst)}: the norm of a hyperplane "
+            f"with so little slack, if there is one, is beyond the precision of doubles. infeasible='relax' {fitted}. "
+            f"Raise C, or choose a more flexible kernel (a larger gamma or degree)."
         )
     return (
-        f"The budget C={asked[worst].budget:.6g} is infeasible{_where(short, tasks, worst)}: no hyperplane "
-        f"has a total slack below C_min={least:.6g}. Feasible budgets: {least:.6g} <= C < {largest:.6g} (as "
-        f"a fraction of C_max, {least / largest:.4g} <= C < 1). Raise C, choose a more flexible kernel, or "
-        f"see feasible_budget(X, y)."
+        f"The budget C={budget:.6g} is infeasible{_where(short, tasks, worst)}: no hyperplane that doubles can "
+        f"tell has a total slack below C_min={least:.6g}. Feasible budgets: {least:.6g} <= C < {largest:.6g} (as a fraction of C_max, "
+        f"{least / largest:.4g} <= C < 1). infeasible='relax' {fitted}. Raise C, choose a more flexible kernel, or see "
+        f"feasible_budget(X, y)."
     )
 
 
 def warn_infeasible(tasks, solutions, asked):
+    """Say which budgets could not be kept, and what was fitted instead."""
     message = describe_infeasible(tasks, solutions, asked)
     if message is not None:
-        outcome = ' The least-slack solution was fitted instead; infeasible="raise" makes this an error.'
-        _warn(message + outcome, BudgetWarning)
+        _warn(message + ' infeasible="raise" makes this an error.', BudgetWarning)
 
 
 def warn_unbounded(tasks, solutions, asked):

@@ -6,8 +6,8 @@ import numpy as np
 from joblib import effective_n_jobs
 from sklearn.utils.class_weight import compute_class_weight
 
-from ..dual.kernels import MEGABYTE, negative_curvature
-from ..dual.problem import BudgetProblem
+from ..dual.problem import classification
+from ..kernels import MEGABYTE, negative_curvature
 
 # Eigenvalues below -this times the largest are no rounding error, not even of single precision Gram matrices.
 _NEGATIVE_CURVATURE = 1e-6
@@ -107,6 +107,6 @@ def binary_problem(task, source, data, budget_of):
     """
     rows = task.rows
     own = source if len(rows) == source.n_samples else source.take(rows)
-    problem = BudgetProblem(own, task.target, data.weight[rows], 0.0)
-    before = BudgetProblem(own, task.target, data.sample_weight[rows], 0.0)
+    problem = classification(own, task.target, data.weight[rows], budget=0.0)
+    before = classification(own, task.target, data.sample_weight[rows], budget=0.0)
     return problem.with_budget(budget_of(max(problem.largest_budget, before.largest_budget)))

@@ -2,31 +2,28 @@
 
 import numpy as np
 
-from .kernels import MEGABYTE, row_blocks
+from ..kernels.sources import MEGABYTE, row_blocks
 
-# Room for this many times the first samples, and some more: what bands usually grow to.
-_SPARE, _AND_MORE = 1.4, 50
 _DOUBLE = np.dtype(np.float64).itemsize
-# Larger arrays, 31 MB, are given back to the system when they are freed: room for twice the samples at once.
-_HEAP, _AHEAD = 31 * MEGABYTE, 4
 
 
-class Room:
-    """Memory for the kernel values of one band after the other, of at most `capacity` samples in double precision."""
+class Buffer:
+    """Memory for the kernel values of one working set after the other, of at most `capacity` samples in doubles.
+
+    It is asked for at once, and costs nothing before it is touched: all working sets begin on the same pages.
+    """
 
     def __init__(self, capacity):
-        self.capacity, self.bytes = capacity, np.empty(0, dtype=np.uint8)
+        self.capacity, self.bytes = capacity, np.empty(_DOUBLE * capacity**2, dtype=np.uint8)
+
+    @classmethod
+    def of(cls, megabytes, n_samples):
+        """Room for a Gram matrix that takes so much memory with the factors of half as many free samples, or for all."""
+        return cls(min(int(np.sqrt(megabytes * MEGABYTE / (_DOUBLE * 1.25))), n_samples))
 
     def most(self, dtype):
         """How many samples there can be room for in the given precision."""
         return int(self.capacity * np.sqrt(_DOUBLE / dtype.itemsize))
-
-    def reserve(self, n, dtype):
-        """Have room for n samples; what was there may be lost."""
-        size = dtype.itemsize * n * n
-        if size > len(self.bytes):
-            most = _DOUBLE * self.capacity**2
-            self.bytes = np.empty(size if size <= _HEAP else max(size, min(_AHEAD * size, most)), dtype=np.uint8)
 
     def square(self, n, dtype):
         """The first n x n values, C-contiguous: BLAS takes them without a copy."""
@@ -34,19 +31,17 @@ class Room:
 
 
 class GrowingGram:
-    """Kernel values among samples that come and go, in a room of which it is the only user.
+    """Kernel values among samples that come and go, in a buffer of which it is the only user.
 
     Parameters
     ----------
     source : KernelSource or GramSource
     indices : ndarray of int, the first samples
-    room : Room
+    buffer : Buffer
     """
 
-    def __init__(self, source, indices, room):
-        self.source, self.indices, self.room = source, indices[:0], room
-        expected = int(_SPARE * len(indices)) + _AND_MORE
-        room.reserve(min(expected, room.most(source.dtype), source.n_samples), source.dtype)
+    def __init__(self, source, indices, buffer):
+        self.source, self.indices, self.buffer = source, indices[:0], buffer
         self.add(indices)
 
     @property
@@ -66,7 +61,6 @@ class GrowingGram:
     def add(self, samples):
         """Append samples; what was there is evaluated no more, and moved only to make room."""
         old, m, n = self.values, len(self.indices), len(self.indices) + len(samples)
-        self.room.reserve(n, self.source.dtype)
         indices, new = np.concatenate([self.indices, samples]), self._square(n)
         # From the last row on: where old and new rows share memory, the new ones end further back.
         for rows in reversed(list(row_blocks(m, n))):
@@ -77,7 +71,7 @@ class GrowingGram:
         self.indices = indices
 
     def _square(self, n):
-        return self.room.square(n, self.source.dtype)
+        return self.buffer.square(n, self.source.dtype)
 
     def _fill(self, array, rows, row_samples, columns, column_samples):
         """Evaluate a rectangle of the array in blocks that stay in the processor's caches."""

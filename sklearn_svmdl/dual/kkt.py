@@ -1,33 +1,36 @@
-"""Exact block steps: the optimality conditions of the budget problem, solved for a guess of who is where.
+"""The optimality conditions, linear once it is known who is where.
 
-Every sample is at zero, free, or at its bound lam s_i y_i. Write t for the bounds of those at bound (0 elsewhere), F
-for the free ones, and add a proximal term delta/2 (|beta - lam u|^2 + (lam - lam_c)^2), which keeps singular kernels
+Every variable is at zero, free, or at its bound lam t_i. Write t for the bounds of those at bound (0 elsewhere), F for
+the free ones, and add a proximal term delta/2 (|beta - lam u|^2 + (lam - lam_c)^2), which keeps singular kernels
 solvable and vanishes as its centre moves to the solution (Rockafellar, Augmented Lagrangians and applications of the
 proximal point algorithm, 1976). u = beta_c / lam_c is the shape of the centre: the term resists changes of shape, while
-all duals at bound may grow with lam. With A = K_FF + delta I and c = (K t - delta u)_F the conditions are linear:
+all duals at bound may grow with lam. With A = K_FF + delta I and c = (K t - delta u)_F the conditions are:
 
-    A beta_F + lam c + b 1                                            = y_F                     (y_i f(x_i) = 1)
-    c'beta_F + lam (t'K t + delta |t - u|^2 + delta) + b 1't          = y't - C + delta lam_c   (the budget is spent)
+    A beta_F + lam c + b 1                                            = p_F                     (f(x_i) = p_i)
+    c'beta_F + lam (t'K t + delta |t - u|^2 + delta) + b 1't          = p't - C + delta lam_c   (the budget is spent)
     1'beta_F + lam 1't                                                = 0
+
+Where lam is at an end of its range (a given cost has no other) the second is dropped.
 
 1'beta = 0, so K may be replaced by K + sigma 1 1' throughout. On d features that lifts the rank of K_FF from d to
 d + 1, the number of samples that are free at most vertices: without it A^-1 1 grows like 1 / delta and beta_F loses
 its digits.
 
-One Cholesky factorisation of A and three right-hand sides, Z = A^-1 [y_F, c, 1], give
+One Cholesky factorisation of A and three right-hand sides, Z = A^-1 [p_F, c, 1], give
 beta_F = Z_0 - lam Z_1 - b Z_2 and leave two equations in (lam, b). Without a free sample lam follows from the budget
 alone and b may lie anywhere between the samples at zero and those at bound: the middle is taken.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from .blas import matmul
+from ..kernels.blas import matmul
+from ..kernels.sources import BLOCK, row_blocks
 from .factor import cholesky, shifted_gram, solve_factorised
-from .kernels import BLOCK, row_blocks
+from .work import Tally
 
 ZERO, FREE, BOUND = (np.int8(code) for code in range(3))
 
@@ -35,14 +38,16 @@ ZERO, FREE, BOUND = (np.int8(code) for code in range(3))
 _ROUNDING = 1e-14
 # Corrections go on while they lower the residuals by this factor.
 _FALL, _MOST_CORRECTIONS = 0.1, 10
+# Roundings of a sum of n terms grow as sqrt(n); some more to spare.
+_UNITS = 4.0
 _SMALLEST = np.finfo(float).tiny
 
 
 @dataclass(frozen=True)
-class Held:
-    """What samples held at their bound, outside a block, add to its conditions (t: their bounds s_i y_i).
+class FixedSamples:
+    """What samples held at their bound, outside a block, add to its conditions (t: their bounds s_i sign_i).
 
-    pull : K[block, held] t;  curvature : t'K t;  reward : y't;  total : 1't
+    pull : K[block, fixed] t;  curvature : t'K t;  reward : p't;  total : 1't
     """
 
     pull: np.ndarray
@@ -53,18 +58,25 @@ class Held:
 
 @dataclass(frozen=True)
 class Block:
-    """The budget problem on m samples whose Gram matrix is stored, the others held at zero or at their bound."""
+    """The problem on m variables whose Gram matrix is stored, the others held at zero or at their bound.
+
+    `lam_range` are the least and the largest lam: the cost twice, where one is given. `features` (m, r), if known, have
+    gram = features features'. `tally` counts the work done on the block.
+    """
 
     gram: np.ndarray
-    target: np.ndarray
+    linear: np.ndarray
     bound: np.ndarray
     budget: float
-    held: Held
+    fixed: FixedSamples
+    lam_range: tuple = (0.0, np.inf)
+    features: object = None
+    tally: Tally = field(default_factory=Tally)
 
     @property
     def n_samples(self):
-        """How many samples the block has, m."""
-        return len(self.target)
+        """How many variables the block has, m."""
+        return len(self.linear)
 
     @property
     def dtype(self):
@@ -77,24 +89,57 @@ class Block:
         return self.dtype == np.float32
 
     @cached_property
+    def sign(self):
+        """sign_i of the block's variables."""
+        return np.sign(self.bound)
+
+    @cached_property
     def weight(self):
-        """s_i of the block's samples."""
+        """s_i of the block's variables."""
         return np.abs(self.bound)
 
     @cached_property
-    def scale(self):
-        """The mean squared distance of the samples from their mean in feature space: the unit of delta."""
-        spread = float(np.mean(np.diagonal(self.gram)) - np.mean(self.gram))
-        return max(spread, 1e-12 * float(np.abs(np.diagonal(self.gram)).max())) or 1.0
+    def least_weight(self):
+        """The least s_i."""
+        return float(self.weight.min())
 
-    def with_budget(self, budget):
-        """The same block with another budget; what does not depend on it is not computed again."""
-        other = replace(self, budget=budget)
-        other.__dict__.update(weight=self.weight, scale=self.scale)
+    @cached_property
+    def scale(self):
+        """The mean squared distance of the samples from their mean in feature space: the unit of delta and 1 / lam."""
+        return spread_of(self.gram)
+
+    @cached_property
+    def largest(self):
+        """The largest kernel value."""
+        return float(np.abs(np.diagonal(self.gram)).max())
+
+    def weight_of(self, delta):
+        """The proximal weight `delta`, given in units of the scale; no less than what Cholesky's roundings may take."""
+        return max(delta * self.scale, self.n_samples * np.finfo(np.float64).eps * self.largest)
+
+    def rounding(self, beta):
+        """The size of rounding errors in K beta: what no solver can tell from zero."""
+        return _UNITS * np.finfo(np.float64).eps * self.largest * float(np.linalg.norm(beta))
+
+    def with_budget(self, budget, tally):
+        """The same block with another budget and tally; what does not depend on them is not computed again."""
+        other = replace(self, budget=budget, tally=tally)
+        other.__dict__.update(sign=self.sign, weight=self.weight, scale=self.scale, largest=self.largest)
         return other
 
+    def clip_lam(self, lam):
+        """lam, or the end of its range that it is beyond."""
+        return min(max(lam, self.lam_range[0]), self.lam_range[1])
 
-class Centre(NamedTuple):
+
+def spread_of(gram):
+    """The mean squared distance of samples from their mean in feature space, from the kernel values among them."""
+    diagonal = np.diagonal(gram)
+    spread = float(np.mean(diagonal) - np.mean(gram))
+    return max(spread, 1e-12 * float(np.abs(diagonal).max())) or 1.0
+
+
+class ProximalTerm(NamedTuple):
     """The proximal term delta/2 (|beta - lam u|^2 + (lam - lam_c)^2): its weight delta, the shape u, and lam_c."""
 
     delta: float
@@ -112,23 +157,23 @@ class Centre(NamedTuple):
 
 
 class Point(NamedTuple):
-    """Duals, multiplier and intercept on a block, with the fit f = K beta and its part from the held samples."""
+    """Duals, multiplier and intercept on a block, with the fit f = K beta."""
 
     beta: np.ndarray
     lam: float
     intercept: float
     fit: np.ndarray
-    held_fit: float
 
-    def toward(self, other, step):
-        """The point a fraction `step` of the way to `other`."""
-        return Point(*(a + step * (b - a) for a, b in zip(self, other)))
+
+def point_at(block, beta, lam, intercept):
+    """The point with the given duals."""
+    return Point(beta, lam, intercept, lam * block.fixed.pull + product(block.gram, beta))
 
 
 def is_balanced(block, side):
     """Whether the samples at bound, the held ones included, weigh the same in both classes."""
     at_bound = block.bound[side == BOUND]
-    return abs(at_bound.sum() + block.held.total) <= 1e-12 * (np.abs(at_bound).sum() + abs(block.held.total))
+    return abs(at_bound.sum() + block.fixed.total) <= 1e-12 * (np.abs(at_bound).sum() + abs(block.fixed.total))
 
 
 def product(gram, values):
@@ -149,7 +194,7 @@ class TooRough(Exception):
     """The kernel matrix is too nearly singular for single precision."""
 
 
-class Conditions:
+class KKTSystem:
     """The linear conditions for one guess `side` (ZERO, FREE or BOUND per sample), factorised.
 
     Raises
@@ -163,9 +208,9 @@ class Conditions:
         self.side, self.free = side, (side == FREE).nonzero()[0]
         self.t = np.where(side == BOUND, block.bound, 0.0)
         # From one guess to the next few samples reach or leave their bound.
-        known_t, known_pull = (0.0, block.held.pull) if previous is None else (previous.t, previous.pull)
+        known_t, known_pull = (0.0, block.fixed.pull) if previous is None else (previous.t, previous.pull)
         self.pull = known_pull + product(block.gram, self.t - known_t)
-        self.shift, self.total = block.scale, self.t.sum() + block.held.total
+        self.shift, self.total = block.scale, self.t.sum() + block.fixed.total
         # c, with K + sigma 1 1' for K.
         self.coupling = self.pull[self.free] + self.shift * self.total - centre.delta * centre.shape[self.free]
         self.solved = self._solve_free()
@@ -182,14 +227,15 @@ class Conditions:
         return self.is_single and not self.block.is_single
 
     def _solve_free(self):
-        """Z = A^-1 [y_F, c, 1]."""
+        """Z = A^-1 [p_F, c, 1]."""
         F = self.free
         if len(F) == 0:
             if not is_balanced(self.block, self.side):
                 raise np.linalg.LinAlgError("no sample is free to balance those at bound")
             return np.zeros((0, 3))
+        self.block.tally.factored.append(len(F))
         rhs = np.empty((len(F), 3), order="F")
-        rhs[:, 0], rhs[:, 1], rhs[:, 2] = self.block.target[F], self.coupling, 1.0
+        rhs[:, 0], rhs[:, 1], rhs[:, 2] = self.block.linear[F], self.coupling, 1.0
         if self.factor is not None:
             return self.factor.solve(self.block.gram, self.shift, self.centre.delta, F, rhs)
         upper = cholesky(shifted_gram(self.block.gram, F, self.shift, self.centre.delta, self.block.dtype))
@@ -197,13 +243,13 @@ class Conditions:
 
     def _reduce(self):
         """The two equations [[a11, a12], [a12, a22]] (lam, b) = (r1, r2) that beta_F leaves."""
-        t, held, centre = self.t, self.block.held, self.centre
+        t, fixed, centre = self.t, self.block.fixed, self.centre
         sums, T, shift = self.solved.sum(axis=0), self.total, self.shift
         pulls = matmul(self.solved.T, self.coupling)
         away = t - centre.shape
-        self.curvature = held.curvature + t @ (self.pull + held.pull) + shift * T**2
+        self.curvature = fixed.curvature + t @ (self.pull + fixed.pull) + shift * T**2
         self.curvature += centre.delta * (away @ away + 1.0)
-        self.spare = self.block.target @ t + held.reward - (self.block.budget - centre.delta * centre.lam)
+        self.spare = self.block.linear @ t + fixed.reward - (self.block.budget - centre.delta * centre.lam)
         self.a11, self.a12, self.a22 = self.curvature - pulls[1], T - sums[1], -sums[2]
         self.r1, self.r2 = self.spare - pulls[0], -sums[0]
 
@@ -230,9 +276,9 @@ class Conditions:
 
     def _middle_intercept(self, lam):
         """The middle of the intercepts that leave every sample on its side."""
-        gradient = self.block.target - lam * (self.pull + self.centre.delta * (self.t - self.centre.shape))
-        # y_i (g_i - b) >= 0 at bound and <= 0 at zero.
-        above = (self.side == BOUND) == (self.block.target > 0)
+        gradient = self.block.linear - lam * (self.pull + self.centre.delta * (self.t - self.centre.shape))
+        # sign_i (g_i - b) >= 0 at bound and <= 0 at zero.
+        above = (self.side == BOUND) == (self.block.sign > 0)
         ends = np.array([gradient[~above].max(initial=-np.inf), gradient[above].min(initial=np.inf)])
         return float(ends[np.isfinite(ends)].mean())
 
@@ -242,9 +288,7 @@ class Conditions:
         of_free = np.zeros_like(self.t)
         of_free[self.free] = self.solved[:, 0] - lam * self.solved[:, 1] - b * self.solved[:, 2]
         beta = lam * self.t + of_free
-        fit = lam * self.pull + product(self.block.gram, of_free)
-        held = self.block.held
-        return Point(beta, lam, b, fit, held.pull @ beta + lam * held.curvature)
+        return Point(beta, lam, b, lam * self.pull + product(self.block.gram, of_free))
 
     def corrected(self, point, most):
         """The point after corrections by residuals in double precision, for a factor in single precision.
@@ -266,7 +310,7 @@ class Conditions:
                 return point
             if not error <= _FALL * last:
                 break
-            point = self._moved(point, *self._correction(*residuals))
+            point = self._moved(point, *self._correction(point.lam, *residuals))
         raise TooRough
 
     def _residuals(self, point):
@@ -275,21 +319,32 @@ class Conditions:
         of_free = point.beta[F]
         imbalance = of_free.sum() + point.lam * self.total
         fit = (point.fit + self.centre.pull(point.beta, point.lam))[F] + self.shift * imbalance
-        spent = self.coupling @ of_free + point.lam * self.curvature + point.intercept * self.total
-        return self.block.target[F] - fit - point.intercept, self.spare - spent, -imbalance
+        if self.keeps_lam(point.lam):
+            unspent = 0.0
+        else:
+            spent = self.coupling @ of_free + point.lam * self.curvature + point.intercept * self.total
+            unspent = self.spare - spent
+        return self.block.linear[F] - fit - point.intercept, unspent, -imbalance
+
+    def keeps_lam(self, lam):
+        """Whether lam stands at an end of its range, where it need not meet the budget."""
+        return lam in self.block.lam_range
 
     def _relative(self, residuals, point):
         """The largest residual, each relative to the terms that it is the difference of."""
-        of_free, spent, imbalance = residuals
+        of_free, unspent, imbalance = residuals
         budget = abs(self.spare) + abs(point.lam * self.curvature)
         scales = np.abs(point.fit).max() + 1.0, budget, np.abs(point.beta).sum()
-        sizes = np.abs(of_free).max(), abs(spent), abs(imbalance)
+        sizes = np.abs(of_free).max(), abs(unspent), abs(imbalance)
         return max(size / max(scale, _SMALLEST) for size, scale in zip(sizes, scales))
 
-    def _correction(self, of_free, spent, imbalance):
+    def _correction(self, lam, of_free, unspent, imbalance):
         """Changes of beta_F, lam and b that the residuals ask for."""
         z = self.factor.solve(self.block.gram, self.shift, self.centre.delta, self.free, of_free[:, None])[:, 0]
-        r1, r2 = spent - self.coupling @ z, imbalance - z.sum()
+        r1, r2 = unspent - self.coupling @ z, imbalance - z.sum()
+        if self.keeps_lam(lam):
+            b = r2 / self.a22
+            return z - b * self.solved[:, 2], 0.0, b
         determinant = self.a11 * self.a22 - self.a12**2
         if determinant == 0:
             raise TooRough
@@ -299,9 +354,8 @@ class Conditions:
 
     def _moved(self, point, of_free, lam, b):
         """The point after the given changes of beta_F, lam and b."""
-        change, held = np.zeros_like(self.t), self.block.held
+        change = np.zeros_like(self.t)
         change[self.free] = of_free
         beta = point.beta + lam * self.t + change
         fit = point.fit + lam * self.pull + product(self.block.gram, change)
-        lam = point.lam + lam
-        return Point(beta, lam, point.intercept + b, fit, held.pull @ beta + lam * held.curvature)
+        return Point(beta, point.lam + lam, point.intercept + b, fit)

@@ -2,7 +2,7 @@
 
 The wheels of numpy and scipy each bring an OpenBLAS with threads of its own, which spin for a while after their work.
 A solver that takes turns between the two makes their threads fight for the cores: on two of them a factorisation of
-0.7 ms and a product of 0.1 ms take 8 ms in turns. So all large products of the solver are taken here.
+0.7 ms and a product of 0.1 ms take 8 ms in turns. So all large products are taken here.
 """
 
 import numpy as np

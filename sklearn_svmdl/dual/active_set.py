@@ -1,0 +1,227 @@
+"""Block pivoting: every sample on the wrong side changes side at once.
+
+The primal-dual active set method (Hintermueller, Ito, Kunisch, SIAM J. Optim. 2002; block pivoting in Judice, Pires,
+Comput. Oper. Res. 1994) on the joint conditions in (beta, lam, b): solve them for a guess of the sides, move all
+samples that contradict the guess, repeat. No step length, no ratio test; a dozen factorisations where it works. It may
+cycle when the kernel matrix is nearly singular: then it gives up and says so. Rounds far from the end are taken in
+single precision; a solution that is accepted is one in the precision of the kernel values.
+"""
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from .factor import MANY_FREE, SolverCache
+from .interior import InteriorSolver
+from .kkt import BOUND, FREE, ZERO, KKTSystem, Point, ProximalTerm, TooRough, is_balanced
+
+# The proximal weight of an exact solve, relative to the block's scale: far below the certificate, enough for Cholesky.
+EXACT = 1e-11
+# Rounds without fewer samples on the wrong side before the pivoting gives up, and rounds in all.
+_PATIENCE, _MOST_ROUNDS = 4, 30
+# How far a sample may stand on the wrong side of its bound (relative) and of the margin without being moved.
+_TOLERANCES = {np.dtype(np.float64): (1e-11, 1e-10), np.dtype(np.float32): (1e-5, 1e-5)}
+# Where single precision makes no progress, it cannot place some samples: it may overlook this share of the free ones.
+_UNCLEAR = 0.1
+# Up to these shares of the free samples on the wrong side, a solution in single precision is corrected to residuals of
+# this size: its errors would mistake others.
+_CORRECTIONS = {np.dtype(np.float64): ((0.2, 1e-6), (0.0, 1e-12)), np.dtype(np.float32): ((0.2, 1e-5),)}
+# lam may change by this factor in one round.
+_LAM_RANGE = 10.0
+# The proximal weight of a rough solve, relative to the block's scale.
+_PROXIMAL = 0.1
+# A solution that its centre pulls further than this is solved again around itself.
+_PULLED = 1e-10
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a solve stands.
+
+    side : ZERO, FREE or BOUND for each variable
+    point : Point
+    settled : whether both agree as far as was asked
+    exact : whether they agree to rounding error
+    pivoted : whether they came of pivoting alone, so that it is worth a try to pivot on from them
+    """
+
+    side: np.ndarray
+    point: Point
+    settled: bool = False
+    exact: bool = False
+    pivoted: bool = False
+
+
+def wanted_sides(conditions, point):
+    """The sides that the point asks for, equal to the guess where it is right, and y - f - b."""
+    block, side, free, centre = conditions.block, conditions.side, conditions.free, conditions.centre
+    residual = block.linear - point.fit - centre.pull(point.beta, point.lam) - point.intercept
+    wanted = side.copy()
+    inward = block.sign * residual
+    at_bound, at_margin = _TOLERANCES[block.dtype]
+    tolerance = at_margin + 1e-15 * np.abs(point.fit).max() + block.rounding(point.beta)
+    wanted[(side == ZERO) & (inward > tolerance)] = FREE
+    wanted[(side == BOUND) & (inward < -tolerance)] = FREE
+    share, upper = (block.sign * point.beta)[free], point.lam * block.weight[free]
+    wanted[free[share < -at_bound * upper.max(initial=0.0)]] = ZERO
+    wanted[free[share > (1.0 + at_bound) * upper]] = BOUND
+    return wanted, residual
+
+
+class Round(NamedTuple):
+    """The conditions for one guess of the sides, their solution, the sides that it asks for, and y - f - b.
+
+    `stands` tells whether lam meets the budget (it may change by a factor of `_LAM_RANGE` only in one round), `exact`
+    whether the solution is one in the precision of the kernel values.
+    """
+
+    conditions: KKTSystem
+    point: Point
+    wanted: np.ndarray
+    residual: np.ndarray
+    stands: bool
+    exact: bool
+
+
+def solve_round(block, side, centre, previous, factor):
+    """Solve the conditions for a guess of the sides, more exactly the fewer samples are on the wrong side.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError : they have no solution.
+    TooRough : they have none in single precision.
+    """
+    conditions = KKTSystem(block, side, centre, previous, factor)
+    wanted_lam = block.clip_lam(conditions.multiplier(centre.lam))
+    lam = min(max(wanted_lam, centre.lam / _LAM_RANGE), centre.lam * _LAM_RANGE)
+    if not np.isfinite(lam):
+        raise np.linalg.LinAlgError("no multiplier meets the budget")
+    point, stands, exact = conditions.point(lam), lam == wanted_lam, not conditions.is_rough
+    wanted, residual = wanted_sides(conditions, point)
+    if stands and conditions.is_single and len(conditions.free) >= MANY_FREE:
+        for share, most in _CORRECTIONS[block.dtype]:
+            if np.count_nonzero(wanted != side) > share * len(conditions.free):
+                break
+            point = conditions.corrected(point, most)
+            wanted, residual = wanted_sides(conditions, point)
+        else:
+            exact = True
+    return Round(conditions, point, wanted, residual, stands, exact)
+
+
+def balanced(block, side, residual):
+    """`side`, with the sample of each class nearest to the margin freed where none can balance those at bound."""
+    if (side == FREE).any() or is_balanced(block, side):
+        return side
+    side = side.copy()
+    for sign in (-1.0, 1.0):
+        members = np.flatnonzero(block.sign == sign)
+        if len(members):
+            side[members[np.argmin(np.abs(residual[members]))]] = FREE
+    return side
+
+
+def pivot(block, state, delta=EXACT, overlook=0.0, cache=None):
+    """Pivot from a state with proximal weight delta * block.scale around its duals.
+
+    A rough pivoting may overlook samples on the wrong side, as a share of the free ones. `cache` passes on what one
+    pivoting leaves to the next on the same Gram matrix and fixed samples.
+
+    Returns
+    -------
+    State
+        Not `settled` when the sides stopped improving; its point is then not to be trusted.
+    """
+    side, point = state.side, state.point
+    centre = ProximalTerm.around(block.weight_of(delta), point.beta, point.lam)
+    fewest, wrong, stalled = np.inf, block.n_samples, 0
+    cache = SolverCache(block.dtype) if cache is None else cache
+    for _ in range(int(min(_MOST_ROUNDS, block.tally.left))):
+        block.tally.pivots += 1
+        factor = cache.factor(np.count_nonzero(side == FREE), wrong)
+        try:
+            solved = solve_round(block, side, centre, cache.conditions, factor)
+        except (TooRough, np.linalg.LinAlgError):
+            if not cache.gives_up(factor):
+                break
+            continue
+        point, wanted, residual = solved.point, solved.wanted, solved.residual
+        cache.conditions, centre = solved.conditions, centre._replace(lam=point.lam)
+        wrong = np.count_nonzero(wanted != side)
+        stalled = 0 if wrong < fewest else stalled + 1
+        fewest = min(fewest, wrong)
+        if block.is_single and stalled >= _PATIENCE:
+            overlook = max(overlook, _UNCLEAR)
+        enough = wrong == 0 and solved.exact or wrong < overlook * len(solved.conditions.free)
+        if enough and solved.stands:
+            return State(side, point, settled=True, exact=overlook == 0.0, pivoted=True)
+        if stalled >= _PATIENCE:
+            break
+        side = balanced(block, wanted, residual)
+    cache.conditions = None
+    return State(side, point)
+
+
+def pivot_exactly(block, state, overlook=0.0, cache=None):
+    """Pivot with the least proximal weight, once more where its pull toward the centre can still be told."""
+    cache = SolverCache(block.dtype) if cache is None else cache
+    done = pivot(block, state, overlook=overlook, cache=cache)
+    if overlook > 0.0 or not done.settled:
+        return done
+    start = state.point
+    centre = ProximalTerm.around(block.weight_of(EXACT), start.beta, start.lam)
+    pull = centre.pull(done.point.beta, done.point.lam)
+    if np.abs(pull).max() > _PULLED:
+        again = pivot(block, done, cache=cache)
+        return again if again.settled else done
+    return done
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How far to take the solve of a block.
+
+    gaps : relative gaps at which the interior point method hands its sides to the pivoting, one after the other
+    overlook : share of the free samples that a pivoting may leave on the wrong side
+    rough : whether the first interior solution will do where no pivoting settles
+    """
+
+    gaps: tuple = (1e-2, 1e-5, 1e-9)
+    overlook: float = 0.0
+    rough: bool = False
+
+
+def solve_block(block, start, effort=Effort(), trusted=True):
+    """Solve a block: pivot from the start if its sides are trusted; else, or if that does not settle, step inside the
+    bounds until the sides can be told, and pivot from there.
+
+    Where a rough solution will do, a proximal term may take the place of the interior steps: it keeps the pivoting
+    settled and the duals near the start's.
+
+    Returns
+    -------
+    State
+    """
+    if trusted:
+        done = pivot_exactly(block, start, effort.overlook)
+        if done.settled:
+            return done
+    if effort.rough or not trusted:
+        done = pivot(block, start, _PROXIMAL)
+        if done.settled:
+            if effort.rough:
+                return replace(done, exact=False, pivoted=False)
+            start = done
+            done = pivot_exactly(block, start, effort.overlook)
+            if done.settled:
+                return done
+    solver = InteriorSolver(block)
+    iterate = solver.start(start.point.lam)
+    for gap in effort.gaps[:2] if effort.rough else effort.gaps:
+        solver, inside = solver.follow(iterate, gap)
+        done = pivot_exactly(block, State(inside.side, inside.point), effort.overlook)
+        if done.settled:
+            return done
+        iterate = inside.iterate
+    return State(inside.side, inside.point, settled=effort.rough)

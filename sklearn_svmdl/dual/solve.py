@@ -1,0 +1,144 @@
+"""The one entry to the solvers: a problem in, a certified solution out, with its counts of work."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from .buffer import Buffer
+from .feasibility import least_budget
+from .kkt import FREE, spread_of
+from .levels import polish, solve_levels
+from .linear import features_of, solve_in_features
+from .problem import Status, certify, constant_solution, feasible_duals
+from .smo import ascend, starting_point
+from .work import Tally
+from .working_set import TooLarge, Workspace
+
+# lam is followed to this many times the inverse squared spread of the samples in feature space: a rounding error in
+# K beta, some 1e-16 lam times a kernel value, stays far below the default tol. With many samples and a smooth kernel
+# hundreds of free samples are dependent but for rounding long before that.
+_REACH, _REACH_OF_MANY, _MANY = 1e8, 1e6, 400
+# Where even that leaves no certificate, lam is followed to this share of it.
+_SHORTER = 1e-2
+# Samples from which the spread is told.
+_PROBE = 200
+# Up to this many samples the linear programme that tells C_min costs less than the solution.
+_SMALL_PROGRAMME = 1000
+# How often zeros that were found wrong by the certificate take part in another solution, and how wrong they may be.
+_MOST_TURNS, _WRONG = 10, 1e-9
+# Where block steps left no certificate, pair steps go on: this many at most, and no more than this many kernel values.
+_MOST_PAIR_STEPS, _MOST_KERNEL_VALUES = 20_000, 2e8
+
+
+def solve(problem, *, solver="auto", tol=1e-3, max_iter=100_000, cache_size=200.0):
+    """Solve one problem.
+
+    Parameters
+    ----------
+    problem : DualProblem
+    solver : a key of `SOLVERS`
+    tol : float, largest violation, relative budget error and relative duality gap of a solution called optimal
+    max_iter : int, most iterations: pivots, interior steps and pair steps together
+    cache_size : float, megabytes of kernel values kept at a time
+
+    Returns
+    -------
+    DualSolution
+        Where no hyperplane within reach keeps the budget, the solution of the largest cost within reach, with the
+        status INFEASIBLE_BUDGET or OUT_OF_REACH, its own total slack as `budget`, and C_min as `least_budget`.
+    """
+    if problem.is_trivial or problem.largest_budget == 0:
+        return constant_solution(problem)
+    tally = Tally(max_iter)
+    counted = reachable(problem.counted(tally))
+    solution = SOLVERS[solver](counted, tally, tol, cache_size)
+    if problem.budget is not None and not solution.is_within(tol) and solution.lam >= _SHORTER * counted.largest_cost:
+        nearer = counted.within(_SHORTER * counted.largest_cost)
+        again = SOLVERS[solver](nearer, tally, tol, cache_size)
+        if again.is_within(tol):
+            counted, solution = nearer, again
+    return solved_or_beyond(replace(solution, work=tally.done()), counted, tol)
+
+
+def reachable(problem):
+    """The problem with lam followed no further than doubles can tell, from the spread of evenly spaced samples."""
+    n = problem.n_samples
+    probe = np.unique(np.linspace(0, n - 1, min(_PROBE, n)).astype(int))
+    reach = _REACH if n <= _MANY or problem.source.n_features is not None else _REACH_OF_MANY
+    return problem.within(reach / spread_of(problem.source.block(probe, probe)))
+
+
+def block_steps(problem, tally, tol, cache_size):
+    """Exact block steps, and pair steps from where they end without a certificate."""
+    workspace = Workspace(Buffer.of(cache_size, problem.n_samples), tally)
+    try:
+        solution = _block_steps(problem, workspace, tol)
+    except (TooLarge, np.linalg.LinAlgError):
+        solution = None
+    if solution is not None and (solution.is_within(tol) or tally.left <= 0):
+        return solution
+    start = None if solution is None else (solution.beta, solution.lam)
+    most = min(_MOST_PAIR_STEPS, _MOST_KERNEL_VALUES / problem.n_samples)
+    end = ascend(
+        problem, problem.lam_range[1], start=start, tol=tol, tally=tally, cache_size=cache_size, most=most
+    )
+    if solution is None or end.error < solution.error:
+        return end
+    return replace(solution, work=tally.done())
+
+
+def _block_steps(problem, workspace, tol):
+    """The certified solution by block steps."""
+    tally = workspace.tally
+    X = features_of(problem)
+    if X is not None:
+        _, lam = starting_point(problem)
+        lam = min(max(lam, problem.lam_range[0]), problem.lam_range[1])
+        state = solve_in_features(problem, X, workspace, lam)
+        return certified(problem, state, tally, tol)
+    state, part = solve_levels(problem, workspace, np.random.RandomState(0))
+    for _ in range(_MOST_TURNS):
+        solution = certified(problem, state, tally, tol)
+        wrong = np.flatnonzero(~part & (solution.slack > _WRONG))
+        if len(wrong) == 0 or tally.left <= 0:
+            return solution
+        part[wrong] = True
+        side = state.side.copy()
+        side[wrong] = FREE
+        fit = problem.linear - problem.gradient(state.point.beta)
+        state = polish(problem, part, replace(state, side=side, point=state.point._replace(fit=fit)), workspace)
+    return certified(problem, state, tally, tol)
+
+
+def certified(problem, state, tally, tol):
+    """The solution record of a state; where lam ended at the largest, that of this cost."""
+    beta, lam = state.point.beta, state.point.lam
+    if not state.settled:
+        beta = feasible_duals(problem, beta, lam)
+    if problem.budget is not None and lam >= problem.largest_cost:
+        return certify(problem.with_cost(problem.largest_cost), beta, lam, tally.done(), tol)
+    return certify(problem, beta, lam, tally.done(), tol)
+
+
+def pair_steps(problem, tally, tol, cache_size):
+    """Pair steps alone."""
+    return ascend(problem, problem.lam_range[1], tol=tol, tally=tally, cache_size=cache_size)
+
+
+SOLVERS = {"auto": block_steps, "smo": pair_steps}
+
+
+def solved_or_beyond(solution, problem, tol):
+    """The solution, or what it is where its lam is the largest within reach."""
+    if problem.budget is None or solution.lam < problem.largest_cost or solution.status is Status.MAX_ITER:
+        return solution
+    spent = float(problem.weight @ solution.slack)
+    if spent <= problem.budget * (1.0 + tol):
+        return solution
+    least = least_budget(problem, small=_SMALL_PROGRAMME)
+    if least is None:
+        # Beyond this slack nothing was found: on finitely many features there is nothing, but for rounding.
+        least = spent if problem.source.n_features is not None else 0.0
+    infeasible = problem.budget < least * (1.0 - 1e-9)
+    status = Status.INFEASIBLE_BUDGET if infeasible else Status.OUT_OF_REACH
+    return replace(solution, status=status, least_budget=min(least, spent))

@@ -1,0 +1,56 @@
+"""What a solve takes, counted: kernel values, factorisations, pivots, interior steps and pair steps."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Work(NamedTuple):
+    """What a solve took.
+
+    kernel_values : kernel values evaluated (the linear kernel's sums in d dimensions count one a sample)
+    factored : the order of every matrix that was factorised
+    pivots : rounds of the active set
+    interior_steps : Newton steps of the interior point method
+    pair_steps : pair steps and steps in lam of the coordinate ascent
+    """
+
+    kernel_values: int = 0
+    factored: tuple = ()
+    pivots: int = 0
+    interior_steps: int = 0
+    pair_steps: int = 0
+
+    @property
+    def iterations(self):
+        """Iterations of every kind."""
+        return self.pivots + self.interior_steps + self.pair_steps
+
+    def __str__(self):
+        largest = f" (largest {max(self.factored)})" if self.factored else ""
+        return (
+            f"{self.kernel_values:,} kernel values, {len(self.factored)} factorisations{largest}, {self.pivots} pivots, "
+            f"{self.interior_steps} interior steps, {self.pair_steps} pair steps"
+        )
+
+
+@dataclass
+class Tally:
+    """Counts while a solve is under way, and the most iterations it may take."""
+
+    most: float = float("inf")
+    kernel_values: int = 0
+    pivots: int = 0
+    interior_steps: int = 0
+    pair_steps: int = 0
+
+    def __post_init__(self):
+        self.factored = []
+
+    @property
+    def left(self):
+        """Iterations that may still be taken."""
+        return self.most - self.pivots - self.interior_steps - self.pair_steps
+
+    def done(self):
+        """The counts so far, as a record."""
+        return Work(self.kernel_values, tuple(self.factored), self.pivots, self.interior_steps, self.pair_steps)

@@ -1,0 +1,257 @@
+"""The samples near the margin are solved; those held elsewhere are looked at until none stands wrong.
+
+The *working set* is a block of samples with a stored Gram matrix that is solved exactly, all others held at zero or at
+their bound. A look at those finds the ones held on the wrong side; they join the working set until none is left, and
+the problem is solved exactly.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..kernels.blas import dot
+from .active_set import Effort, State, solve_block
+from .buffer import Buffer, GrowingGram
+from .kkt import BOUND, FREE, ZERO, Block, FixedSamples, Point, point_at, product
+from .work import Tally
+
+# With each look at most this share of the working set joins it from the right side of the margin, and at most this many
+# for each sample on the wrong side.
+_NEAR_SHARE, _NEAR_PER_WRONG = 0.15, 3
+# How far on the wrong side of the margin a sample outside may stand for an exact and for a rough solution.
+_WRONG, _ROUGHLY_WRONG = 1e-9, 1e-3
+# A working set that outgrew its memory starts again at this share of it; one of more samples than these moves, and grows
+# only where half of it is free: to touch more memory costs more than to let go of samples far from the margin.
+ROOM, _STEADY = 0.9, 2500
+_MOST_LOOKS = 40
+# A hard working set takes in all samples where they are no more than these times its own.
+_NEARLY_ALL = 1.6
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """What the solves of a fit share: memory for kernel values, and the counts of their work."""
+
+    buffer: Buffer
+    tally: Tally
+
+
+class TooLarge(Exception):
+    """The samples on the margin do not fit in memory."""
+
+
+class BoundSum:
+    """K t of the bounds t of those samples that stand at their bound, kept up to date as they come and go.
+
+    Parameters
+    ----------
+    source : KernelSource or GramSource
+    t, values : ndarrays (n,), where to begin; zeros if None
+    """
+
+    def __init__(self, source, t=None, values=None):
+        self.source = source
+        self.t = np.zeros(source.n_samples) if t is None else t
+        self.values = np.zeros(source.n_samples) if values is None else values
+
+    def bring(self, t):
+        """The sum for new bounds t: only the columns of the samples that changed are evaluated."""
+        change = t - self.t
+        if np.count_nonzero(change) > np.count_nonzero(t):
+            change, self.values = t, np.zeros(len(t))
+        changed = np.flatnonzero(change)
+        self.values = self.values + self.source.apply(changed, change[changed])
+        self.t = t
+
+
+def inward(problem, point):
+    """sign_i (p_i - f_i - b): positive where a sample costs slack."""
+    return problem.sign * (problem.linear - point.fit - point.intercept)
+
+
+class WorkingSet:
+    """The samples that are solved, their Gram matrix, and the sum K t over all samples at their bound.
+
+    Samples outside are held at zero or at their bound. `bound_sum` also counts samples inside, as they stood at the last
+    look, so it need not change when a sample joins or leaves.
+    """
+
+    def __init__(self, problem, inside, bound_sum, workspace):
+        self.problem, self.bound_sum, self.tally = problem, bound_sum, workspace.tally
+        self.inside = inside.copy()
+        self.gram = GrowingGram(problem.source, np.flatnonzero(inside), workspace.buffer)
+
+    @classmethod
+    def around(cls, problem, inside, state, bound_sum, workspace):
+        """The first working set of a level: the samples outside stand where the state says."""
+        if bound_sum is None or inside.all():
+            bound_sum = BoundSum(problem.source)
+        bound_sum.bring(np.where(inside, bound_sum.t, np.where(state.side == BOUND, problem.bound, 0.0)))
+        return cls(problem, inside, bound_sum, workspace)
+
+    @property
+    def indices(self):
+        """The samples inside, in the order of the Gram matrix."""
+        return self.gram.indices
+
+    @property
+    def outside(self):
+        """The samples that are held."""
+        return np.flatnonzero(~self.inside)
+
+    def block(self):
+        """The problem on the samples inside: of what the bounds add, their own part is taken out again."""
+        problem, here, gram = self.problem, self.indices, self.gram.values
+        t, values = self.bound_sum.t, self.bound_sum.values
+        own_t = t[here]
+        own = product(gram, own_t)
+        fixed = FixedSamples(
+            pull=values[here] - own,
+            curvature=dot(t, values) - 2.0 * dot(own_t, values[here]) + dot(own_t, own),
+            reward=dot(problem.linear, t) - dot(problem.linear[here], own_t),
+            total=float(t.sum() - own_t.sum()),
+        )
+        features = problem.source.features
+        if features is not None:
+            features = dense_features(features[here])
+        budget = 0.0 if problem.budget is None else problem.budget
+        linear, bound = problem.linear[here], problem.bound[here]
+        return Block(gram, linear, bound, budget, fixed, problem.lam_range, features, self.tally)
+
+    def solve(self, state, effort, trusted):
+        """The state after the block has been solved."""
+        block, here = self.block(), self.indices
+        point = point_at(block, state.point.beta[here], state.point.lam, state.point.intercept)
+        return self._spread(solve_block(block, State(state.side[here], point), effort, trusted), state.side)
+
+    def _spread(self, solved, side):
+        """The state of all samples: those inside as solved, the held ones at zero or at lam times their bound."""
+        problem, point, here, outside = self.problem, solved.point, self.indices, self.outside
+        side, beta, fit = side.copy(), np.empty(problem.n_samples), np.empty(problem.n_samples)
+        if len(outside):
+            t = self.bound_sum.t.copy()
+            t[here] = np.where(solved.side == BOUND, problem.bound[here], 0.0)
+            self.bound_sum.bring(t)
+            beyond = point.beta - point.lam * t[here]
+            support = beyond != 0
+            beta[outside] = point.lam * t[outside]
+            fit[outside] = point.lam * self.bound_sum.values[outside]
+            fit[outside] += problem.source.apply(here[support], beyond[support], outside)
+        side[here], beta[here], fit[here] = solved.side, point.beta, point.fit
+        return replace(solved, side=side, point=Point(beta, point.lam, point.intercept, fit))
+
+    def check_outside(self, state):
+        """Samples outside on the wrong side of the margin, worst first, and the others, nearest first."""
+        outside = self.outside
+        into, side = inward(self.problem, state.point)[outside], state.side[outside]
+        tolerance = _WRONG if state.exact else _ROUGHLY_WRONG
+        wrong = ((side == ZERO) & (into > tolerance)) | ((side == BOUND) & (into < -tolerance))
+        by_distance = np.argsort(np.abs(into), kind="stable")
+        return outside[by_distance[wrong[by_distance]][::-1]], outside[by_distance[~wrong[by_distance]]]
+
+    def expand(self, state, wrong, right, capacity):
+        """Take in the wrong samples and some near ones, or move to the margin where memory asks for it.
+
+        Every sample left out is held where it stands, so the dual objective never falls from one set to the next.
+
+        Returns
+        -------
+        State : the wrong samples on new sides
+        """
+        n_inside, n_free = len(self.indices), np.count_nonzero(state.side == FREE)
+        if state.settled:
+            near = right[: min(_NEAR_PER_WRONG * len(wrong), int(_NEAR_SHARE * n_inside))]
+        else:
+            # What is held may contradict the budget: let go of as many samples again.
+            near = right[:n_inside]
+        joining = np.concatenate([wrong, near])
+        size = n_inside + len(joining)
+        if not state.pivoted and capacity >= self.problem.n_samples < _NEARLY_ALL * size:
+            # A hard block costs more than the few samples that are left.
+            joining = np.concatenate([wrong, right])
+            size = self.problem.n_samples
+        if size > capacity:
+            return self._recentre(state, wrong, int(ROOM * capacity))
+        if size > _STEADY and state.settled and 2 * n_free <= n_inside:
+            return self._recentre(state, wrong, n_inside)
+        self.gram.add(joining)
+        self.inside[joining] = True
+        return reassign(self.problem, state, wrong)
+
+    def _recentre(self, state, wrong, size):
+        """Become the free samples, the worst of the wrong ones and those nearest to the margin, so many in all.
+
+        Raises
+        ------
+        TooLarge : the free samples leave no room, or the last set was not solved.
+        """
+        inside = state.side == FREE
+        most = size - np.count_nonzero(inside)
+        if most <= 0 or not state.settled or (not state.exact and 2 * most < size):
+            raise TooLarge(size)
+        entering = wrong[: most // 2]
+        inside[entering] = True
+        others = np.flatnonzero(~inside)
+        nearest = np.argsort(np.abs(inward(self.problem, state.point)[others]), kind="stable")
+        inside[others[nearest[: most - len(entering)]]] = True
+        self.gram.keep(inside[self.indices])
+        self.gram.add(np.flatnonzero(inside & ~self.inside))
+        self.inside = inside
+        return reassign(self.problem, state, entering)
+
+
+def reassign(problem, state, wrong):
+    """Samples that stood on the wrong side, worst first, on a new one.
+
+    The nearest to the margin become free, as many as are free already, the others take the side they lean to.
+    """
+    side = state.side.copy()
+    most = min(len(wrong), np.count_nonzero(side == FREE))
+    side[wrong] = np.where(inward(problem, state.point)[wrong] > 0, BOUND, ZERO)
+    side[wrong[len(wrong) - most :]] = FREE
+    return replace(state, side=side)
+
+
+def dense_features(X):
+    """Few features as a dense array; None where they are many, or not known."""
+    if X is None or X.shape[1] > _MOST_FEATURES:
+        return None
+    return X if isinstance(X, np.ndarray) else X.toarray()
+
+
+# More features than these are no help in solving with the kernel matrix.
+_MOST_FEATURES = 500
+
+
+def refine(problem, state, inside, workspace, effort=Effort(), *, bound_sum=None, trusted=True):
+    """Solve the problem from a state, on a working set that starts with the samples `inside` and grows until nothing is
+    wrong.
+
+    A hard block is solved roughly until the working set is right, and then with all the effort.
+
+    Returns
+    -------
+    State, BoundSum
+
+    Raises
+    ------
+    TooLarge : the working set holds or comes to hold more samples than there is room for.
+    """
+    capacity = workspace.buffer.most(problem.source.dtype)
+    if np.count_nonzero(inside) > capacity:
+        raise TooLarge(capacity)
+    working = WorkingSet.around(problem, inside, state, bound_sum, workspace)
+    rough = effort if inside.all() else replace(effort, rough=True)
+    now = rough
+    for _ in range(_MOST_LOOKS):
+        state = working.solve(state, now, trusted)
+        wrong, right = working.check_outside(state)
+        if len(working.outside) == 0 or (state.settled and len(wrong) == 0):
+            if state.exact or now == effort:
+                return state, working.bound_sum
+            now, trusted = effort, True
+        elif workspace.tally.left <= 0:
+            break
+        else:
+            state, trusted = working.expand(state, wrong, right, capacity), state.pivoted
+    return replace(state, settled=False, exact=False), working.bound_sum

@@ -1,0 +1,257 @@
+"""Where the solver reads kernel values, by sample index.
+
+Three sources have one interface: values that are evaluated block by block, a stored Gram matrix, and samples that
+stand for those of another source.
+"""
+
+from copy import copy
+
+import numpy as np
+
+from .blas import matmul
+from .rows import centre_of
+
+MEGABYTE = 2**20
+# Kernel values evaluated at a time: 8 MB, about what the outer caches hold.
+BLOCK = 2**20
+
+
+def row_blocks(n_rows, n_columns, size=BLOCK):
+    """Slices of rows such that a block of n_columns has about `size` values."""
+    step = max(1, size // max(n_columns, 1))
+    return (slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step))
+
+
+class _Source:
+    """What the sources have in common."""
+
+    tally = None
+
+    def counted(self, tally):
+        """An equal source, which adds to `tally.kernel_values` how many kernel values it evaluates.
+
+        So do the sources that are made from it. Where values are combined without the matrix, each row and each column
+        counts as one value; what is stored costs nothing.
+        """
+        return self._having(tally=tally)
+
+    @property
+    def features(self):
+        """Features whose inner products are the kernel values, (n, d) dense or CSR, where they are known, else None."""
+        return None
+
+    @property
+    def n_features(self):
+        """The number of these features, else None."""
+        return None if self.features is None else self.features.shape[1]
+
+    def _having(self, **changes):
+        """A copy, of the same class, with these attributes changed."""
+        source = copy(self)
+        vars(source).update(changes)
+        return source
+
+
+class KernelSource(_Source):
+    """Kernel values by sample index, evaluated on demand.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    rows : the prepared samples
+    dtype : their precision, and that of the kernel values
+    """
+
+    def __init__(self, kernel, rows, dtype=np.float64):
+        self.kernel = kernel
+        self.rows = rows
+        self.dtype = np.dtype(dtype)
+
+    @classmethod
+    def of(cls, kernel, X):
+        """The samples X (n, d), dense or CSR."""
+        return cls(kernel, kernel.prepare(X, centre_of(X)))
+
+    @property
+    def n_samples(self):
+        """How many samples there are."""
+        return self.rows.n_samples
+
+    @property
+    def features(self):
+        """The samples X (n, d), dense or CSR, where the kernel is linear, else None."""
+        return self.rows.X if self.kernel.is_linear else None
+
+    def take(self, indices):
+        """The source of the given samples only."""
+        return self._having(rows=self.rows.take(indices))
+
+    def single(self):
+        """The source of the same kernel values in single precision; None where it would be no other."""
+        if not self.kernel.spec.single or self.dtype == np.float32:
+            return None
+        return self._having(rows=self.rows.single(), dtype=np.dtype(np.float32))
+
+    def block(self, rows, columns):
+        """K[rows, columns] as a new array."""
+        return self._between(self.rows.take(rows), self.rows.take(columns))
+
+    def diagonal(self):
+        """k(x_i, x_i) for every sample."""
+        if self.kernel.spec.unit_diagonal:
+            return np.ones(self.n_samples)
+        # Values on the diagonal of small square blocks; 64 wastes little and keeps the number of calls low.
+        pieces = row_blocks(self.n_samples, 1, size=64)
+        return np.concatenate([np.diagonal(self.block(piece, piece)) for piece in pieces])
+
+    def apply(self, columns, values, rows=None):
+        """K[rows, columns] @ values (m,) or (m, p), of all rows if None, in blocks that never exceed `BLOCK` values."""
+        n_rows = self.n_samples if rows is None else len(rows)
+        out = np.zeros((n_rows, *values.shape[1:]))
+        if len(columns) == 0:
+            return out
+        right, values = self.rows.take(columns), values.astype(self.dtype, copy=False)
+        if self.kernel.spec.combine:
+            self._count(n_rows + len(columns))
+            return self.kernel.spec.combine(self.rows if rows is None else self.rows.take(rows), right, values)
+        for piece in row_blocks(n_rows, len(columns)):
+            left = self.rows.take(piece if rows is None else rows[piece])
+            out[piece] = matmul(self._between(left, right), values)
+        return out
+
+    def stored(self):
+        """The same kernel values as a stored Gram matrix, exactly symmetric: half of it is evaluated."""
+        n = self.n_samples
+        gram = np.empty((n, n))
+        for piece in row_blocks(n, n):
+            values = self.block(piece, slice(piece.start, n))
+            square = values[:, : len(values)]
+            values[:, : len(values)] = 0.5 * (square + square.T)
+            gram[piece, piece.start :] = values
+            gram[piece.start :, piece] = values.T
+        return GramSource(gram, self.kernel, self.rows).counted(self.tally)
+
+    def _between(self, left, right):
+        """Kernel values between prepared samples, counted."""
+        self._count(left.n_samples * right.n_samples)
+        return self.kernel.between(left, right)
+
+    def _count(self, n_values):
+        if self.tally is not None:
+            self.tally.kernel_values += n_values
+
+
+class GramSource(_Source):
+    """Kernel values from a stored Gram matrix (n, n); `kernel` and `rows` say where from, if known."""
+
+    dtype = np.dtype(np.float64)
+
+    def __init__(self, gram, kernel=None, rows=None):
+        self.gram = gram
+        self.kernel = kernel
+        self.rows = rows
+
+    @property
+    def n_samples(self):
+        """How many samples there are."""
+        return self.gram.shape[0]
+
+    def take(self, indices):
+        """The source of the given samples only."""
+        rows = None if self.rows is None else self.rows.take(indices)
+        return self._having(gram=self.block(indices, indices), rows=rows)
+
+    def single(self):
+        """None: stored kernel values cost nothing to evaluate."""
+        return None
+
+    def block(self, rows, columns):
+        """K[rows, columns] as a new array."""
+        return self.gram[rows][:, columns]
+
+    def diagonal(self):
+        """k(x_i, x_i) for every sample."""
+        return np.diagonal(self.gram).copy()
+
+    def apply(self, columns, values, rows=None):
+        """K[rows, columns] @ values (m,) or (m, p), of all rows if None."""
+        if rows is None:
+            return self._spread(columns, values)
+        out = np.zeros((len(rows), *values.shape[1:]))
+        for piece in row_blocks(len(rows), len(columns)):
+            out[piece] = matmul(self.block(rows[piece], columns), values)
+        return out
+
+    def _spread(self, columns, values):
+        """K[:, columns] @ values, without a copy of the matrix."""
+        everywhere = np.zeros((self.n_samples, *values.shape[1:]))
+        everywhere[columns] = values
+        return matmul(self.gram, everywhere)
+
+    def stored(self):
+        """The source itself."""
+        return self
+
+
+class IndexedSource:
+    """Kernel values of samples that stand for those of another source and may repeat.
+
+    The loss of a regression has two sides and each sample a dual for either: their kernel values are the same, and
+    never stored twice.
+
+    Parameters
+    ----------
+    source : KernelSource or GramSource
+    index : ndarray of int (n,), sample j is sample index[j] of the source; each of them should occur
+    """
+
+    def __init__(self, source, index):
+        self.source, self.index = source, index
+        self.dtype, self.kernel = source.dtype, source.kernel
+        self.n_samples, self.n_features = len(index), source.n_features
+
+    @property
+    def rows(self):
+        """The prepared samples, if known; repeated anew at each call."""
+        return None if self.source.rows is None else self.source.rows.take(self.index)
+
+    @property
+    def features(self):
+        """The source's features, if known; repeated anew at each call."""
+        return None if self.source.features is None else self.source.features[self.index]
+
+    def counted(self, tally):
+        """An equal source, which adds to `tally.kernel_values` how many kernel values the one behind it evaluates."""
+        return IndexedSource(self.source.counted(tally), self.index)
+
+    def take(self, indices):
+        """The source of the given samples only, on a source of no others."""
+        distinct, index = np.unique(self.index[indices], return_inverse=True)
+        return IndexedSource(self.source.take(distinct), index)
+
+    def single(self):
+        """The source of the same kernel values in single precision; None where it would be no other."""
+        source = self.source.single()
+        return None if source is None else IndexedSource(source, self.index)
+
+    def block(self, rows, columns):
+        """K[rows, columns] as a new array."""
+        return self.source.block(self.index[rows], self.index[columns])
+
+    def diagonal(self):
+        """k(x_i, x_i) for every sample."""
+        return self.source.diagonal()[self.index]
+
+    def apply(self, columns, values, rows=None):
+        """K[rows, columns] @ values (m,) or (m, p), of all rows if None, evaluated once for equal samples."""
+        distinct, where = np.unique(self.index[columns], return_inverse=True)
+        sums = np.zeros((len(distinct), *values.shape[1:]))
+        np.add.at(sums, where, values)
+        if rows is None:
+            return self.source.apply(distinct, sums)[self.index]
+        distinct_rows, where = np.unique(self.index[rows], return_inverse=True)
+        return self.source.apply(distinct, sums, distinct_rows)[where]
+
+    def stored(self):
+        """The same kernel values from a stored Gram matrix of the source's samples."""
+        return IndexedSource(self.source.stored(), self.index)
