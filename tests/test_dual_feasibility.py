@@ -4,16 +4,20 @@ Independent evidence: the least total slack as the primal linear programme in th
 on explicit features; the cheapest value for each group of equal points by trying them all.
 """
 
+import warnings
+
 import numpy as np
 import pytest
 from reference import least_total_slack, second_degree_map
 from scipy import sparse
+from scipy.optimize import linprog
 from sklearn.datasets import load_breast_cancer, load_iris, load_wine, make_blobs, make_circles, make_moons
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_svmdl import BudgetSVC
 from sklearn_svmdl.dual.feasibility import least_budget, pivoted_cholesky
-from sklearn_svmdl.dual.problem import BudgetProblem
+from sklearn_svmdl.dual.problem import classification, regression
 from sklearn_svmdl.kernels import GramSource, Kernel
 
 
@@ -130,33 +134,79 @@ def test_conflicting_points_can_be_fitted_down_to_the_least_budget_and_no_furthe
 
 
 @pytest.mark.parametrize("name", ["moons", "blobs", "iris 1", "circles"])
-@pytest.mark.parametrize("solver", ["auto", "smo"])
-def test_below_the_least_budget_no_fit_is_called_optimal(name, solver):
+def test_below_the_least_budget_no_fit_is_called_optimal(name):
     X, y = load(name)
     least = least_total_slack(X, y)
     for share in (0.0, 0.5, 0.99):
-        model = BudgetSVC(C=share * least, kernel="linear", infeasible="raise", solver=solver, max_iter=5000)
+        model = BudgetSVC(C=share * least, kernel="linear", infeasible="raise", max_iter=5000)
         with pytest.raises(ValueError, match="infeasible"):
             model.fit(X, y)
 
 
+@pytest.mark.parametrize("name", ["moons", "blobs", "iris 1", "circles"])
+def test_below_the_least_budget_no_end_of_pair_steps_is_called_optimal(name):
+    """Few of them do not get to the largest cost within reach: that alone may be all that is said."""
+    X, y = load(name)
+    least = least_total_slack(X, y)
+    for share in (0.0, 0.5, 0.99):
+        model = BudgetSVC(C=share * least, kernel="linear", infeasible="raise", solver="smo", max_iter=5000)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                model.fit(X, y)
+            except ValueError as error:
+                assert "infeasible" in str(error)
+            else:
+                assert [warning.category for warning in caught] == [ConvergenceWarning]
+
+
 @pytest.mark.parametrize("name", ["moons", "blobs", "iris 1"])
-def test_relaxed_fit_has_the_least_total_slack(name):
+def test_relaxed_fit_has_the_least_total_slack_and_is_the_solution_of_its_cost(name):
     X, y = load(name)
     least = least_total_slack(X, y)
     with pytest.warns(UserWarning, match="infeasible"):
         model = BudgetSVC(C=0.5 * least, kernel="linear").fit(X, y)
     slack = np.maximum(0.0, 1.0 - y * model.decision_function(X)).sum()
     assert least * (1 - 1e-9) <= slack <= least * (1 + 1e-3)
+    # At the largest cost within reach K beta is rounded to 1e-8.
+    assert model.budget_[0] == pytest.approx(slack, rel=1e-7)
+    # The relative gap of the problem with this cost, from its definition.
+    w, lam = model.coef_[0], model.penalty_[0]
+    primal, dual = 0.5 * w @ w + lam * slack, np.abs(model.dual_coef_).sum() - 0.5 * w @ w
+    assert abs(primal - dual) <= 1e-3 * primal
+    assert np.abs(model.dual_coef_).max() <= lam * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("epsilon", [0.0, 0.1, 0.5])
+def test_least_slack_of_a_linear_regression_is_that_of_the_primal_programme(seed, epsilon):
+    random = np.random.RandomState(seed)
+    X, s = random.randn(40, 3), weights(40, seed)
+    y = X[:, 0] + random.randn(40)
+    # min s'(e + e*) over w, b and slacks e, e* >= 0 that keep |y - Xw - b| <= epsilon + slack.
+    hyperplane = np.column_stack([X, np.ones(40)])
+    rows = np.block([[-hyperplane, -np.eye(40), np.zeros((40, 40))], [hyperplane, np.zeros((40, 40)), -np.eye(40)]])
+    bounds = [(None, None)] * 4 + [(0, None)] * 80
+    answer = linprog(np.r_[np.zeros(4), s, s], A_ub=rows, b_ub=np.r_[epsilon - y, epsilon + y], bounds=bounds)
+    problem = regression(Kernel("linear").source(X), y, s, epsilon)
+    assert least_budget(problem) == pytest.approx(answer.fun, rel=1e-6)
+    assert least_budget(problem, small=79) is None
+
+
+def test_equal_points_with_different_values_cost_slack_under_a_definite_kernel():
+    X, y = np.array([[0.0], [0.0], [0.0], [1.0], [2.0]]), np.array([0.0, 1.0, 5.0, 3.0, -1.0])
+    problem = regression(Kernel("rbf", {"gamma": 1.0}).source(X), y, np.ones(5), 0.25)
+    # Of 0, 1 and 5 the value 1 is the cheapest: it pays 0.75 and 3.75.
+    assert least_budget(problem) == pytest.approx(4.5)
 
 
 def test_separable_and_trivial_extremes():
     X, y = make_blobs(40, centers=[[-5, 0], [5, 0]], random_state=0)
     y = np.where(y, 1.0, -1.0)
-    problem = BudgetProblem(Kernel("linear").source(X), y, np.ones(40), 0.0)
+    problem = classification(Kernel("linear").source(X), y, np.ones(40))
     assert least_budget(problem) == pytest.approx(0.0, abs=1e-9)
     # Two classes with the same points: no hyperplane is better than none.
     twice = np.vstack([X, X])
     labels = np.repeat([-1.0, 1.0], 40)
-    same = BudgetProblem(Kernel("linear").source(twice), labels, np.ones(80), 0.0)
+    same = classification(Kernel("linear").source(twice), labels, np.ones(80))
     assert least_budget(same) == pytest.approx(same.largest_budget, rel=1e-9)

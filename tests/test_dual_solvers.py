@@ -1,4 +1,4 @@
-"""The budget solver against other codes and other formulations.
+"""The solvers against other codes and other formulations.
 
 Independent evidence: libsvm solves the C-SVC with the multiplier as its cost, on the same Gram matrix rounded
 to single precision, because it keeps no more; SLSQP solves the primal with the hyperplane and the slacks as
@@ -28,9 +28,11 @@ from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
 from sklearn_svmdl import BudgetSVC
-from sklearn_svmdl.dual.budget import block_steps, pair_steps, solve_budget_dual
-from sklearn_svmdl.dual.problem import BudgetProblem, Status, certify
-from sklearn_svmdl.dual.smo import Ascent, ColumnCache, starting_point
+from sklearn_svmdl.dual import solve as solve_module
+from sklearn_svmdl.dual.problem import Status, certify, classification
+from sklearn_svmdl.dual.smo import Ascent, ColumnCache, ascend, starting_point
+from sklearn_svmdl.dual.solve import block_steps, solve
+from sklearn_svmdl.dual.work import Tally, Work
 from sklearn_svmdl.kernels import GramSource
 
 
@@ -119,7 +121,7 @@ def test_decision_is_that_of_libsvm_with_the_multiplier_as_cost(name, kernel, fr
 
 
 def problem_of(K, y, fraction, weight=None):
-    problem = BudgetProblem(GramSource(K), y, np.ones(len(y)) if weight is None else weight, 0.0)
+    problem = classification(GramSource(K), y, np.ones(len(y)) if weight is None else weight)
     return problem.with_budget(fraction * problem.largest_budget)
 
 
@@ -130,8 +132,8 @@ def test_pair_steps_and_block_steps_agree(name, kernel, fraction):
     X, y = load(name)
     K = gram_of(X, kernel)
     problem = problem_of(K, y, fraction)
-    exact = solve_budget_dual(problem, tol=1e-8)
-    pairs = solve_budget_dual(problem, solver="smo", tol=1e-7, max_iter=400_000)
+    exact = solve(problem, tol=1e-8)
+    pairs = solve(problem, solver="smo", tol=1e-7, max_iter=400_000)
     assert exact.status is Status.OPTIMAL and pairs.status is Status.OPTIMAL
     fits = [K @ solution.beta + solution.intercept for solution in (exact, pairs)]
     assert np.abs(fits[0] - fits[1]).max() <= 1e-5 * np.abs(fits[0]).max()
@@ -143,7 +145,7 @@ def test_weighted_problem_is_that_of_libsvm_with_weighted_costs(fraction):
     X, y = load("unbalanced")
     weight = np.random.RandomState(0).choice([0.3, 1.0, 2.5], len(y))
     K = single_precision(gram_of(X, "rbf"))
-    solution = solve_budget_dual(problem_of(K, y, fraction, weight), tol=1e-8)
+    solution = solve(problem_of(K, y, fraction, weight), tol=1e-8)
     expected = cost_svm(K, y, solution.lam, weight)
     assert np.abs(K @ solution.beta + solution.intercept - expected).max() <= 1e-7 * np.abs(expected).max()
     slack = weight @ np.maximum(0.0, 1.0 - y * expected)
@@ -246,9 +248,10 @@ def test_squares_of_the_features_are_a_kernel():
 def test_block_steps_alone_balance_duals_that_are_nearly_all_at_their_bounds(seed, fraction, n, weighted):
     """In one dimension the optimum has one free sample or none; on the way there guesses have none either."""
     case = tiny(seed, fraction, n=n, d=1, weighted=weighted)
-    problem = BudgetProblem(GramSource(case.X @ case.X.T), case.y, case.weight, case.budget)
-    solution = block_steps(problem, None, tol=1e-9, max_iter=0, cache_size=10.0)
+    problem = classification(GramSource(case.X @ case.X.T), case.y, case.weight, budget=case.budget)
+    solution = block_steps(problem, Tally(), tol=1e-9, cache_size=10.0)
     assert solution.status is Status.OPTIMAL
+    assert solution.work.pair_steps == 0
     primal = budget_primal(case.X, case.y, case.budget, case.weight)
     assert solution.margin == pytest.approx(primal.margin, rel=1e-6)
 
@@ -425,13 +428,15 @@ def test_a_point_outside_the_margin_may_move_without_consequence(kernel, C):
 @pytest.mark.parametrize("kernel", ["linear", "poly", "rbf"])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_no_pair_step_lowers_the_dual_objective(kernel, weighted):
+    """For a fixed multiplier; where the multiplier moves, the duals stay feasible."""
     X, y = load("moons")
     X, y = X[::2], y[::2]
     K = gram_of(X, kernel)
     weight = np.random.RandomState(0).choice([0.5, 1.0, 3.0], len(y)) if weighted else None
     problem = problem_of(K, y, 0.4, weight)
     unit, lam = starting_point(problem)
-    ascent = Ascent(problem, lam * unit, lam, ColumnCache(problem.source, 10.0))
+    tally = Tally()
+    ascent = Ascent(problem, lam * unit, lam, ColumnCache(problem.source, 10.0), tally, 0)
 
     def objective():
         beta = ascent.beta
@@ -442,19 +447,20 @@ def test_no_pair_step_lowers_the_dual_objective(kernel, weighted):
         assert (y * ascent.beta - ascent.lam * problem.weight).max() <= 1e-12 * ascent.lam
         assert abs(ascent.beta.sum()) <= 1e-10 * np.abs(ascent.beta).sum()
 
-    climb = [objective()]
+    first = objective()
     for sweep in range(150):
+        climb = [objective()]
         for _ in range(3):
-            ascent.pair_steps(1, 1e-12)
+            ascent.end = tally.pair_steps + 1
+            ascent.pair_steps(1e-12)
             climb.append(objective())
-        ascent.lam_step()
-        climb.append(objective())
+        assert (np.diff(climb) >= -1e-12 * np.abs(climb).max()).all()
+        slack, spent, squared_norm = ascent.totals()
+        ascent.lam_step(spent - problem.budget, squared_norm, np.inf)
         check_feasible()
-    climb = np.array(climb)
-    assert (np.diff(climb) >= -1e-12 * np.abs(climb).max()).all()
-    best = solve_budget_dual(problem, tol=1e-9)
+    best = solve(problem, tol=1e-9)
     top = y @ best.beta - 0.5 * best.beta @ K @ best.beta - best.lam * problem.budget
-    assert climb[0] < climb[-1] <= top * (1 + 1e-9)
+    assert first < objective() <= top * (1 + 1e-9)
 
 
 @pytest.mark.parametrize("lam", [0.1, 1.0, 100.0])
@@ -463,18 +469,92 @@ def test_pair_steps_recover_from_a_start_that_earns_less_than_its_budget_costs(l
     X, y = load("moons")
     K = gram_of(X, "linear")
     problem = problem_of(K, y, 0.6)
-    start = certify(problem, *optimum_of_cost(K, y, lam), 0, 1e-6)
+    beta = optimum_of_cost(K, y, lam)
+    start = certify(problem, beta, lam, Work(), 1e-6)
     assert y @ start.beta < lam * problem.budget
-    end = pair_steps(problem, start, tol=1e-6, max_iter=20_000, cache_size=10.0)
+    end = ascend(problem, 1e8, start=(beta, lam), tol=1e-6, tally=Tally(20_000), cache_size=10.0)
     assert end.status is Status.OPTIMAL
 
 
 def optimum_of_cost(K, y, lam):
-    """libsvm's duals for the cost lam, lam itself and their gradient."""
+    """libsvm's duals for the cost lam."""
     model = SVC(C=lam, kernel="precomputed", tol=1e-8).fit(K, y)
     beta = np.zeros(len(y))
     beta[model.support_] = model.dual_coef_[0]
-    return beta, lam, y - K @ beta
+    return beta
+
+
+# Costs
+
+
+@pytest.mark.parametrize("solver", ["auto", "smo"])
+@pytest.mark.parametrize("cost", [0.05, 1.0, 20.0])
+@pytest.mark.parametrize("name, kernel", [("moons", "rbf"), ("unbalanced", "poly"), ("wine 1, 2", "linear")])
+def test_cost_problem_is_that_of_libsvm(name, kernel, cost, solver):
+    X, y = load(name)
+    K = single_precision(gram_of(X, kernel))
+    weight = np.random.RandomState(0).choice([0.3, 1.0, 2.5], len(y))
+    problem = classification(GramSource(K), y, weight, cost=cost)
+    # Pair steps end at the violation asked for: what is left of the decision function is of that size.
+    tol = 1e-9 if solver == "auto" else 1e-7
+    solution = solve(problem, solver=solver, tol=tol, max_iter=10**6)
+    assert solution.status is Status.OPTIMAL
+    assert solution.lam == cost and solution.budget == pytest.approx(weight @ solution.slack)
+    expected = cost_svm(K, y, cost, weight)
+    atol = (1e-7 if solver == "auto" else 1e-5) * np.abs(expected).max()
+    np.testing.assert_allclose(K @ solution.beta + solution.intercept, expected, atol=atol)
+
+
+@pytest.mark.parametrize("kernel, fraction", [("linear", 0.4), ("linear", 0.8), ("rbf", 0.15), ("rbf", 0.8)])
+def test_budget_and_the_cost_that_it_comes_to_have_one_solution(kernel, fraction):
+    X, y = load("moons")
+    problem = problem_of(gram_of(X, kernel), y, fraction)
+    at_budget = solve(problem, tol=1e-8)
+    at_cost = solve(problem.with_cost(at_budget.lam), tol=1e-8)
+    assert at_budget.status is Status.OPTIMAL and at_cost.status is Status.OPTIMAL
+    assert at_cost.budget == pytest.approx(problem.budget, rel=1e-6)
+    K = problem.source.gram
+    np.testing.assert_allclose(K @ at_cost.beta, K @ at_budget.beta, atol=1e-7 * np.abs(K @ at_cost.beta).max())
+
+
+# Limits
+
+
+@pytest.mark.parametrize("solver", ["auto", "smo"])
+@pytest.mark.parametrize("most", [1, 2, 7, 30])
+@pytest.mark.parametrize("name, kernel, fraction", [("digits", "rbf", 0.1), ("moons", "linear", 0.5)])
+def test_no_more_iterations_of_all_kinds_are_taken_than_allowed(name, kernel, fraction, most, solver):
+    X, y = load(name)
+    K = gram_of(X, kernel)
+    problem = problem_of(K, y, fraction)
+    solution = solve(problem, solver=solver, max_iter=most, tol=1e-9)
+    assert solution.n_iter <= most
+    assert np.isfinite(solution.error)
+    slack = np.maximum(0.0, 1.0 - y * (K @ solution.beta + solution.intercept))
+    squared = solution.beta @ K @ solution.beta
+    gap = squared + solution.lam * slack.sum() - y @ solution.beta
+    assert solution.duality_gap == pytest.approx(gap / (0.5 * squared), rel=1e-6)
+    if solution.status is not Status.OPTIMAL:
+        assert solution.error > 1e-9
+
+
+@pytest.mark.parametrize("solver", ["auto", "smo"])
+@pytest.mark.parametrize("largest", [0.3, 3.0])
+def test_budget_out_of_reach_gets_the_solution_of_the_largest_cost_within_reach(largest, solver, monkeypatch):
+    X, y = load("moons")
+    K = single_precision(gram_of(X, "rbf"))
+    problem = problem_of(K, y, 0.01)
+    spread = np.mean(np.diagonal(K)) - K.mean()
+    monkeypatch.setattr(solve_module, "_REACH", largest * spread)
+    solution = solve(problem, solver=solver, tol=1e-7)
+    assert solution.lam == pytest.approx(largest)
+    expected = cost_svm(K, y, solution.lam)
+    decision = K @ solution.beta + solution.intercept
+    np.testing.assert_allclose(decision, expected, atol=1e-5 * np.abs(expected).max())
+    assert solution.status is Status.OUT_OF_REACH
+    assert solution.budget == pytest.approx(solution.slack.sum()) and solution.budget > problem.budget
+    assert solution.is_within(1e-7)
+    assert solution.least_budget < problem.budget
 
 
 # Threads

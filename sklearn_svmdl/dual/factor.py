@@ -239,10 +239,11 @@ class SolverCache:
     Parameters
     ----------
     dtype : the precision of the Gram matrix; on one in single precision no factor is in double
+    single_fails : bool, whether to do without single precision
     """
 
-    def __init__(self, dtype=np.float64):
-        self.conditions, self.single_fails = None, False
+    def __init__(self, dtype=np.float64, single_fails=False):
+        self.conditions, self.single_fails = None, single_fails
         self.is_single = dtype == np.float32
         self.single = PathFactor(np.float32, FEW_FREE if self.is_single else MANY_FREE)
         self.double = PathFactor(np.float64)

@@ -37,10 +37,11 @@ MOST_STEPS = 100
 _SHORT_OF_BOUNDARY = 0.995
 # A shorter step than this leads nowhere.
 _SHORTEST = 1e-8
-# Where rounding keeps the errors from being halved in so many steps, more do not help.
-_STALLED = 12
-# After so many steps shorter than this in a row, lam starts anew this many times larger.
-_PATIENCE, _SHORT, _LIFT = 2, 0.2, 30.0
+# Once the errors are this small, so many steps that do not halve them say that rounding keeps them there.
+_NEAR, _STALLED = 1e-2, 8
+# After so many steps shorter than this in a row, lam starts anew this many times larger where the budget is exceeded by
+# more than this share.
+_PATIENCE, _SHORT, _LIFT, _UNMET = 2, 0.2, 30.0, 0.3
 # A factor of the kernel matrix is sought from this many samples on, and used if it has at most this share of columns.
 _WORTH_FACTORING, _FEW_COLUMNS = 250, 0.4
 # What a factor may leave of the kernel matrix, relative to its largest value: rounding.
@@ -71,6 +72,8 @@ class _Factored:
 
     def __init__(self, G, tally):
         self.G, self.tally = G, tally
+        # To touch fresh memory at every step would cost more than to fill it.
+        self.scaled = np.empty(G.shape)
 
     def apply(self, values):
         """K @ values."""
@@ -79,8 +82,8 @@ class _Factored:
     def solver(self, D):
         """A function that solves (K + D) x = r, with one correction: the formula alone cancels digits."""
         G, column = self.G, D[:, None]
-        scaled = G / np.sqrt(column)
-        A = matmul(scaled.T, scaled)
+        np.multiply(G, 1.0 / np.sqrt(column), out=self.scaled)
+        A = matmul(self.scaled.T, self.scaled)
         A.flat[:: len(A) + 1] += 1.0
         self.tally.factored.append(len(A))
         upper = cholesky(A)
@@ -225,10 +228,10 @@ class InteriorSolver:
         """
         block, tally = self.block, self.block.tally
         most = int(min(most, tally.left))
-        side, stuck, least, since = np.full(block.n_samples, FREE), 0, np.inf, 0
+        side, stuck, least, since = np.full(block.n_samples, FREE), 0, _NEAR, 0
         for number in range(most + 1):
             state = self._measure(iterate)
-            least, since = (state.error, 0) if state.error < 0.5 * least else (least, since + 1)
+            least, since = (state.error, 0) if state.error < 0.5 * least else (least, since + (least < _NEAR))
             if number == most or state.error <= gap or iterate.lam > self.highest or since > _STALLED:
                 break
             try:
@@ -239,7 +242,7 @@ class InteriorSolver:
                 break
             tally.interior_steps += 1
             # Far too small a lam grows in many short steps, while one far too large falls in a few long ones.
-            stuck = stuck + 1 if length < _SHORT and step.lam > 0 else 0
+            stuck = stuck + 1 if length < _SHORT and step.lam > 0 and state.unmet > _UNMET else 0
             if stuck >= _PATIENCE:
                 stuck, iterate = 0, self.start(min(_LIFT * iterate.lam, self.highest))
             else:
@@ -263,9 +266,12 @@ class InteriorSolver:
         unmet = 0.0
         if self.lam_is_free:
             unmet = abs(self.excess(it)) / max(block.budget, block.least_weight)
-        # At the solution 1'alpha bounds |w|^2 and lam times the slack.
-        objective = max(dot(block.linear, beta), np.finfo(float).tiny)
-        return _Standing(beta, fit, residual, imbalance, max(it.gap / objective, wrong, unmet))
+        # At the solution p'beta = |w|^2 + lam times the slack; with a budget the slack is no part of the objective.
+        objective = dot(block.linear, beta)
+        if self.lam_is_free:
+            objective = dot(beta, fit) + it.lam * (dot(block.fixed.pull, beta) + it.lam * block.fixed.curvature)
+        objective = max(objective, np.finfo(float).tiny)
+        return _Standing(beta, fit, residual, imbalance, unmet, max(it.gap / objective, wrong, unmet))
 
     def _step(self, it, state):
         """Mehrotra's step, how far to go along it, and the sides that its predictor tells."""
@@ -289,12 +295,13 @@ def _sides(it, affine):
 
 
 class _Standing(NamedTuple):
-    """The duals, fit and residuals of an iterate, and the largest of its relative errors."""
+    """The duals, fit and residuals of an iterate, by what share it misses the budget, and its largest relative error."""
 
     beta: np.ndarray
     fit: np.ndarray
     residual: np.ndarray
     imbalance: float
+    unmet: float
     error: float
 
 

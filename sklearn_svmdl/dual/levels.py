@@ -16,7 +16,7 @@ import numpy as np
 
 from .active_set import Effort, State
 from .kkt import BOUND, FREE, ZERO, Point
-from .smo import starting_point
+from .smo import likely_lam, starting_point
 from .working_set import ROOM, BoundSum, TooLarge, inward, refine
 
 # Levels shrink by this factor down to this many samples, which are solved from nothing.
@@ -54,8 +54,9 @@ class Level:
 
 
 def cold_state(problem):
-    """The limit lam -> 0, with the lam that the budget asks for there."""
+    """The limit lam -> 0, with the lam that the budget may ask for."""
     unit, lam = starting_point(problem)
+    lam = likely_lam(problem, lam)
     zeros = np.zeros(problem.n_samples)
     side = np.where(np.abs(unit) >= problem.weight, BOUND, FREE).astype(np.int8)
     lam = min(max(lam, problem.lam_range[0]), problem.lam_range[1])

@@ -6,13 +6,15 @@ needed. At most d + 1 samples are free at a vertex: the working set is small, ho
 
 import numpy as np
 
-from .active_set import Effort, State
+from .active_set import State
 from .interior import InteriorSolver, _Factored
-from .kkt import FREE, Block, FixedSamples, Point
+from .kkt import FREE, Block, FixedSamples
 from .working_set import dense_features, inward, refine
 
 # From this many samples on, and with at most this share of features.
 _FEWEST, _FEW_FEATURES = 400, 0.1
+# More free samples than these, as a multiple of those at a vertex, say that the sides cannot be told yet.
+_MOST_FREE = 20
 # Relative gaps at which sides are handed over, and samples beside the margin that join the free ones.
 _GAPS = (1e-4, 1e-6, 1e-9)
 _NEAR_PER_FREE, _NEAR_COUNT = 2, 50
@@ -45,6 +47,8 @@ def solve_in_features(problem, X, workspace, lam):
     for gap in _GAPS:
         solver, inside = solver.follow(iterate, gap)
         iterate = inside.iterate
+        if np.count_nonzero(inside.side == FREE) > _MOST_FREE * (X.shape[1] + 1):
+            continue
         state, _ = refine(problem, State(inside.side, inside.point), _near(problem, inside), workspace)
         if state.settled:
             return state

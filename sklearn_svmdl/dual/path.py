@@ -12,13 +12,13 @@ from ..kernels.sources import GramSource
 from .active_set import State, balanced, pivot, solve_block
 from .buffer import Buffer
 from .factor import SolverCache
-from .kkt import BOUND, FREE, ZERO, Block, FixedSamples, Point
+from .kkt import BOUND, FREE, ZERO, Point
 from .levels import solve_levels
 from .problem import BEYOND_REACH, constant_solution, least_slack_intercept
 from .smo import starting_point
 from .solve import certified, reachable, solve, solved_or_beyond
 from .work import Tally
-from .working_set import TooLarge, Workspace, inward, refine
+from .working_set import TooLarge, Workspace, inward, refine, whole_block
 
 # Violation and budget error of a point that counts as exact: far below what users ask for, above rounding.
 # A step from the solution itself takes what the proximal term left on a nearly singular kernel.
@@ -136,11 +136,7 @@ class _StoredSteps:
     def _block(self, problem, tally):
         if self.block is not None:
             return self.block.with_budget(problem.budget, tally)
-        nothing = FixedSamples(np.zeros(problem.n_samples))
-        gram = problem.source.gram
-        return Block(
-            gram, problem.linear, problem.bound, problem.budget, nothing, problem.lam_range, tally=tally
-        )
+        return whole_block(problem, problem.source.gram, tally)
 
 
 class _WorkingSetSteps:

@@ -158,6 +158,16 @@ def starting_point(problem):
     return unit, max(problem.largest_budget - problem.budget, _SMALLEST) / curvature
 
 
+def likely_lam(problem, lam):
+    """The lam that the budget may ask for, from that of the limit lam -> 0; a cost as it is.
+
+    From there the total slack falls about as C_max / (1 + lam / constant).
+    """
+    if problem.budget is None:
+        return lam
+    return max(1.0, problem.largest_budget / max(problem.budget, problem.weight.min())) * lam
+
+
 def ascend(problem, lam_max, *, start=None, tol, tally, cache_size, most=np.inf):
     """Pair steps and steps in lam until the fresh certificate holds.
 
@@ -207,9 +217,4 @@ def _start(problem, lam_max, start):
         beta, lam = start
         now = min(lam, lam_max) if problem.cost is None else problem.cost
         return feasible_duals(problem, now / lam * beta, now), now
-    lam = problem.cost
-    if lam is None:
-        # From the limit lam -> 0 the total slack falls about as C_max / (1 + lam / constant).
-        fall = problem.largest_budget / max(problem.budget, problem.weight.min())
-        lam = min(lam_max, max(1.0, fall) * starting_point(problem)[1])
-    return np.zeros(problem.n_samples), lam
+    return np.zeros(problem.n_samples), min(likely_lam(problem, starting_point(problem)[1]), max(lam_max, problem.cost or 0))

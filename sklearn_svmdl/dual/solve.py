@@ -4,15 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 
+from .active_set import solve_block
 from .buffer import Buffer
 from .feasibility import least_budget
 from .kkt import FREE, spread_of
-from .levels import polish, solve_levels
+from .levels import cold_state, polish, solve_levels
 from .linear import features_of, solve_in_features
 from .problem import Status, certify, constant_solution, feasible_duals
-from .smo import ascend, starting_point
+from .smo import ascend
 from .work import Tally
-from .working_set import TooLarge, Workspace
+from .working_set import TooLarge, Workspace, whole_block
 
 # lam is followed to this many times the inverse squared spread of the samples in feature space: a rounding error in
 # K beta, some 1e-16 lam times a kernel value, stays far below the default tol. With many samples and a smooth kernel
@@ -20,6 +21,8 @@ from .working_set import TooLarge, Workspace
 _REACH, _REACH_OF_MANY, _MANY = 1e8, 1e6, 400
 # Where even that leaves no certificate, lam is followed to this share of it.
 _SHORTER = 1e-2
+# Up to so many samples all kernel values are evaluated at once, and the way to the solution is direct.
+_DIRECT = 300
 # Samples from which the spread is told.
 _PROBE = 200
 # Up to this many samples the linear programme that tells C_min costs less than the solution.
@@ -50,7 +53,10 @@ def solve(problem, *, solver="auto", tol=1e-3, max_iter=100_000, cache_size=200.
     if problem.is_trivial or problem.largest_budget == 0:
         return constant_solution(problem)
     tally = Tally(max_iter)
-    counted = reachable(problem.counted(tally))
+    counted = problem.counted(tally)
+    if problem.n_samples <= _DIRECT:
+        counted = counted.stored()
+    counted = reachable(counted)
     solution = SOLVERS[solver](counted, tally, tol, cache_size)
     if problem.budget is not None and not solution.is_within(tol) and solution.lam >= _SHORTER * counted.largest_cost:
         nearer = counted.within(_SHORTER * counted.largest_cost)
@@ -90,11 +96,13 @@ def block_steps(problem, tally, tol, cache_size):
 def _block_steps(problem, workspace, tol):
     """The certified solution by block steps."""
     tally = workspace.tally
+    if problem.n_samples <= _DIRECT:
+        everyone = np.arange(problem.n_samples)
+        block = whole_block(problem, problem.source.block(everyone, everyone), tally)
+        return certified(problem, solve_block(block, cold_state(problem), trusted=False), tally, tol)
     X = features_of(problem)
     if X is not None:
-        _, lam = starting_point(problem)
-        lam = min(max(lam, problem.lam_range[0]), problem.lam_range[1])
-        state = solve_in_features(problem, X, workspace, lam)
+        state = solve_in_features(problem, X, workspace, cold_state(problem).point.lam)
         return certified(problem, state, tally, tol)
     state, part = solve_levels(problem, workspace, np.random.RandomState(0))
     for _ in range(_MOST_TURNS):

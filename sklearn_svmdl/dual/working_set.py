@@ -200,6 +200,12 @@ class WorkingSet:
         return reassign(self.problem, state, entering)
 
 
+def whole_block(problem, gram, tally):
+    """The block of all samples, whose Gram matrix is given."""
+    budget, nothing = 0.0 if problem.budget is None else problem.budget, FixedSamples(np.zeros(len(gram)))
+    return Block(gram, problem.linear, problem.bound, budget, nothing, problem.lam_range, tally=tally)
+
+
 def reassign(problem, state, wrong):
     """Samples that stood on the wrong side, worst first, on a new one.
 

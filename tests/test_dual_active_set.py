@@ -1,0 +1,179 @@
+"""Blocks solved by pivoting, with interior steps where pivoting does not settle.
+
+Independent evidence: the optimality conditions on the whole Gram matrix, and SLSQP on duals and multiplier.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from blocks import block_of, block_optimum, free_state, random_block, random_problem
+
+from sklearn_svmdl.dual.active_set import Effort, State, balanced, pivot, solve_block
+from sklearn_svmdl.dual.factor import MANY_FREE
+from sklearn_svmdl.dual.kkt import BOUND, FREE, ZERO, Block, FixedSamples, KKTSystem, point_at
+from sklearn_svmdl.dual.problem import Status, certify, classification
+from sklearn_svmdl.dual.work import Tally
+from sklearn_svmdl.kernels import GramSource, Kernel
+
+
+def assert_optimal(problem, point, tol=1e-8):
+    """The optimality conditions, on the whole Gram matrix; that of the budget where one is given."""
+    K, s, sign = problem.source.gram, problem.weight, problem.sign
+    beta, lam = point.beta, point.lam
+    z = sign * (problem.linear - K @ beta - point.intercept)
+    magnitude = sign * beta
+    assert lam > 0
+    assert beta.sum() == pytest.approx(0.0, abs=1e-9 * max(1.0, lam))
+    assert magnitude.min() >= -1e-9 * lam
+    assert (magnitude - lam * s).max() <= 1e-9 * lam
+    assert z[magnitude < (1 - 1e-9) * lam * s].max() <= tol
+    assert z[magnitude > 1e-9 * lam].min() >= -tol
+    if problem.budget is None:
+        assert lam == problem.cost
+    else:
+        assert s @ np.maximum(0.0, z) == pytest.approx(problem.budget, rel=tol)
+
+
+@pytest.mark.parametrize("cost", [None, 0.3, 30.0])
+@pytest.mark.parametrize("trusted", [True, False])
+@pytest.mark.parametrize("seed", range(10))
+def test_solved_block_satisfies_the_optimality_conditions(seed, trusted, cost):
+    problem = random_problem(seed, n=60)
+    problem = problem if cost is None else problem.with_cost(cost)
+    block = block_of(problem)
+    done = solve_block(block, free_state(block, cost or 1.0), trusted=trusted)
+    assert done.settled and done.exact
+    assert_optimal(problem, done.point)
+
+
+@pytest.mark.parametrize("cost", [None, 0.5])
+@pytest.mark.parametrize("seed", range(8))
+def test_block_beside_samples_that_are_held_is_solved_as_by_slsqp(seed, cost):
+    block, problem = random_block(seed, n=15, n_fixed=5, cost=cost)
+    done = solve_block(block, free_state(block, cost or 1.0), trusted=False)
+    beta, lam = block_optimum(block, problem)
+    assert done.settled and done.exact
+    assert done.point.lam == pytest.approx(lam, rel=1e-5)
+    np.testing.assert_allclose(done.point.beta, beta, atol=1e-5 * lam)
+
+
+def nearly_singular(n=120):
+    """A wide Gaussian kernel on a line: a few eigenvalues, and rounding."""
+    x = np.linspace(0.0, 1.0, n)
+    y = np.where(np.sin(12 * x) + 0.8 * np.random.RandomState(0).randn(n) > 0, 1.0, -1.0)
+    problem = classification(GramSource(np.exp(-np.square(x[:, None] - x))), y, np.ones(n))
+    return problem.with_budget(0.75 * problem.largest_budget)
+
+
+def test_interior_steps_solve_what_pivoting_does_not_settle():
+    problem = nearly_singular()
+    block = block_of(problem)
+    start = free_state(block)
+    assert not pivot(block, start).settled
+    tally = Tally()
+    done = solve_block(replace(block, tally=tally), start, trusted=False)
+    assert done.settled and tally.interior_steps > 0
+    assert tally.done().iterations <= 200
+    solution = certify(problem, done.point.beta, done.point.lam, tally.done(), 1e-6)
+    assert solution.status is Status.OPTIMAL
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_pivots_from_the_solution_itself_are_one_or_two(seed):
+    problem = random_problem(seed, n=60)
+    block = block_of(problem)
+    done = solve_block(block, free_state(block), trusted=False)
+    tally = Tally()
+    again = solve_block(replace(block, tally=tally), done)
+    assert again.settled and again.exact and again.pivoted
+    assert tally.pivots <= 2 and tally.interior_steps == 0
+    np.testing.assert_array_equal(again.side, done.side)
+    np.testing.assert_allclose(again.point.beta, done.point.beta, atol=1e-9 * done.point.lam)
+
+
+@pytest.mark.parametrize("most", [0, 1, 3, 10])
+def test_no_more_iterations_are_taken_than_are_left(most):
+    problem = nearly_singular()
+    tally = Tally(most)
+    block = replace(block_of(problem), tally=tally)
+    done = solve_block(block, free_state(block), trusted=False)
+    assert tally.left == 0
+    assert not done.settled
+    assert np.isfinite(done.point.beta).all() and np.isfinite(done.point.lam)
+
+
+def test_rough_effort_may_leave_some_samples_on_the_wrong_side_and_says_so():
+    problem = random_problem(0, n=200, budget=0.2)
+    block = block_of(problem)
+    rough = solve_block(block, free_state(block), Effort(overlook=0.3, rough=True), trusted=False)
+    assert rough.settled and not rough.exact
+    exact = solve_block(block, rough)
+    assert exact.settled and exact.exact
+    assert_optimal(problem, exact.point)
+
+
+def test_many_free_samples_are_pivoted_in_single_precision_and_corrected(monkeypatch):
+    random = np.random.RandomState(0)
+    X, y = random.randn(1400, 60), np.where(random.rand(1400) > 0.5, 1.0, -1.0)
+    K = Kernel("rbf", {"gamma": 0.02})(X, X)
+    block = Block(K, y, y, 100.0, FixedSamples(np.zeros(1400)))
+    precisions, corrected = [], KKTSystem.corrected
+
+    def spy(conditions, point, most):
+        precisions.append(conditions.factor.dtype)
+        return corrected(conditions, point, most)
+
+    monkeypatch.setattr(KKTSystem, "corrected", spy)
+    done = pivot(block, free_state(block))
+    assert done.settled and np.count_nonzero(done.side == FREE) >= MANY_FREE
+    assert set(precisions) == {np.dtype(np.float32)}
+    problem = classification(GramSource(K), y, np.ones(1400), budget=100.0)
+    solution = certify(problem, done.point.beta, done.point.lam, block.tally.done(), 1e-9)
+    assert solution.status is Status.OPTIMAL
+    assert abs(solution.duality_gap) <= 1e-9
+
+
+def test_samples_nearest_to_the_margin_are_freed_where_none_balances_those_at_bound():
+    y = np.array([-1.0, -1.0, 1.0, 1.0, 1.0])
+    block = Block(np.eye(5), y, y, 1.0, FixedSamples(np.zeros(5)))
+    side = np.array([ZERO, ZERO, BOUND, BOUND, ZERO], dtype=np.int8)
+    residual = np.array([3.0, -0.5, 2.0, 0.4, -1.0])
+    np.testing.assert_array_equal(balanced(block, side, residual), [ZERO, FREE, BOUND, FREE, ZERO])
+    for balances in ([BOUND, ZERO, BOUND, ZERO, ZERO], [FREE, ZERO, BOUND, BOUND, ZERO]):
+        kept = np.array(balances, dtype=np.int8)
+        np.testing.assert_array_equal(balanced(block, kept, residual), kept)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_budget_that_asks_for_more_than_the_largest_cost_ends_in_the_solution_of_that_cost(seed):
+    problem = random_problem(seed, n=60, budget=0.05)
+    block = block_of(problem.within(0.3))
+    done = solve_block(block, free_state(block, 0.1), trusted=False)
+    assert done.settled and done.point.lam == 0.3
+    assert_optimal(problem.with_cost(0.3), done.point)
+    z = problem.sign * (problem.linear - problem.source.gram @ done.point.beta - done.point.intercept)
+    assert problem.weight @ np.maximum(0.0, z) > problem.budget
+
+
+@pytest.mark.parametrize("factor", [1.01, 1.5, 10.0])
+@pytest.mark.parametrize("start", [1e-3, 1.0])
+@pytest.mark.parametrize("seed", range(6))
+def test_a_largest_cost_just_above_the_solution_does_not_matter(seed, start, factor):
+    block, problem = random_block(seed, n=20, n_fixed=3)
+    beta, lam = block_optimum(block, problem)
+    near = replace(block, lam_range=(0.0, factor * lam))
+    done = solve_block(near, free_state(near, start * factor * lam), trusted=False)
+    assert done.settled and done.exact
+    assert done.point.lam == pytest.approx(lam, rel=1e-5)
+    np.testing.assert_allclose(done.point.beta, beta, atol=2e-5 * lam)
+
+
+def test_state_from_another_problem_is_no_more_than_a_start():
+    problem = random_problem(3, n=60)
+    block = block_of(problem)
+    wrong = np.random.RandomState(0).choice(np.array([ZERO, FREE, BOUND], dtype=np.int8), 60)
+    start = State(wrong, point_at(block, 5.0 * problem.bound, 5.0, 3.0), settled=True, exact=True)
+    done = solve_block(block, start)
+    assert done.settled and done.exact
+    assert_optimal(problem, done.point)

@@ -1,0 +1,122 @@
+"""Few features: steps in their dimension end in the same solution as kernel values do, at a fraction of the work.
+
+Independent evidence: libsvm at the multiplier that was found, and the whole problem as one block.
+"""
+
+import numpy as np
+import pytest
+from reference import cost_svm, single_precision
+from scipy import sparse
+from sklearn.datasets import make_classification
+
+from sklearn_svmdl.dual.buffer import Buffer
+from sklearn_svmdl.dual.levels import cold_state
+from sklearn_svmdl.dual.linear import features_of, solve_in_features
+from sklearn_svmdl.dual.problem import Status, certify, classification, regression
+from sklearn_svmdl.dual.solve import solve
+from sklearn_svmdl.dual.work import Tally
+from sklearn_svmdl.dual.working_set import Workspace, refine
+from sklearn_svmdl.kernels import GramSource, Kernel
+
+LINEAR = Kernel("linear")
+
+
+def data_of(n, d=10, seed=0):
+    X, y = make_classification(n, d, n_informative=5, flip_y=0.05, random_state=seed)
+    # In single precision, so that libsvm reads the same numbers.
+    return X.astype(np.float32).astype(float), np.where(y, 1.0, -1.0)
+
+
+def problem_of(n, fraction, seed=0, container=np.asarray):
+    X, y = data_of(n, seed=seed)
+    weight = np.random.RandomState(1).choice([0.5, 1.0, 2.0], n)
+    problem = classification(LINEAR.source(container(X)), y, weight)
+    return problem.with_budget(fraction * problem.largest_budget)
+
+
+@pytest.mark.parametrize("cost", [None, 0.01, 10.0])
+@pytest.mark.parametrize("fraction", [0.6, 0.9])
+@pytest.mark.parametrize("seed", range(3))
+def test_solution_is_that_of_one_block_of_kernel_values(seed, fraction, cost):
+    problem = problem_of(600, fraction, seed)
+    problem = problem if cost is None else problem.with_cost(cost)
+    workspace = Workspace(Buffer(600), Tally())
+    state = solve_in_features(problem, features_of(problem), workspace, cold_state(problem).point.lam)
+    everyone = np.ones(600, dtype=bool)
+    expected, _ = refine(problem, cold_state(problem), everyone, Workspace(Buffer(600), Tally()), trusted=False)
+    assert state.settled and expected.settled
+    assert state.point.lam == pytest.approx(expected.point.lam, rel=1e-7)
+    np.testing.assert_allclose(state.point.fit, expected.point.fit, atol=1e-8 * np.abs(expected.point.fit).max())
+    solution = certify(problem, state.point.beta, state.point.lam, workspace.tally.done(), 1e-8)
+    assert solution.status is Status.OPTIMAL
+
+
+@pytest.mark.parametrize("fraction", [0.6, 0.9])
+def test_decision_is_that_of_libsvm_with_the_multiplier_as_cost(fraction):
+    X, y = data_of(600)
+    K = single_precision(X @ X.T)
+    problem = problem_of(600, fraction)
+    solution = solve(problem, tol=1e-8)
+    assert solution.status is Status.OPTIMAL
+    expected = cost_svm(K, y, solution.lam, problem.weight)
+    decision = X @ (X.T @ solution.beta)
+    # libsvm's kernel values are rounded to single precision, the solution's are not; its intercept may be any between
+    # the sides where no sample is free.
+    centred = [values - values.mean() for values in (decision, expected)]
+    np.testing.assert_allclose(*centred, atol=1e-4 * np.abs(centred[1]).max())
+
+
+@pytest.mark.parametrize("cost", [None, 1.0])
+def test_regression_has_the_solution_of_its_stored_kernel_values(cost):
+    random = np.random.RandomState(0)
+    X = random.randn(300, 4)
+    y = X @ random.randn(4) + random.randn(300)
+    found = []
+    for source in (LINEAR.source(X), GramSource(X @ X.T)):
+        problem = regression(source, y, np.ones(300), 0.1)
+        problem = problem.with_cost(cost) if cost else problem.with_budget(0.8 * problem.largest_budget)
+        solution = solve(problem, tol=1e-8)
+        assert solution.status is Status.OPTIMAL
+        found.append(X.T @ (solution.beta[:300] + solution.beta[300:]))
+    np.testing.assert_allclose(found[0], found[1], atol=1e-7 * np.abs(found[1]).max())
+
+
+@pytest.mark.parametrize("container", [sparse.csr_array, sparse.csr_matrix])
+def test_sparse_features_give_the_same_solution(container):
+    dense, few = solve(problem_of(600, 0.7), tol=1e-8), solve(problem_of(600, 0.7, container=container), tol=1e-8)
+    assert few.status is Status.OPTIMAL
+    np.testing.assert_allclose(few.beta, dense.beta, atol=1e-7 * np.abs(dense.beta).max())
+
+
+@pytest.mark.parametrize("fraction", [0.6, 0.9])
+def test_work_grows_with_the_samples_and_not_with_their_square(fraction):
+    """Neither a kernel matrix nor a factor in the number of samples: what is stored is near the margin."""
+    n, d = 10_000, 10
+    problem = problem_of(n, fraction)
+    solution = solve(problem)
+    assert solution.status is Status.OPTIMAL
+    assert solution.work.kernel_values <= 100 * n
+    assert max(solution.work.factored) <= n / 20
+    assert 0 < solution.work.interior_steps <= 100
+    assert solution.work.pair_steps == 0
+    share = np.abs(solution.beta) / (solution.lam * problem.weight)
+    assert np.count_nonzero((share > 0) & (share < 1 - 1e-9)) <= d + 1
+
+
+def test_features_are_used_where_they_are_few():
+    X, y = data_of(500, d=50)
+    wide, _ = data_of(500, d=51)
+
+    def of_source(source):
+        return features_of(classification(source, y[: source.n_samples], np.ones(source.n_samples), cost=1.0))
+
+    few = LINEAR.source(X)
+    np.testing.assert_array_equal(of_source(few), few.features)
+    assert isinstance(of_source(LINEAR.source(sparse.csr_array(X))), np.ndarray)
+    for source in (
+        few.take(np.arange(300)),
+        LINEAR.source(wide),
+        Kernel("rbf", {"gamma": 1.0}).source(X[:, :5]),
+        GramSource(X @ X.T),
+    ):
+        assert of_source(source) is None

@@ -1,0 +1,194 @@
+"""Epsilon-insensitive regression is the same problem as classification: the solvers know nothing of it.
+
+Independent evidence: libsvm's epsilon-SVR for the same cost, or for the cost whose total slack is the budget; brute
+force for constants; the symmetries of the problem.
+"""
+
+from functools import cache
+
+import numpy as np
+import pytest
+from reference import single_precision
+from sklearn.metrics.pairwise import pairwise_kernels
+from sklearn.svm import SVR
+
+from sklearn_svmdl.dual.problem import Status, regression
+from sklearn_svmdl.dual.solve import solve
+from sklearn_svmdl.kernels import GramSource, Kernel
+
+N = 60
+PARAMETERS = {"rbf": {"gamma": 0.5}, "poly": {"gamma": 0.5, "degree": 3, "coef0": 1.0}, "linear": {}}
+# With samples on a coarse grid the values of the linear and the polynomial kernel are exact in single precision: to
+# round a kernel matrix of low rank makes it indefinite, and no longer of low rank.
+GRID = np.array([(a, b) for a in np.arange(-8, 9) / 4 for b in np.arange(-8, 9) / 4])
+
+
+@cache
+def samples(seed):
+    """Distinct points of the grid, a noisy function of them, and weights of several sizes."""
+    random = np.random.RandomState(seed)
+    X = GRID[random.permutation(len(GRID))[:N]]
+    y = np.sin(2.0 * X[:, 0]) + 0.5 * X[:, 1] + 0.3 * random.randn(N)
+    return X, y, random.choice([0.5, 1.0, 3.0], N)
+
+
+@cache
+def gram_of(kernel, seed):
+    """The kernel matrix as libsvm keeps it."""
+    exact = pairwise_kernels(samples(seed)[0], metric=kernel, **PARAMETERS[kernel])
+    rounded = single_precision(exact)
+    assert kernel == "rbf" or (rounded == exact).all()
+    return rounded
+
+
+def slack_at(f, y, weight, epsilon):
+    """The total epsilon-insensitive slack of decisions f."""
+    return weight @ np.maximum(0.0, np.abs(y - f) - epsilon)
+
+
+def feasible(y, weight, epsilon=0.2):
+    """A budget of less than a constant's slack that hyperplanes keep, too."""
+    return 0.92 * min(slack_at(b, y, weight, epsilon) for b in np.concatenate([y - epsilon, y + epsilon]))
+
+
+def decisions(gram, solution):
+    """f at all samples; the duals of the two sides of each add up."""
+    n = len(gram)
+    return gram @ (solution.beta[:n] + solution.beta[n:]) + solution.intercept
+
+
+@cache
+def libsvm(kernel, seed, weighted, epsilon, cost):
+    """The kernel matrix, targets and weights with libsvm's decisions and their total slack."""
+    gram, (_, y, weight) = gram_of(kernel, seed), samples(seed)
+    weight = weight if weighted else np.ones(N)
+    model = SVR(C=cost, epsilon=epsilon, kernel="precomputed", tol=1e-10).fit(gram, y, sample_weight=weight)
+    f = model.predict(gram)
+    return gram, y, weight, f, slack_at(f, y, weight, epsilon)
+
+
+every_problem = [
+    pytest.mark.parametrize("kernel", PARAMETERS),
+    pytest.mark.parametrize("weighted", [False, True], ids=["alike", "weighted"]),
+    pytest.mark.parametrize("epsilon", [0.0, 0.2, 0.6]),
+]
+
+
+def on_every_problem(test):
+    """Parametrise a test by kernel, weights and epsilon."""
+    for mark in every_problem:
+        test = mark(test)
+    return test
+
+
+@on_every_problem
+@pytest.mark.parametrize("cost", [0.1, 1.0, 10.0])
+def test_decisions_are_libsvms_at_its_cost_and_at_the_budget_that_it_spends(kernel, weighted, epsilon, cost):
+    gram, y, weight, f, spent = libsvm(kernel, 0, weighted, epsilon, cost)
+    # Where libsvm spends no more than the least there is, the multiplier is large, and with it the gap's rounding.
+    for given, tol in (({"cost": cost}, 1e-9), ({"budget": spent}, 1e-7)):
+        solution = solve(regression(GramSource(gram), y, weight, epsilon, **given), tol=tol)
+        assert solution.status is Status.OPTIMAL
+        np.testing.assert_allclose(decisions(gram, solution), f, atol=1e-6)
+        assert weight @ (solution.slack[:N] + solution.slack[N:]) == pytest.approx(spent, rel=1e-6, abs=1e-6)
+
+
+@on_every_problem
+@pytest.mark.parametrize("cost", [0.1, 1.0])
+def test_pair_steps_alone_come_near_libsvm(kernel, weighted, epsilon, cost):
+    gram, y, weight, f, spent = libsvm(kernel, 1, weighted, epsilon, cost)
+    for given in ({"cost": cost}, {"budget": spent}):
+        solution = solve(regression(GramSource(gram), y, weight, epsilon, **given), solver="smo", tol=1e-5)
+        assert solution.status is Status.OPTIMAL
+        np.testing.assert_allclose(decisions(gram, solution), f, atol=1e-3)
+
+
+@pytest.mark.parametrize("kernel", PARAMETERS)
+def test_samples_and_their_stored_kernel_values_are_the_same_regression(kernel):
+    X, y, weight = samples(2)
+    source = Kernel(kernel, PARAMETERS[kernel]).source(X)
+    for given in ({"cost": 1.0}, {"budget": feasible(y, weight)}):
+        first, second = (
+            solve(regression(read, y, weight, 0.2, **given), tol=1e-9) for read in (source, source.stored())
+        )
+        assert first.status is second.status is Status.OPTIMAL
+        gram = source.stored().gram
+        np.testing.assert_allclose(decisions(gram, first), decisions(gram, second), atol=1e-6)
+
+
+@on_every_problem
+def test_no_sample_pays_on_both_sides_and_slack_costs_the_full_price(kernel, weighted, epsilon):
+    gram, y, weight, _, _ = libsvm(kernel, 0, weighted, epsilon, 1.0)
+    solution = solve(regression(GramSource(gram), y, weight, epsilon, cost=1.0), tol=1e-9)
+    above, below = solution.beta[:N], -solution.beta[N:]
+    assert min(above.min(), below.min()) >= 0
+    residual = y - decisions(gram, solution)
+    np.testing.assert_allclose(above[residual > epsilon + 1e-6], weight[residual > epsilon + 1e-6], rtol=1e-9)
+    np.testing.assert_allclose(below[residual < -epsilon - 1e-6], weight[residual < -epsilon - 1e-6], rtol=1e-9)
+    if epsilon > 0:
+        assert not np.any((above > 0) & (below > 0))
+        assert not solution.beta[:N][residual < epsilon - 1e-6].any()
+        assert not solution.beta[N:][residual > -epsilon + 1e-6].any()
+
+
+@pytest.mark.parametrize("kernel", PARAMETERS)
+@pytest.mark.parametrize("solver", ["auto", "smo"])
+@pytest.mark.parametrize("given", [{"budget": 0.0}, {"budget": 1.0}, {"cost": 0.01}, {"cost": 100.0}])
+@pytest.mark.parametrize("beyond", [1.0, 1.5])
+def test_epsilon_beyond_the_range_of_y_leaves_a_constant_within_it(kernel, solver, given, beyond):
+    gram, (_, y, weight) = gram_of(kernel, 0), samples(0)
+    epsilon = beyond * 0.5 * (y.max() - y.min())
+    solution = solve(regression(GramSource(gram), y, weight, epsilon * (1.0 + 1e-12), **given), solver=solver)
+    f = decisions(gram, solution)
+    assert np.ptp(f) == 0 and solution.margin == np.inf
+    assert solution.status is Status.UNBOUNDED_MARGIN
+    assert np.abs(y - f).max() <= epsilon * (1.0 + 1e-9)
+    if beyond == 1.0:
+        assert f[0] == pytest.approx(0.5 * (y.max() + y.min()))
+
+
+@pytest.mark.parametrize("solver", ["auto", "smo"])
+@pytest.mark.parametrize("epsilon", [0.0, 0.3])
+def test_a_budget_that_pays_for_a_constant_gets_the_best_one_and_one_that_just_does_not_a_slope(solver, epsilon):
+    gram, (_, y, weight) = gram_of("rbf", 0), samples(0)
+    kinks = np.concatenate([y - epsilon, y + epsilon])
+    least = min(slack_at(b, y, weight, epsilon) for b in kinks)
+    problem = regression(GramSource(gram), y, weight, epsilon, budget=least * (1.0 + 1e-9))
+    assert problem.largest_budget == pytest.approx(least)
+    constant = solve(problem, solver=solver)
+    assert constant.status is Status.UNBOUNDED_MARGIN and not constant.beta.any()
+    assert slack_at(constant.intercept, y, weight, epsilon) == pytest.approx(least)
+    slope = solve(problem.with_budget(0.99 * least), solver=solver, tol=1e-6)
+    assert slope.status is Status.OPTIMAL and np.isfinite(slope.margin)
+    assert slack_at(decisions(gram, slope), y, weight, epsilon) == pytest.approx(0.99 * least, rel=1e-5)
+
+
+@pytest.mark.parametrize("kernel", PARAMETERS)
+@pytest.mark.parametrize("scale", [1e-6, 1e-3, 2.0, 1e3, 1e6])
+@pytest.mark.parametrize("given", ["cost", "budget"])
+def test_y_and_epsilon_and_the_price_in_other_units_are_the_same_regression(kernel, scale, given):
+    gram, (_, y, weight) = gram_of(kernel, 3), samples(3)
+    price = 1.0 if given == "cost" else feasible(y, weight)
+    plain = solve(regression(GramSource(gram), y, weight, 0.2, **{given: price}), tol=1e-9)
+    # The violation is in units of y.
+    there = regression(GramSource(gram), scale * y, weight, scale * 0.2, **{given: scale * price})
+    scaled = solve(there, tol=1e-9 * max(1.0, scale))
+    assert plain.status is scaled.status is Status.OPTIMAL
+    np.testing.assert_allclose(decisions(gram, scaled) / scale, decisions(gram, plain), atol=1e-6)
+    assert scaled.margin * scale == pytest.approx(plain.margin, rel=1e-6)
+
+
+@pytest.mark.parametrize("kernel", PARAMETERS)
+def test_weights_are_repetition_and_a_shift_of_y_moves_the_intercept_alone(kernel):
+    gram, (_, y, _) = gram_of(kernel, 4), samples(4)
+    times = np.random.RandomState(0).randint(1, 4, N)
+    again = np.repeat(np.arange(N), times)
+    budget = feasible(y, times)
+    weight, repeated = times.astype(float), gram[again][:, again]
+    one = solve(regression(GramSource(gram), y, weight, 0.2, budget=budget), tol=1e-9)
+    many = solve(regression(GramSource(repeated), y[again], np.ones(len(again)), 0.2, budget=budget), tol=1e-9)
+    moved = solve(regression(GramSource(gram), y + 100.0, weight, 0.2, budget=budget), tol=1e-9)
+    assert one.status is many.status is moved.status is Status.OPTIMAL
+    f = decisions(gram, one)
+    np.testing.assert_allclose(decisions(repeated, many), f[again], atol=1e-6)
+    np.testing.assert_allclose(decisions(gram, moved) - 100.0, f, atol=1e-6)
