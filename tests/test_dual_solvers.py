@@ -249,7 +249,7 @@ def test_block_steps_alone_balance_duals_that_are_nearly_all_at_their_bounds(see
     """In one dimension the optimum has one free sample or none; on the way there guesses have none either."""
     case = tiny(seed, fraction, n=n, d=1, weighted=weighted)
     problem = classification(GramSource(case.X @ case.X.T), case.y, case.weight, budget=case.budget)
-    solution = block_steps(problem, Tally(), tol=1e-9, cache_size=10.0)
+    _, solution = block_steps(problem, Tally(), tol=1e-9, cache_size=10.0)
     assert solution.status is Status.OPTIMAL
     assert solution.work.pair_steps == 0
     primal = budget_primal(case.X, case.y, case.budget, case.weight)

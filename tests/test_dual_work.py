@@ -209,9 +209,9 @@ def test_a_path_takes_less_than_its_points_from_nothing(name, stored):
     alone = [solve(problem.with_budget(budget)) for budget in budgets]
     assert {solution.status for solution in path + alone} == {Status.OPTIMAL}
     of_path, of_alone = ([len(solution.work.factored) for solution in each] for each in (path, alone))
-    assert sum(of_path[1:]) < sum(of_alone[1:])
     if name == "classification":
-        # Where the pivoting settles most is saved: 0.3 of the factorisations when this was written.
+        # Where the pivoting settles most is saved: 0.3 of the factorisations when this was written. Elsewhere each
+        # point may take the interior steps that it takes from nothing.
         assert sum(of_path[1:]) < 0.5 * sum(of_alone[1:])
     assert sum(solution.n_iter for solution in path) <= sum(solution.n_iter for solution in alone)
     values = [sum(solution.work.kernel_values for solution in each) for each in (path, alone)]

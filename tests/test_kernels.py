@@ -128,7 +128,8 @@ def test_features_are_those_of_the_linear_kernel(container, X, index):
     assert (abs(source.features - X)).max() == 0.0
     assert (abs(IndexedSource(source, index).features - X[index])).max() == 0.0
     assert source.n_features == IndexedSource(source, index).n_features == 3
-    for other in (rbf.source(X), source.stored()):
+    assert (abs(source.stored().features - X)).max() == 0.0
+    for other in (rbf.source(X), rbf.source(X).stored()):
         for any_source in (other, IndexedSource(other, index)):
             assert any_source.features is None and any_source.n_features is None
 

@@ -18,7 +18,7 @@ class Buffer:
 
     @classmethod
     def of(cls, megabytes, n_samples):
-        """Room for a Gram matrix that takes so much memory with the factors of half as many free samples, or for all."""
+        """Room for a Gram matrix that takes so much memory with factors of half the samples, or for all of them."""
         return cls(min(int(np.sqrt(megabytes * MEGABYTE / (_DOUBLE * 1.25))), n_samples))
 
     def most(self, dtype):

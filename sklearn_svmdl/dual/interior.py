@@ -39,6 +39,8 @@ _SHORT_OF_BOUNDARY = 0.995
 _SHORTEST = 1e-8
 # Once the errors are this small, so many steps that do not halve them say that rounding keeps them there.
 _NEAR, _STALLED = 1e-2, 8
+# Where lam overshot its range it begins again at this share of its end.
+_BACK = 0.03
 # After so many steps shorter than this in a row, lam starts anew this many times larger where the budget is exceeded by
 # more than this share.
 _PATIENCE, _SHORT, _LIFT, _UNMET = 2, 0.2, 30.0, 0.3
@@ -202,7 +204,8 @@ class InteriorSolver:
         inside = beyond.solve(beyond.start(self.highest), gap)
         if self.excess(inside.iterate) > 0:
             return beyond, inside
-        return self, self.solve(inside.iterate, gap)
+        # It can be had: lam only overshot.
+        return self, self.solve(self.start(_BACK * self.highest), gap, furthest=np.inf)
 
     def start(self, lam):
         """Duals in the middle of their bounds, balanced as far as their room allows, and slacks to match."""
@@ -219,7 +222,7 @@ class InteriorSolver:
         """K beta, with what the fixed samples add."""
         return self.operator.apply(beta) + lam * self.block.fixed.pull
 
-    def solve(self, iterate, gap, most=MOST_STEPS):
+    def solve(self, iterate, gap, most=MOST_STEPS, furthest=None):
         """Steps until the relative gap and the residuals are within `gap`, lam leaves its range, or no step goes on.
 
         Returns
@@ -227,12 +230,12 @@ class InteriorSolver:
         Interior
         """
         block, tally = self.block, self.block.tally
-        most = int(min(most, tally.left))
+        most, furthest = int(min(most, tally.left)), self.highest if furthest is None else furthest
         side, stuck, least, since = np.full(block.n_samples, FREE), 0, _NEAR, 0
         for number in range(most + 1):
             state = self._measure(iterate)
             least, since = (state.error, 0) if state.error < 0.5 * least else (least, since + (least < _NEAR))
-            if number == most or state.error <= gap or iterate.lam > self.highest or since > _STALLED:
+            if number == most or state.error <= gap or iterate.lam > furthest or since > _STALLED:
                 break
             try:
                 step, length, side = self._step(iterate, state)
@@ -266,12 +269,13 @@ class InteriorSolver:
         unmet = 0.0
         if self.lam_is_free:
             unmet = abs(self.excess(it)) / max(block.budget, block.least_weight)
-        # At the solution p'beta = |w|^2 + lam times the slack; with a budget the slack is no part of the objective.
-        objective = dot(block.linear, beta)
-        if self.lam_is_free:
-            objective = dot(beta, fit) + it.lam * (dot(block.fixed.pull, beta) + it.lam * block.fixed.curvature)
-        objective = max(objective, np.finfo(float).tiny)
-        return _Standing(beta, fit, residual, imbalance, unmet, max(it.gap / objective, wrong, unmet))
+        # |w|^2, and with a cost the price of the slack.
+        fixed = block.fixed
+        objective = dot(beta, fit) + it.lam * (dot(fixed.pull, beta) + it.lam * fixed.curvature)
+        if not self.lam_is_free:
+            objective += it.lam * dot(block.weight, it.slack)
+        gap = it.gap / objective if objective > 1e-100 * it.gap else np.inf
+        return _Standing(beta, fit, residual, imbalance, unmet, max(gap, wrong, unmet))
 
     def _step(self, it, state):
         """Mehrotra's step, how far to go along it, and the sides that its predictor tells."""

@@ -52,7 +52,7 @@ def walk(problem, budgets, *, tol=1e-3, max_iter=100_000, cache_size=200.0):
 
 
 def _repeated(problem, solutions):
-    """The last solution where it is that of this budget too: the same budget again, or below one that is beyond reach."""
+    """The last solution where it is that of this budget too: the same again, or below one beyond reach."""
     if not solutions:
         return None
     last = solutions[-1]

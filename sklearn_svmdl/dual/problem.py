@@ -279,7 +279,7 @@ def certify(problem, beta, lam, work, tol):
     intercept = least_slack_intercept(gradient, sign, weight)
     slack = slack_of(gradient - intercept, sign)
     total_slack = dot(weight, slack)
-    squared_norm = max(0.0, dot(beta, problem.linear - gradient))
+    squared_norm = _squared_norm(problem, beta, gradient)
     gap = squared_norm + lam * total_slack - dot(problem.linear, beta)
     objective = 0.5 * squared_norm
     asked = problem.budget
@@ -301,6 +301,15 @@ def certify(problem, beta, lam, work, tol):
         status=Status.MAX_ITER,
     )
     return replace(solution, status=Status.OPTIMAL) if solution.is_within(tol) else solution
+
+
+def _squared_norm(problem, beta, gradient):
+    """|w|^2: from the features where they are known, since beta'K beta cancels where large duals make a small w."""
+    features = problem.source.features
+    if features is None:
+        return max(0.0, dot(beta, problem.linear - gradient))
+    w = features.T @ beta
+    return float(w @ w)
 
 
 def constant_solution(problem):

@@ -57,12 +57,7 @@ def solve(problem, *, solver="auto", tol=1e-3, max_iter=100_000, cache_size=200.
     if problem.n_samples <= _DIRECT:
         counted = counted.stored()
     counted = reachable(counted)
-    solution = SOLVERS[solver](counted, tally, tol, cache_size)
-    if problem.budget is not None and not solution.is_within(tol) and solution.lam >= _SHORTER * counted.largest_cost:
-        nearer = counted.within(_SHORTER * counted.largest_cost)
-        again = SOLVERS[solver](nearer, tally, tol, cache_size)
-        if again.is_within(tol):
-            counted, solution = nearer, again
+    counted, solution = SOLVERS[solver](counted, tally, tol, cache_size)
     return solved_or_beyond(replace(solution, work=tally.done()), counted, tol)
 
 
@@ -75,22 +70,36 @@ def reachable(problem):
 
 
 def block_steps(problem, tally, tol, cache_size):
-    """Exact block steps, and pair steps from where they end without a certificate."""
+    """Exact block steps, nearer where lam is followed too far for them, and pair steps from where they end.
+
+    Returns
+    -------
+    DualProblem : with the largest cost that was in force
+    DualSolution
+    """
     workspace = Workspace(Buffer.of(cache_size, problem.n_samples), tally)
-    try:
-        solution = _block_steps(problem, workspace, tol)
-    except (TooLarge, np.linalg.LinAlgError):
-        solution = None
+    solution = _attempt(problem, workspace, tol)
     if solution is not None and (solution.is_within(tol) or tally.left <= 0):
-        return solution
+        return problem, solution
+    nearer = problem.within(_SHORTER * problem.largest_cost)
+    if problem.budget is not None and solution is not None and solution.lam >= nearer.largest_cost:
+        again = _attempt(nearer, workspace, tol)
+        if again is not None and again.is_within(tol):
+            return nearer, again
     start = None if solution is None else (solution.beta, solution.lam)
     most = min(_MOST_PAIR_STEPS, _MOST_KERNEL_VALUES / problem.n_samples)
     end = ascend(
         problem, problem.lam_range[1], start=start, tol=tol, tally=tally, cache_size=cache_size, most=most
     )
-    if solution is None or end.error < solution.error:
-        return end
-    return replace(solution, work=tally.done())
+    return problem, end if solution is None or end.error < solution.error else solution
+
+
+def _attempt(problem, workspace, tol):
+    """The certified solution by block steps; None where memory or an indefinite kernel stops them."""
+    try:
+        return _block_steps(problem, workspace, tol)
+    except (TooLarge, np.linalg.LinAlgError):
+        return None
 
 
 def _block_steps(problem, workspace, tol):
@@ -103,7 +112,9 @@ def _block_steps(problem, workspace, tol):
     X = features_of(problem)
     if X is not None:
         state = solve_in_features(problem, X, workspace, cold_state(problem).point.lam)
-        return certified(problem, state, tally, tol)
+        solution = certified(problem, state, tally, tol)
+        if solution.is_within(tol) or tally.left <= 0:
+            return solution
     state, part = solve_levels(problem, workspace, np.random.RandomState(0))
     for _ in range(_MOST_TURNS):
         solution = certified(problem, state, tally, tol)
@@ -130,7 +141,7 @@ def certified(problem, state, tally, tol):
 
 def pair_steps(problem, tally, tol, cache_size):
     """Pair steps alone."""
-    return ascend(problem, problem.lam_range[1], tol=tol, tally=tally, cache_size=cache_size)
+    return problem, ascend(problem, problem.lam_range[1], tol=tol, tally=tally, cache_size=cache_size)
 
 
 SOLVERS = {"auto": block_steps, "smo": pair_steps}

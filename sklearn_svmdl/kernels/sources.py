@@ -156,6 +156,12 @@ class GramSource(_Source):
         """How many samples there are."""
         return self.gram.shape[0]
 
+    @property
+    def features(self):
+        """The samples X (n, d), dense or CSR, where the kernel is known to be linear, else None."""
+        known = self.kernel is not None and self.kernel.is_linear and self.rows is not None
+        return self.rows.X if known else None
+
     def take(self, indices):
         """The source of the given samples only."""
         rows = None if self.rows is None else self.rows.take(indices)
