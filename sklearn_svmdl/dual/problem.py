@@ -148,7 +148,7 @@ def classification(source, target, weight, *, budget=None, cost=None):
 def regression(source, y, weight, epsilon, *, budget=None, cost=None):
     """Epsilon-insensitive regression as a `DualProblem` of 2n variables; sample i is the variables i and n + i.
 
-    The kernel values are indexed, not repeated. The duals of a sample add up: f = sum_i (beta_i + beta_{n+i}) k(x_i, .).
+    The kernel values are indexed, not repeated. The duals of a sample add up: f = sum_i (beta_i + beta_{n+i}) k(x_i, .).  # noqa: E501
     """
     everyone = np.arange(len(y))
     twice = IndexedSource(source, np.concatenate([everyone, everyone]))

@@ -54,11 +54,16 @@ def solve(problem, *, solver="auto", tol=1e-3, max_iter=100_000, cache_size=200.
         return constant_solution(problem)
     tally = Tally(max_iter)
     counted = problem.counted(tally)
-    if problem.n_samples <= _DIRECT:
+    if _is_direct(problem, Buffer.of(cache_size, problem.n_samples)):
         counted = counted.stored()
     counted = reachable(counted)
     counted, solution = SOLVERS[solver](counted, tally, tol, cache_size)
     return solved_or_beyond(replace(solution, work=tally.done()), counted, tol)
+
+
+def _is_direct(problem, buffer):
+    """Whether all kernel values are few, and fit in memory."""
+    return problem.n_samples <= min(_DIRECT, buffer.capacity)
 
 
 def reachable(problem):
@@ -105,7 +110,7 @@ def _attempt(problem, workspace, tol):
 def _block_steps(problem, workspace, tol):
     """The certified solution by block steps."""
     tally = workspace.tally
-    if problem.n_samples <= _DIRECT:
+    if _is_direct(problem, workspace.buffer):
         everyone = np.arange(problem.n_samples)
         block = whole_block(problem, problem.source.block(everyone, everyone), tally)
         return certified(problem, solve_block(block, cold_state(problem), trusted=False), tally, tol)

@@ -45,13 +45,13 @@ def describe_infeasible(tasks, solutions, asked):
     )
     if solutions[worst].status is Status.OUT_OF_REACH:
         return (
-            f"The budget C={budget:.6g} is out of numerical reach{_where(short, tasks, worst)}: the norm of a hyperplane "
+            f"The budget C={budget:.6g} is out of numerical reach{_where(short, tasks, worst)}: the norm of a hyperplane "  # noqa: E501
             f"with so little slack, if there is one, is beyond the precision of doubles. infeasible='relax' {fitted}. "
             f"Raise C, or choose a more flexible kernel (a larger gamma or degree)."
         )
     return (
         f"The budget C={budget:.6g} is infeasible{_where(short, tasks, worst)}: no hyperplane that doubles can "
-        f"tell has a total slack below C_min={least:.6g}. Feasible budgets: {least:.6g} <= C < {largest:.6g} (as a fraction of C_max, "
+        f"tell has a total slack below C_min={least:.6g}. Feasible budgets: {least:.6g} <= C < {largest:.6g} (as a fraction of C_max, "  # noqa: E501
         f"{least / largest:.4g} <= C < 1). infeasible='relax' {fitted}. Raise C, choose a more flexible kernel, or see "
         f"feasible_budget(X, y)."
     )
