@@ -1,0 +1,15 @@
+"""The optimisation: knows arrays and kernel values; knows no estimator, no labels, no X.
+
+=============  =======================================================================================
+`problem`      the convex problem in signed form, its solution, and the certificate
+`solve`        one entry: problem in, certified solution out, with its counts of work
+`levels`       coarse to fine, single precision before double
+`linear`       few features: interior steps in their dimension
+`working_set`  the samples near the margin are solved, the others held and looked at
+`active_set`   pivoting: every variable on the wrong side changes side at once
+`interior`     the interior point method that finds the sides where pivoting does not settle
+`kkt`          the optimality conditions for a guess of the sides;  `factor` their factors;  `buffer` memory
+`smo`          pair steps with lam as a coordinate
+`path`         one problem for many budgets;  `feasibility` C_min;  `work` what a solve took
+=============  =======================================================================================
+"""
