@@ -299,7 +299,7 @@ def _sides(it, affine):
 
 
 class _Standing(NamedTuple):
-    """The duals, fit and residuals of an iterate, by what share it misses the budget, and its largest relative error."""  # noqa: E501
+    """Duals, fit and residuals of an iterate, the share by which it misses the budget, its largest relative error."""
 
     beta: np.ndarray
     fit: np.ndarray

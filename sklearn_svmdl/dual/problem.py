@@ -35,7 +35,7 @@ class Status(Enum):
     OPTIMAL = "The certificate holds: violation, budget error and duality gap are within tol."
     MAX_ITER = "The solver stopped before the certificate held."
     INFEASIBLE_BUDGET = "No hyperplane has as little total slack as the budget allows."
-    OUT_OF_REACH = "Hyperplanes with so little slack have a norm beyond the precision of doubles."
+    OUT_OF_REACH = "Hyperplanes with so little slack, if there are any, have margins too narrow for doubles."
     UNBOUNDED_MARGIN = "The budget pays for the slack of a constant; the margin is infinite."
 
 
@@ -148,7 +148,8 @@ def classification(source, target, weight, *, budget=None, cost=None):
 def regression(source, y, weight, epsilon, *, budget=None, cost=None):
     """Epsilon-insensitive regression as a `DualProblem` of 2n variables; sample i is the variables i and n + i.
 
-    The kernel values are indexed, not repeated. The duals of a sample add up: f = sum_i (beta_i + beta_{n+i}) k(x_i, .).  # noqa: E501
+    The kernel values are indexed, not repeated. The duals of a sample add up:
+    f = sum_i (beta_i + beta_{n+i}) k(x_i, .) + b.
     """
     everyone = np.arange(len(y))
     twice = IndexedSource(source, np.concatenate([everyone, everyone]))
@@ -195,6 +196,13 @@ class DualSolution:
     def margin(self):
         """M = 1 / |w|."""
         return 1.0 / self.norm if self.norm > 0 else np.inf
+
+    def margin_of_less(self, budget):
+        """A bound on the margin of every hyperplane that keeps a smaller budget than this solution of its cost.
+
+        For any w with total slack S, 1/2 |w|^2 + lam S is at least the optimum at the cost lam.
+        """
+        return 1.0 / np.sqrt(self.norm**2 + 2.0 * self.lam * max(self.budget - budget, 0.0))
 
     @property
     def n_iter(self):

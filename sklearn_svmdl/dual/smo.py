@@ -217,4 +217,5 @@ def _start(problem, lam_max, start):
         beta, lam = start
         now = min(lam, lam_max) if problem.cost is None else problem.cost
         return feasible_duals(problem, now / lam * beta, now), now
-    return np.zeros(problem.n_samples), min(likely_lam(problem, starting_point(problem)[1]), max(lam_max, problem.cost or 0))  # noqa: E501
+    lam = likely_lam(problem, starting_point(problem)[1])
+    return np.zeros(problem.n_samples), lam if problem.cost is not None else min(lam, lam_max)

@@ -160,9 +160,6 @@ def solved_or_beyond(solution, problem, tol):
     if spent <= problem.budget * (1.0 + tol):
         return solution
     least = least_budget(problem, small=_SMALL_PROGRAMME)
-    if least is None:
-        # Beyond this slack nothing was found: on finitely many features there is nothing, but for rounding.
-        least = spent if problem.source.n_features is not None else 0.0
-    infeasible = problem.budget < least * (1.0 - 1e-9)
-    status = Status.INFEASIBLE_BUDGET if infeasible else Status.OUT_OF_REACH
-    return replace(solution, status=status, least_budget=min(least, spent))
+    if least is None or problem.budget >= least * (1.0 - 1e-9):
+        return replace(solution, status=Status.OUT_OF_REACH, least_budget=0.0 if least is None else least)
+    return replace(solution, status=Status.INFEASIBLE_BUDGET, least_budget=min(least, spent))

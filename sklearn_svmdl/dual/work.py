@@ -28,8 +28,8 @@ class Work(NamedTuple):
     def __str__(self):
         largest = f" (largest {max(self.factored)})" if self.factored else ""
         return (
-            f"{self.kernel_values:,} kernel values, {len(self.factored)} factorisations{largest}, {self.pivots} pivots, "  # noqa: E501
-            f"{self.interior_steps} interior steps, {self.pair_steps} pair steps"
+            f"{self.kernel_values:,} kernel values, {len(self.factored)} factorisations{largest}, "
+            f"{self.pivots} pivots, {self.interior_steps} interior steps, {self.pair_steps} pair steps"
         )
 
 

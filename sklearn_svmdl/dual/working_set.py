@@ -20,8 +20,8 @@ from .work import Tally
 _NEAR_SHARE, _NEAR_PER_WRONG = 0.15, 3
 # How far on the wrong side of the margin a sample outside may stand for an exact and for a rough solution.
 _WRONG, _ROUGHLY_WRONG = 1e-9, 1e-3
-# A working set that outgrew its memory starts again at this share of it; one of more samples than these moves, and grows  # noqa: E501
-# only where half of it is free: to touch more memory costs more than to let go of samples far from the margin.
+# A working set that outgrew its memory starts again at this share of it; one of more samples than these moves, and
+# grows only where half of it is free: to touch more memory costs more than to let go of samples far from the margin.
 ROOM, _STEADY = 0.9, 2500
 _MOST_LOOKS = 40
 # A hard working set takes in all samples where they are no more than these times its own.
@@ -72,8 +72,8 @@ def inward(problem, point):
 class WorkingSet:
     """The samples that are solved, their Gram matrix, and the sum K t over all samples at their bound.
 
-    Samples outside are held at zero or at their bound. `bound_sum` also counts samples inside, as they stood at the last  # noqa: E501
-    look, so it need not change when a sample joins or leaves.
+    Samples outside are held at zero or at their bound. `bound_sum` also counts samples inside, as they stood at the
+    last look, so it need not change when a sample joins or leaves.
     """
 
     def __init__(self, problem, inside, bound_sum, workspace):

@@ -72,7 +72,7 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         For more than two classes: one score for each class, or the decisions of all pairs (multi_class="ovo"
         only).
     infeasible : {"relax", "raise"}, default="relax"
-        For C < C_min, and for budgets whose hyperplanes have a norm beyond the precision of doubles: fit the
+        For C < C_min, and for budgets whose hyperplanes have margins too narrow for doubles: fit the
         hardest margin within reach and warn, or raise `InfeasibleBudgetError`.
     class_weight : dict, "balanced" or None, default=None
         Factors of the sample weights, by class. "balanced" gives every class the same total weight.

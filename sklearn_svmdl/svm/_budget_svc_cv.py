@@ -475,7 +475,8 @@ class BudgetSVCCV(ClassifierMixin, BaseEstimator):
             outcome = "fitted with the hardest margin within reach" if self.infeasible == "relax" else "scored nan"
             _warn(
                 f"In {short} of {n_fits} fits on folds the budget was infeasible: no hyperplane within reach has as "
-                f"little total slack. They were {outcome}. Leave out the smallest of Cs, or choose a more flexible kernel.",  # noqa: E501
+                f"little total slack. They were {outcome}. Leave out the smallest of Cs, or choose a more flexible "
+                f"kernel.",
                 BudgetWarning,
             )
         trivial = statuses.count(Status.UNBOUNDED_MARGIN)

@@ -39,21 +39,22 @@ def describe_infeasible(tasks, solutions, asked):
             f"hyperplane has less total slack than the constant classifier, C_max={largest:.6g}, which was asked to "
             f"keep within C={asked[worst].budget:.6g}. Choose a more flexible kernel or other features."
         )
-    budget, solved = asked[worst].budget, solutions[worst].budget
+    budget, solution = asked[worst].budget, solutions[worst]
     fitted = (
-        f"fits the hardest margin within reach, whose total slack is {solved:.6g} ({solved / largest:.4g} of C_max)"
+        f"infeasible='relax' fits the hardest margin within reach, whose total slack is {solution.budget:.6g} "
+        f"({solution.budget / largest:.4g} of C_max)"
     )
-    if solutions[worst].status is Status.OUT_OF_REACH:
+    where = _where(short, tasks, worst)
+    if solution.status is Status.OUT_OF_REACH:
         return (
-            f"The budget C={budget:.6g} is out of numerical reach{_where(short, tasks, worst)}: the norm of a hyperplane "  # noqa: E501
-            f"with so little slack, if there is one, is beyond the precision of doubles. infeasible='relax' {fitted}. "
-            f"Raise C, or choose a more flexible kernel (a larger gamma or degree)."
+            f"The budget C={budget:.6g} is out of numerical reach{where}: a hyperplane with so little slack, if there "
+            f"is one, has a margin below {solution.margin_of_less(budget):.3g}. {fitted}. Raise C, or choose a more "
+            f"flexible kernel (a larger gamma or degree)."
         )
     return (
-        f"The budget C={budget:.6g} is infeasible{_where(short, tasks, worst)}: no hyperplane that doubles can "
-        f"tell has a total slack below C_min={least:.6g}. Feasible budgets: {least:.6g} <= C < {largest:.6g} (as a fraction of C_max, "  # noqa: E501
-        f"{least / largest:.4g} <= C < 1). infeasible='relax' {fitted}. Raise C, choose a more flexible kernel, or see "
-        f"feasible_budget(X, y)."
+        f"The budget C={budget:.6g} is infeasible{where}: no hyperplane has a total slack below C_min={least:.6g}. "
+        f"Feasible budgets: {least:.6g} <= C < {largest:.6g} (as a fraction of C_max, {least / largest:.4g} <= C < 1). "
+        f"{fitted}. Raise C, choose a more flexible kernel, or see feasible_budget(X, y)."
     )
 
 
