@@ -25,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import get_lapack_funcs
 
-from ..kernels.blas import dot, matmul
+from ..kernels.blas import dot, matmul, product_into
 from .factor import cholesky, solve_factorised
 from .kkt import BOUND, FREE, ZERO, Point
 
@@ -41,6 +41,8 @@ _SHORTEST = 1e-8
 _NEAR, _STALLED = 1e-2, 8
 # Where lam overshot its range it begins again at this share of its end.
 _BACK = 0.03
+# Arrays of one number a sample that a step fills.
+_ARRAYS = 80
 # After so many steps shorter than this in a row, lam starts anew this many times larger where the budget is exceeded by
 # more than this share.
 _PATIENCE, _SHORT, _LIFT, _UNMET = 2, 0.2, 30.0, 0.3
@@ -54,19 +56,21 @@ class _Dense:
     """The kernel matrix as it is."""
 
     def __init__(self, gram, tally):
-        self.gram, self.tally = gram, tally
+        self.gram, self.tally, self.shifted = gram, tally, None
 
-    def apply(self, values):
+    def apply(self, values, new=np.empty):
         """K @ values."""
         return matmul(self.gram, values)
 
-    def solver(self, D):
-        """A function that solves (K + D) x = r."""
-        A = np.array(self.gram)
-        A.flat[:: len(D) + 1] += D
+    def solver(self, D, new=np.empty):
+        """A function that solves (K + D) X' = R' for the rows of X and R, which it overwrites."""
+        if self.shifted is None:
+            self.shifted = np.empty(self.gram.shape)
+        np.copyto(self.shifted, self.gram)
+        self.shifted.flat[:: len(D) + 1] += D
         self.tally.factored.append(len(D))
-        upper = cholesky(A)
-        return lambda rhs: solve_factorised(upper, rhs)
+        upper = cholesky(self.shifted)
+        return lambda rows: solve_factorised(upper, rows.T).T
 
 
 class _Factored:
@@ -77,29 +81,53 @@ class _Factored:
         # To touch fresh memory at every step would cost more than to fill it.
         self.scaled = np.empty(G.shape)
 
-    def apply(self, values):
+    def apply(self, values, new=np.empty):
         """K @ values."""
-        return matmul(self.G, matmul(self.G.T, values))
+        return product_into(new(len(values)), self.G, matmul(self.G.T, values))
 
-    def solver(self, D):
-        """A function that solves (K + D) x = r, with one correction: the formula alone cancels digits."""
-        G, column = self.G, D[:, None]
-        np.multiply(G, 1.0 / np.sqrt(column), out=self.scaled)
+    def solver(self, D, new=np.empty):
+        """A function that solves (K + D) X' = R' for the rows of X and R; its one correction mends cancelled digits."""
+        G = self.G
+        root = np.sqrt(D, out=new(len(D)))
+        np.divide(G, root[:, None], out=self.scaled)
         A = matmul(self.scaled.T, self.scaled)
         A.flat[:: len(A) + 1] += 1.0
         self.tally.factored.append(len(A))
         upper = cholesky(A)
 
-        def once(rhs):
-            x = rhs / column
-            inner = solve_factorised(upper, np.asfortranarray(matmul(G.T, x)))
-            return x - matmul(G, inner) / column
+        def once(rows):
+            x = np.divide(rows, D, out=new(rows.shape))
+            inner = solve_factorised(upper, np.asfortranarray(matmul(x, G).T))
+            away = product_into(new(rows.shape), inner.T, G.T)
+            x -= np.divide(away, D, out=away)
+            return x
 
-        def solve(rhs):
-            x = once(rhs)
-            return x + once(rhs - matmul(G, matmul(G.T, x)) - x * column)
+        def solve(rows):
+            x = once(rows)
+            left = product_into(new(rows.shape), matmul(x, G), G.T)
+            left += np.multiply(x, D, out=new(rows.shape))
+            x += once(np.subtract(rows, left, out=left))
+            return x
 
         return solve
+
+
+class Scratch:
+    """Room for the arrays of one step, used again by the next: to touch fresh memory costs more than to fill it.
+
+    Parameters
+    ----------
+    size : int, numbers it has room for; what needs more is allocated
+    """
+
+    def __init__(self, size):
+        self.room, self.used = np.empty(size), 0
+
+    def __call__(self, shape):
+        """An array of this shape, as `numpy.empty` gives it; the next step has it for something else."""
+        start = self.used
+        self.used = start + int(np.prod(shape))
+        return self.room[start : self.used].reshape(shape) if self.used <= len(self.room) else np.empty(shape)
 
 
 def operator_of(block):
@@ -150,15 +178,17 @@ class Iterate(NamedTuple):
     @property
     def gap(self):
         """The sum of all distances times their multipliers: the duality gap."""
-        return float(np.vdot(self.pairs[:2], self.pairs[2:]))
+        return dot(self.pairs[:2].ravel(), self.pairs[2:].ravel())
 
-    def moved(self, step, length):
+    def moved(self, step, length, new=np.empty):
         """The iterate after a part of a step."""
-        return Iterate(*(here + length * change for here, change in zip(self, step)))
+        pairs = np.multiply(step.pairs, length, out=new(step.pairs.shape))
+        pairs += self.pairs
+        return Iterate(pairs, self.lam + length * step.lam, self.intercept + length * step.intercept)
 
-    def longest(self, step):
+    def longest(self, step, new=np.empty):
         """The longest step, in units of this one, that keeps all distances and multipliers positive."""
-        falls = -float((step.pairs / self.pairs).min())
+        falls = -float(np.divide(step.pairs, self.pairs, out=new(step.pairs.shape)).min())
         return 1.0 / falls if falls > 0 else np.inf
 
 
@@ -187,6 +217,7 @@ class InteriorSolver:
         # A given cost leaves lam no room: then it is no variable.
         lowest, self.highest = block.lam_range
         self.lam_is_free = lowest < self.highest
+        self.scratch = Scratch(_ARRAYS * block.n_samples)
 
     def follow(self, iterate, gap):
         """Steps as `solve` takes them, but where lam leaves its range and the slack cannot be had for less than the
@@ -220,7 +251,9 @@ class InteriorSolver:
 
     def _fit(self, beta, lam):
         """K beta, with what the fixed samples add."""
-        return self.operator.apply(beta) + lam * self.block.fixed.pull
+        fit = self.operator.apply(beta, self.scratch)
+        fit += np.multiply(self.block.fixed.pull, lam, out=self.scratch(len(beta)))
+        return fit
 
     def solve(self, iterate, gap, most=MOST_STEPS, furthest=None):
         """Steps until the relative gap and the residuals are within `gap`, lam leaves its range, or no step goes on.
@@ -232,7 +265,10 @@ class InteriorSolver:
         block, tally = self.block, self.block.tally
         most, furthest = int(min(most, tally.left)), self.highest if furthest is None else furthest
         side, stuck, least, since = np.full(block.n_samples, FREE), 0, _NEAR, 0
+        # The iterate changes in place: it is this solve's own.
+        iterate = iterate._replace(pairs=iterate.pairs.copy())
         for number in range(most + 1):
+            self.scratch.used = 0
             state = self._measure(iterate)
             least, since = (state.error, 0) if state.error < 0.5 * least else (least, since + (least < _NEAR))
             if number == most or state.error <= gap or iterate.lam > furthest or since > _STALLED:
@@ -249,62 +285,73 @@ class InteriorSolver:
             if stuck >= _PATIENCE:
                 stuck, iterate = 0, self.start(min(_LIFT * iterate.lam, self.highest))
             else:
-                iterate = iterate.moved(step, length)
-        return Interior(side, Point(state.beta, iterate.lam, iterate.intercept, state.fit), state.error, iterate)
+                moved = iterate.moved(step, length, self.scratch)
+                iterate.pairs[:] = moved.pairs
+                iterate = moved._replace(pairs=iterate.pairs)
+        point = Point(state.beta.copy(), iterate.lam, iterate.intercept, state.fit.copy())
+        return Interior(side, point, state.error, iterate)
 
     def excess(self, it):
         """The total slack, with that of the fixed samples, beyond the budget."""
         block, fixed = self.block, self.block.fixed
-        of_fixed = fixed.reward - dot(fixed.pull, block.sign * it.below) - it.lam * fixed.curvature
+        beta = np.multiply(block.sign, it.below, out=self.scratch(len(it.below)))
+        of_fixed = fixed.reward - dot(fixed.pull, beta) - it.lam * fixed.curvature
         return of_fixed - it.intercept * fixed.total + dot(block.weight, it.slack) - block.budget
 
     def _measure(self, it):
         """How far the iterate is from the solution."""
-        block = self.block
-        beta = block.sign * it.below
+        block, new, n = self.block, self.scratch, len(it.below)
+        beta = np.multiply(block.sign, it.below, out=new(n))
         fit = self._fit(beta, it.lam)
-        residual = block.linear - fit - it.intercept
+        residual = np.subtract(block.linear, fit, out=new(n))
+        residual -= it.intercept
         imbalance = -(beta.sum() + it.lam * block.fixed.total)
-        wrong = np.abs(block.sign * residual + (it.pairs[2] - it.slack)).max()
-        unmet = 0.0
-        if self.lam_is_free:
-            unmet = abs(self.excess(it)) / max(block.budget, block.least_weight)
+        wrong = np.multiply(block.sign, residual, out=new(n))
+        wrong += it.pairs[2]
+        wrong -= it.slack
+        wrong, excess = max(wrong.max(), -wrong.min()), self.excess(it) if self.lam_is_free else 0.0
+        unmet = abs(excess) / max(block.budget, block.least_weight)
         # |w|^2, and with a cost the price of the slack.
         fixed = block.fixed
         objective = dot(beta, fit) + it.lam * (dot(fixed.pull, beta) + it.lam * fixed.curvature)
         if not self.lam_is_free:
             objective += it.lam * dot(block.weight, it.slack)
         gap = it.gap / objective if objective > 1e-100 * it.gap else np.inf
-        return _Standing(beta, fit, residual, imbalance, unmet, max(gap, wrong, unmet))
+        return _Standing(beta, fit, residual, imbalance, excess, unmet, max(gap, wrong, unmet))
 
     def _step(self, it, state):
         """Mehrotra's step, how far to go along it, and the sides that its predictor tells."""
+        new = self.scratch
         system = _NewtonSystem(self, it, state)
         affine = system.direction()
-        mu, ahead = it.gap, it.moved(affine, min(1.0, it.longest(affine))).gap
-        target = (ahead / mu) ** 3 * mu / (2 * len(it.below))
-        step = system.direction(target - affine.pairs[:2] * affine.pairs[2:])
-        return step, min(1.0, _SHORT_OF_BOUNDARY * it.longest(step)), _sides(it, affine)
+        mu, ahead = it.gap, it.moved(affine, min(1.0, it.longest(affine, new)), new).gap
+        targets = np.multiply(affine.pairs[:2], affine.pairs[2:], out=new((2, len(it.below))))
+        np.subtract((ahead / mu) ** 3 * mu / (2 * len(it.below)), targets, out=targets)
+        step = system.direction(targets)
+        return step, min(1.0, _SHORT_OF_BOUNDARY * it.longest(step, new)), _sides(it, affine, new)
 
 
-def _sides(it, affine):
+def _sides(it, affine, new):
     """Where the predictor sends every dual: of a distance and its multiplier one stays and the other goes to zero.
 
     (Tapia's indicators: El-Bakry, Tapia, Zhang, A study of indicators for identifying zero variables in interior-point
     methods, SIAM Review 1994.)
     """
-    to_zero, to_bound = affine.pairs[:2] / it.pairs[:2]
-    side = np.where(to_zero < -0.5, ZERO, FREE)
-    return np.where((to_bound < -0.5) & (to_bound < to_zero), BOUND, side).astype(np.int8)
+    to_zero, to_bound = np.divide(affine.pairs[:2], it.pairs[:2], out=new((2, len(it.below))))
+    side = np.full(len(it.below), FREE)
+    side[to_zero < -0.5] = ZERO
+    side[(to_bound < -0.5) & (to_bound < to_zero)] = BOUND
+    return side
 
 
 class _Standing(NamedTuple):
-    """Duals, fit and residuals of an iterate, the share by which it misses the budget, its largest relative error."""
+    """Duals, fit and residuals of an iterate, by how much and what share it misses the budget, its largest error."""
 
     beta: np.ndarray
     fit: np.ndarray
     residual: np.ndarray
     imbalance: float
+    excess: float
     unmet: float
     error: float
 
@@ -313,39 +360,44 @@ class _NewtonSystem:
     """The Newton equations at an iterate, factorised: directions for any targets of the products."""
 
     def __init__(self, solver, it, state):
-        block = solver.block
+        block, new, n = solver.block, solver.scratch, len(it.below)
         self.solver, self.it, self.state = solver, it, state
-        self.ratios = it.pairs[2:] / it.pairs[:2]
-        h = self.ratios[1] * block.bound
-        self.coupling = block.fixed.pull - h
-        self.solve = solver.operator.solver(self.ratios[0] + self.ratios[1])
-        rhs = np.empty((len(h), 3), order="F")
-        rhs[:, 0], rhs[:, 1], rhs[:, 2] = state.residual, self.coupling, 1.0
-        self.base, self.of_lam, self.of_b = self.solve(rhs).T
+        self.ratios = np.divide(it.pairs[2:], it.pairs[:2], out=new((2, n)))
+        h = np.multiply(self.ratios[1], block.bound, out=new(n))
+        self.coupling = np.subtract(block.fixed.pull, h, out=new(n))
+        self.solve = solver.operator.solver(np.add(*self.ratios, out=new(n)), new)
+        rows = new((3, n))
+        rows[0], rows[1], rows[2] = state.residual, self.coupling, 1.0
+        self.base, self.of_lam, self.of_b = self.solve(rows)
         w = dot(block.bound, h) + block.fixed.curvature
         self.a11 = w - dot(self.coupling, self.of_lam)
         self.a12, self.a22 = block.fixed.total - self.of_lam.sum(), -self.of_b.sum()
 
     def direction(self, targets=None):
         """The step towards a z and v e equal to the targets (2, n), zero if None."""
-        solver, it, state = self.solver, self.it, self.state
-        block, of_rest = solver.block, self.base
+        solver, it, state, new = self.solver, self.it, self.state, self.solver.scratch
+        block, of_rest, n = solver.block, self.base, len(it.below)
         # The multipliers that complementarity asks for, less those the iterate has.
-        wanted = -it.pairs[2:]
-        if targets is not None:
-            asked = targets / it.pairs[:2]
-            rhs = state.residual + block.sign * (asked[0] - asked[1])
-            of_rest = self.solve(np.asfortranarray(rhs[:, None]))[:, 0]
-            wanted = asked - it.pairs[2:]
+        if targets is None:
+            wanted = np.negative(it.pairs[2:], out=new((2, n)))
+        else:
+            wanted = np.divide(targets, it.pairs[:2], out=new((2, n)))
+            rows = np.subtract(wanted[0], wanted[1], out=new(n))
+            rows *= block.sign
+            rows += state.residual
+            of_rest = self.solve(rows[None])[0]
+            wanted -= it.pairs[2:]
         r2, dlam = state.imbalance - of_rest.sum(), 0.0
         if solver.lam_is_free:
-            r1 = solver.excess(it) + dot(block.weight, wanted[1]) - dot(self.coupling, of_rest)
+            r1 = state.excess + dot(block.weight, wanted[1]) - dot(self.coupling, of_rest)
             dlam = (r1 * self.a22 - r2 * self.a12) / (self.a11 * self.a22 - self.a12**2)
         db = (r2 - self.a12 * dlam) / self.a22
-        step = np.empty_like(it.pairs)
-        step[0] = block.sign * (of_rest - dlam * self.of_lam - db * self.of_b)
-        step[1] = dlam * block.weight - step[0]
-        step[2:] = wanted - self.ratios * step[:2]
+        step = new(it.pairs.shape)
+        np.subtract(of_rest, np.multiply(self.of_lam, dlam, out=new(n)), out=step[0])
+        step[0] -= np.multiply(self.of_b, db, out=new(n))
+        step[0] *= block.sign
+        np.subtract(np.multiply(block.weight, dlam, out=step[1]), step[0], out=step[1])
+        np.subtract(wanted, np.multiply(self.ratios, step[:2], out=step[2:]), out=step[2:])
         return Iterate(step, dlam, db)
 
 

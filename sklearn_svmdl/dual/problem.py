@@ -24,7 +24,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..kernels.blas import dot
+from ..kernels.blas import dense_product, dot
 from ..kernels.sources import IndexedSource
 from .work import Work
 
@@ -96,7 +96,7 @@ class DualProblem:
 
         For classes with total weights W+ and W- it is 2 min(W+, W-).
         """
-        return float(self.weight @ slack_of(self.linear - self.constant, self.sign))
+        return dot(self.weight, slack_of(self.linear - self.constant, self.sign))
 
     @property
     def is_trivial(self):
@@ -316,7 +316,7 @@ def _squared_norm(problem, beta, gradient):
     features = problem.source.features
     if features is None:
         return max(0.0, dot(beta, problem.linear - gradient))
-    w = features.T @ beta
+    w = dense_product(features.T, beta)
     return float(w @ w)
 
 

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..kernels.blas import dot
+
 from .active_set import solve_block
 from .buffer import Buffer
 from .feasibility import least_budget
@@ -156,7 +158,7 @@ def solved_or_beyond(solution, problem, tol):
     """The solution, or what it is where its lam is the largest within reach."""
     if problem.budget is None or solution.lam < problem.largest_cost or solution.status is Status.MAX_ITER:
         return solution
-    spent = float(problem.weight @ solution.slack)
+    spent = dot(problem.weight, solution.slack)
     if spent <= problem.budget * (1.0 + tol):
         return solution
     least = least_budget(problem, small=_SMALL_PROGRAMME)

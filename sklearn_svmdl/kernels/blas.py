@@ -40,6 +40,22 @@ def matmul(A, B):
     return _GEMM[A.dtype](1.0, a, b, trans_a=a_transposed, trans_b=b_transposed).T
 
 
+def product_into(out, A, B):
+    """A @ B for C- or Fortran-contiguous doubles A (n, k) and B (k, m) or (k,), written to the C-contiguous `out`."""
+    if out.size == 0 or A.size == 0:
+        out[...] = 0.0
+        return out
+    dtype = out.dtype
+    if B.ndim == 1:
+        a, transposed = (A.T, True) if A.flags.c_contiguous else (A, False)
+        return _GEMV[dtype](1.0, a, B, beta=0.0, y=out, overwrite_y=True, trans=transposed)
+    # BLAS reads columns first: the product's transpose is B'A'.
+    a, a_transposed = _in_fortran_order(B.T)
+    b, b_transposed = _in_fortran_order(A.T)
+    product = _GEMM[dtype](1.0, a, b, beta=0.0, c=out.T, overwrite_c=True, trans_a=a_transposed, trans_b=b_transposed)
+    return product.T
+
+
 def dense_product(A, B):
     """A @ B as a dense array of floating-point numbers, single only if both are, where A and B may be sparse."""
     if sparse.issparse(A) or sparse.issparse(B):
