@@ -20,6 +20,7 @@ the exact solution (`active_set.solve_block`).
 """
 
 from dataclasses import dataclass, replace
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -41,8 +42,8 @@ _SHORTEST = 1e-8
 _NEAR, _STALLED = 1e-2, 8
 # Where lam overshot its range it begins again at this share of its end.
 _BACK = 0.03
-# Arrays of one number a sample that a step fills.
-_ARRAYS = 80
+# Arrays of one number a sample that a step fills; fewer samples than these are not worth a scratch.
+_ARRAYS, _LARGE = 80, 10_000
 # After so many steps shorter than this in a row, lam starts anew this many times larger where the budget is exceeded by
 # more than this share.
 _PATIENCE, _SHORT, _LIFT, _UNMET = 2, 0.2, 30.0, 0.3
@@ -126,7 +127,7 @@ class Scratch:
     def __call__(self, shape):
         """An array of this shape, as `numpy.empty` gives it; the next step has it for something else."""
         start = self.used
-        self.used = start + int(np.prod(shape))
+        self.used = start + (shape if isinstance(shape, int) else prod(shape))
         return self.room[start : self.used].reshape(shape) if self.used <= len(self.room) else np.empty(shape)
 
 
@@ -217,7 +218,8 @@ class InteriorSolver:
         # A given cost leaves lam no room: then it is no variable.
         lowest, self.highest = block.lam_range
         self.lam_is_free = lowest < self.highest
-        self.scratch = Scratch(_ARRAYS * block.n_samples)
+        self.scratch = Scratch(_ARRAYS * block.n_samples) if block.n_samples >= _LARGE else None
+        self.new = np.empty if self.scratch is None else self.scratch
 
     def follow(self, iterate, gap):
         """Steps as `solve` takes them, but where lam leaves its range and the slack cannot be had for less than the
@@ -251,8 +253,8 @@ class InteriorSolver:
 
     def _fit(self, beta, lam):
         """K beta, with what the fixed samples add."""
-        fit = self.operator.apply(beta, self.scratch)
-        fit += np.multiply(self.block.fixed.pull, lam, out=self.scratch(len(beta)))
+        fit = self.operator.apply(beta, self.new)
+        fit += np.multiply(self.block.fixed.pull, lam, out=self.new(len(beta)))
         return fit
 
     def solve(self, iterate, gap, most=MOST_STEPS, furthest=None):
@@ -268,7 +270,8 @@ class InteriorSolver:
         # The iterate changes in place: it is this solve's own.
         iterate = iterate._replace(pairs=iterate.pairs.copy())
         for number in range(most + 1):
-            self.scratch.used = 0
+            if self.scratch is not None:
+                self.scratch.used = 0
             state = self._measure(iterate)
             least, since = (state.error, 0) if state.error < 0.5 * least else (least, since + (least < _NEAR))
             if number == most or state.error <= gap or iterate.lam > furthest or since > _STALLED:
@@ -285,7 +288,7 @@ class InteriorSolver:
             if stuck >= _PATIENCE:
                 stuck, iterate = 0, self.start(min(_LIFT * iterate.lam, self.highest))
             else:
-                moved = iterate.moved(step, length, self.scratch)
+                moved = iterate.moved(step, length, self.new)
                 iterate.pairs[:] = moved.pairs
                 iterate = moved._replace(pairs=iterate.pairs)
         point = Point(state.beta.copy(), iterate.lam, iterate.intercept, state.fit.copy())
@@ -294,13 +297,13 @@ class InteriorSolver:
     def excess(self, it):
         """The total slack, with that of the fixed samples, beyond the budget."""
         block, fixed = self.block, self.block.fixed
-        beta = np.multiply(block.sign, it.below, out=self.scratch(len(it.below)))
+        beta = np.multiply(block.sign, it.below, out=self.new(len(it.below)))
         of_fixed = fixed.reward - dot(fixed.pull, beta) - it.lam * fixed.curvature
         return of_fixed - it.intercept * fixed.total + dot(block.weight, it.slack) - block.budget
 
     def _measure(self, it):
         """How far the iterate is from the solution."""
-        block, new, n = self.block, self.scratch, len(it.below)
+        block, new, n = self.block, self.new, len(it.below)
         beta = np.multiply(block.sign, it.below, out=new(n))
         fit = self._fit(beta, it.lam)
         residual = np.subtract(block.linear, fit, out=new(n))
@@ -321,12 +324,15 @@ class InteriorSolver:
 
     def _step(self, it, state):
         """Mehrotra's step, how far to go along it, and the sides that its predictor tells."""
-        new = self.scratch
+        new = self.new
         system = _NewtonSystem(self, it, state)
         affine = system.direction()
-        mu, ahead = it.gap, it.moved(affine, min(1.0, it.longest(affine, new)), new).gap
+        length = min(1.0, it.longest(affine, new))
+        mu, ahead = it.gap, it.moved(affine, length, new).gap
+        # Where the predictor runs into a boundary at once the products are made alike first: it would again.
+        centring = max((ahead / mu) ** 3, (1.0 - length) ** 3)
         targets = np.multiply(affine.pairs[:2], affine.pairs[2:], out=new((2, len(it.below))))
-        np.subtract((ahead / mu) ** 3 * mu / (2 * len(it.below)), targets, out=targets)
+        np.subtract(centring * mu / (2 * len(it.below)), targets, out=targets)
         step = system.direction(targets)
         return step, min(1.0, _SHORT_OF_BOUNDARY * it.longest(step, new)), _sides(it, affine, new)
 
@@ -360,7 +366,7 @@ class _NewtonSystem:
     """The Newton equations at an iterate, factorised: directions for any targets of the products."""
 
     def __init__(self, solver, it, state):
-        block, new, n = solver.block, solver.scratch, len(it.below)
+        block, new, n = solver.block, solver.new, len(it.below)
         self.solver, self.it, self.state = solver, it, state
         self.ratios = np.divide(it.pairs[2:], it.pairs[:2], out=new((2, n)))
         h = np.multiply(self.ratios[1], block.bound, out=new(n))
@@ -375,7 +381,7 @@ class _NewtonSystem:
 
     def direction(self, targets=None):
         """The step towards a z and v e equal to the targets (2, n), zero if None."""
-        solver, it, state, new = self.solver, self.it, self.state, self.solver.scratch
+        solver, it, state, new = self.solver, self.it, self.state, self.solver.new
         block, of_rest, n = solver.block, self.base, len(it.below)
         # The multipliers that complementarity asks for, less those the iterate has.
         if targets is None:
