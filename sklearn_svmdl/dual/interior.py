@@ -46,7 +46,7 @@ _BACK = 0.03
 _ARRAYS, _LARGE = 80, 10_000
 # After so many steps shorter than this in a row, lam starts anew this many times larger where the budget is exceeded by
 # more than this share.
-_PATIENCE, _SHORT, _LIFT, _UNMET = 2, 0.2, 30.0, 0.3
+_PATIENCE, _SHORT, _LIFT, _UNMET = 2, 0.2, 100.0, 0.3
 # A factor of the kernel matrix is sought from this many samples on, and used if it has at most this share of columns.
 _WORTH_FACTORING, _FEW_COLUMNS = 250, 0.4
 # What a factor may leave of the kernel matrix, relative to its largest value: rounding.
