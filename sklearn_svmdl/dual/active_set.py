@@ -29,8 +29,9 @@ _UNCLEAR = 0.1
 _CORRECTIONS = {np.dtype(np.float64): ((0.2, 1e-6), (0.0, 1e-12)), np.dtype(np.float32): ((0.2, 1e-5),)}
 # lam may change by this factor in one round.
 _LAM_RANGE = 10.0
-# The proximal weight of a rough solve, relative to the block's scale.
-_PROXIMAL = 0.1
+# Proximal weights, relative to the block's scale; a rough solve takes the first. lam flees if it grew by this factor
+# from one to the next, as it does where the weight alone keeps it small.
+_PROXIMAL, _FLEES = (0.1, 0.03, 0.01, 0.003), 2.0
 # A solution that its centre pulls further than this is solved again around itself.
 _PULLED = 1e-10
 
@@ -192,6 +193,25 @@ class Effort:
     rough: bool = False
 
 
+def pivot_by_stages(block, start, effort):
+    """Pivot with proximal weights that fall, each around the last solution, and exactly unless lam still flees.
+
+    For a rough solve the first will do. Where one does not settle the state is the last that did, not settled.
+    """
+    for weight in _PROXIMAL:
+        done = pivot(block, start, weight)
+        if not done.settled:
+            break
+        if effort.rough:
+            return replace(done, exact=False, pivoted=False)
+        flees, start = done.point.lam > _FLEES * start.point.lam, replace(done, settled=False)
+        if not flees or weight == _PROXIMAL[-1]:
+            exact = pivot_exactly(block, start, effort.overlook)
+            if exact.settled:
+                return exact
+    return start
+
+
 def solve_block(block, start, effort=Effort(), trusted=True):
     """Solve a block: pivot from the start if its sides are trusted; else, or if that does not settle, step inside the
     bounds until the sides can be told, and pivot from there.
@@ -208,14 +228,9 @@ def solve_block(block, start, effort=Effort(), trusted=True):
         if done.settled:
             return done
     if effort.rough or not trusted:
-        done = pivot(block, start, _PROXIMAL)
-        if done.settled:
-            if effort.rough:
-                return replace(done, exact=False, pivoted=False)
-            start = done
-            done = pivot_exactly(block, start, effort.overlook)
-            if done.settled:
-                return done
+        start = pivot_by_stages(block, start, effort)
+        if start.settled:
+            return start
     solver = InteriorSolver(block)
     iterate = solver.start(start.point.lam)
     for gap in effort.gaps[:2] if effort.rough else effort.gaps:
