@@ -21,19 +21,19 @@ EXACT = 1e-11
 # Rounds without fewer samples on the wrong side before the pivoting gives up, and rounds in all.
 _PATIENCE, _MOST_ROUNDS = 4, 30
 # How far a sample may stand on the wrong side of its bound (relative) and of the margin without being moved.
-_TOLERANCES = {np.dtype(np.float64): (1e-11, 1e-10), np.dtype(np.float32): (1e-5, 1e-5)}
+TOLERANCES = {np.dtype(np.float64): (1e-11, 1e-10), np.dtype(np.float32): (1e-5, 1e-5)}
 # Where single precision makes no progress, it cannot place some samples: it may overlook this share of the free ones.
 _UNCLEAR = 0.1
 # Up to these shares of the free samples on the wrong side, a solution in single precision is corrected to residuals of
 # this size: its errors would mistake others.
 _CORRECTIONS = {np.dtype(np.float64): ((0.2, 1e-6), (0.0, 1e-12)), np.dtype(np.float32): ((0.2, 1e-5),)}
 # lam may change by this factor in one round.
-_LAM_RANGE = 10.0
+LAM_RANGE = 10.0
 # Proximal weights, relative to the block's scale; a rough solve takes the first. lam flees if it grew by this factor
 # from one to the next, as it does where the weight alone keeps it small.
 _PROXIMAL, _FLEES = (0.1, 0.03, 0.01, 0.003), 2.0
 # A solution that its centre pulls further than this is solved again around itself.
-_PULLED = 1e-10
+PULLED = 1e-10
 
 
 @dataclass(frozen=True)
@@ -56,24 +56,40 @@ class State:
 
 def wanted_sides(conditions, point):
     """The sides that the point asks for, equal to the guess where it is right, and y - f - b."""
-    block, side, free, centre = conditions.block, conditions.side, conditions.free, conditions.centre
+    block, centre = conditions.block, conditions.centre
     residual = block.linear - point.fit - centre.pull(point.beta, point.lam) - point.intercept
-    wanted = side.copy()
-    inward = block.sign * residual
-    at_bound, at_margin = _TOLERANCES[block.dtype]
+    at_bound, at_margin = TOLERANCES[block.dtype]
     tolerance = at_margin + 1e-15 * np.abs(point.fit).max() + block.rounding(point.beta)
-    wanted[(side == ZERO) & (inward > tolerance)] = FREE
-    wanted[(side == BOUND) & (inward < -tolerance)] = FREE
-    share, upper = (block.sign * point.beta)[free], point.lam * block.weight[free]
-    wanted[free[share < -at_bound * upper.max(initial=0.0)]] = ZERO
-    wanted[free[share > (1.0 + at_bound) * upper]] = BOUND
+    upper = point.lam * block.weight
+    wanted = sides_asked_for(
+        conditions.side, block.sign * residual, tolerance, block.sign * point.beta, upper, at_bound
+    )
     return wanted, residual
+
+
+def sides_asked_for(side, inward, at_margin, magnitude, upper, at_bound):
+    """The guess of the sides, corrected where residuals or duals contradict it.
+
+    Parameters
+    ----------
+    side, inward, magnitude, upper : ndarrays (n,), or (k, n) of k problems: the guess, sign_i (p_i - f(x_i)), sign_i
+        beta_i, lam s_i
+    at_margin, at_bound : how far on the wrong side of the margin, and beyond an end of 0 .. upper relative to the
+        largest upper of the free, nothing is wrong
+    """
+    wanted, free = side.copy(), side == FREE
+    wanted[(side == ZERO) & (inward > at_margin)] = FREE
+    wanted[(side == BOUND) & (inward < -at_margin)] = FREE
+    slip = at_bound * np.where(free, upper, 0.0).max(axis=-1, keepdims=True)
+    wanted[free & (magnitude < -slip)] = ZERO
+    wanted[free & (magnitude > (1.0 + at_bound) * upper)] = BOUND
+    return wanted
 
 
 class Round(NamedTuple):
     """The conditions for one guess of the sides, their solution, the sides that it asks for, and y - f - b.
 
-    `stands` tells whether lam meets the budget (it may change by a factor of `_LAM_RANGE` only in one round), `exact`
+    `stands` tells whether lam meets the budget (it may change by a factor of `LAM_RANGE` only in one round), `exact`
     whether the solution is one in the precision of the kernel values.
     """
 
@@ -95,7 +111,7 @@ def solve_round(block, side, centre, previous, factor):
     """
     conditions = KKTSystem(block, side, centre, previous, factor)
     wanted_lam = block.clip_lam(conditions.multiplier(centre.lam))
-    lam = min(max(wanted_lam, centre.lam / _LAM_RANGE), centre.lam * _LAM_RANGE)
+    lam = min(max(wanted_lam, centre.lam / LAM_RANGE), centre.lam * LAM_RANGE)
     if not np.isfinite(lam):
         raise np.linalg.LinAlgError("no multiplier meets the budget")
     point, stands, exact = conditions.point(lam), lam == wanted_lam, not conditions.is_rough
@@ -173,7 +189,7 @@ def pivot_exactly(block, state, overlook=0.0, cache=None):
     start = state.point
     centre = ProximalTerm.around(block.weight_of(EXACT), start.beta, start.lam)
     pull = centre.pull(done.point.beta, done.point.lam)
-    if np.abs(pull).max() > _PULLED:
+    if np.abs(pull).max() > PULLED:
         again = pivot(block, done, cache=cache)
         return again if again.settled else done
     return done

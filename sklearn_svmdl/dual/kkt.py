@@ -35,11 +35,11 @@ from .work import Tally
 ZERO, FREE, BOUND = (np.int8(code) for code in range(3))
 
 # Relative rounding of the sums in the conditions.
-_ROUNDING = 1e-14
+ROUNDING = 1e-14
 # Corrections go on while they lower the residuals by this factor.
 _FALL, _MOST_CORRECTIONS = 0.1, 10
 # Roundings of a sum of n terms grow as sqrt(n); some more to spare.
-_UNITS = 4.0
+UNITS = 4.0
 _SMALLEST = np.finfo(float).tiny
 
 
@@ -119,7 +119,7 @@ class Block:
 
     def rounding(self, beta):
         """The size of rounding errors in K beta: what no solver can tell from zero."""
-        return _UNITS * np.finfo(np.float64).eps * self.largest * float(np.linalg.norm(beta))
+        return UNITS * np.finfo(np.float64).eps * self.largest * float(np.linalg.norm(beta))
 
     def with_budget(self, budget, tally):
         """The same block with another budget and tally; what does not depend on them is not computed again."""
@@ -262,9 +262,9 @@ class KKTSystem:
         offset = self.a12 * self.r2 / self.a22 if len(self.free) else 0.0
         fall = self.a11 - coupling
         excess = self.r1 - offset - fall * lam
-        if abs(excess) <= _ROUNDING * (abs(self.r1) + abs(offset)):
+        if abs(excess) <= ROUNDING * (abs(self.r1) + abs(offset)):
             return lam
-        if fall <= _ROUNDING * (abs(self.a11) + abs(coupling)):
+        if fall <= ROUNDING * (abs(self.a11) + abs(coupling)):
             return lam * 10.0 if excess > 0 else lam / 10.0
         return lam + excess / fall
 

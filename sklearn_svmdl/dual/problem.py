@@ -21,6 +21,7 @@ or, where a *cost* is given in place of the budget, lam is that cost. Two proble
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -39,6 +40,7 @@ class Status(Enum):
     UNBOUNDED_MARGIN = "The budget pays for the slack of a constant; the margin is infinite."
 
 
+_SMALLEST = np.finfo(float).tiny
 # Budgets that no solution keeps.
 BEYOND_REACH = (Status.INFEASIBLE_BUDGET, Status.OUT_OF_REACH)
 
@@ -136,13 +138,20 @@ class DualProblem:
         """The problem with other fields; what is known of it and does not depend on them is kept."""
         other = replace(self, **given)
         kept = ("sign", "weight", "constant", "largest_budget")
-        other.__dict__.update({name: self.__dict__[name] for name in kept if name in self.__dict__})
+        vars(other).update({name: vars(self)[name] for name in kept if name in vars(self)})
         return other
 
 
 def classification(source, target, weight, *, budget=None, cost=None):
     """The soft-margin classifier of samples with targets -1.0 and +1.0 and positive weights, as a `DualProblem`."""
-    return DualProblem(source, target, weight * target, budget, cost)
+    problem = DualProblem(source, target, weight * target, budget, cost)
+    vars(problem).update(sign=target, weight=weight, largest_budget=largest_budget_of_classes(target, weight))
+    return problem
+
+
+def largest_budget_of_classes(target, weight):
+    """C_max of a classification: the constant is the heavier class, and every sample of the other has a slack of 2."""
+    return float(weight.sum() - abs(dot(weight, target)))
 
 
 def regression(source, y, weight, epsilon, *, budget=None, cost=None):
@@ -157,7 +166,7 @@ def regression(source, y, weight, epsilon, *, budget=None, cost=None):
     return DualProblem(twice, linear, bound, budget, cost)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class DualSolution:
     """A solution that certifies itself.
 
@@ -192,6 +201,14 @@ class DualSolution:
     status: Status
     least_budget: float = np.nan
 
+    @classmethod
+    def of(cls, beta, lam, certificate, work, tol):
+        """The solution of given duals, with the status that their certificate allows."""
+        intercept, slack, *figures = certificate
+        figures = [float(figure) for figure in figures]
+        status = Status.OPTIMAL if largest_error(certificate) <= tol else Status.MAX_ITER
+        return cls(beta, float(intercept), float(lam), slack, *figures, work, status)
+
     @property
     def margin(self):
         """M = 1 / |w|."""
@@ -212,11 +229,16 @@ class DualSolution:
     @property
     def error(self):
         """The largest of violation, budget error, infeasibility and duality gap."""
-        return max(self.violation, self.budget_error, self.infeasibility, abs(self.duality_gap))
+        return largest_error(self)
 
     def is_within(self, tol):
         """Whether violation, budget error, infeasibility and duality gap are all at most tol."""
         return bool(self.error <= tol)
+
+
+def largest_error(certified):
+    """The largest of violation, budget error, infeasibility and duality gap, of a certificate or a solution."""
+    return max(certified.violation, certified.budget_error, certified.infeasibility, abs(certified.duality_gap))
 
 
 def slack_of(residual, sign):
@@ -228,44 +250,47 @@ def least_slack_intercept(gradient, sign, weight):
     """The b of least total slack sum_i s_i max(0, sign_i (g_i - b)); the midpoint where an interval ties.
 
     The total slack is convex and piecewise linear in b with kinks at the gradients g; its slope just right of the k-th
-    smallest gradient is (negative weight up to it) - (positive weight beyond it).
+    smallest gradient is (negative weight up to it) - (positive weight beyond it). Arrays (n,), or (k, n) of k problems,
+    where variables of weight 0 are none.
     """
-    order = np.argsort(gradient, kind="stable")
-    weight, sign, gradient = weight[order], sign[order], gradient[order]
+    order = np.argsort(gradient, axis=-1, kind="stable")
+    total = np.where(sign > 0, weight, 0.0).sum(axis=-1)
     # One cumulative sum: the slope starts at -W+ and each kink, of either sign, raises it by its weight.
-    total = weight[sign > 0].sum()
-    slope = np.cumsum(weight) - total
-    flat = 1e-12 * weight.sum()
-    first = np.searchsorted(slope, -flat)
-    last = np.searchsorted(slope, flat, side="right")
-    last = min(last, len(slope) - 1)
-    return float(0.5 * (gradient[first] + gradient[last]))
+    slope = np.cumsum(_along(weight, order), axis=-1) - total[..., None]
+    flat = 1e-12 * weight.sum(axis=-1)[..., None]
+    first = np.count_nonzero(slope < -flat, axis=-1)
+    last = np.minimum(np.count_nonzero(slope <= flat, axis=-1), gradient.shape[-1] - 1)
+    ends = np.stack([first, last], axis=-1)
+    return _along(gradient, _along(order, ends)).mean(axis=-1)
+
+
+def _along(values, order):
+    """values[order] along the last axis."""
+    return values[order] if values.ndim == 1 else np.take_along_axis(values, order, axis=-1)
 
 
 def kkt_violation(gradient, beta, upper, sign):
     """max{g_i : beta_i can grow} - min{g_i : beta_i can shrink}, at least 0 (Keerthi et al. 2001; Fan et al. 2005)."""
-    magnitude = sign * beta
+    magnitude, positive = sign * beta, sign > 0
     room_above, room_below = magnitude < upper, magnitude > 0
-    positive = sign > 0
-    grow = np.where(positive, room_above, room_below)
-    shrink = np.where(positive, room_below, room_above)
-    highest = gradient[grow].max(initial=-np.inf)
-    lowest = gradient[shrink].min(initial=np.inf)
-    return max(0.0, float(highest - lowest))
+    grow, shrink = np.where(positive, room_above, room_below), np.where(positive, room_below, room_above)
+    highest = np.where(grow, gradient, -np.inf).max(axis=-1)
+    lowest = np.where(shrink, gradient, np.inf).min(axis=-1)
+    return np.maximum(0.0, highest - lowest)
 
 
 def dual_infeasibility(beta, upper, sign):
     """The largest excess over 0 <= sign_i beta_i <= upper_i or |1'beta|, over the largest dual; without it a gap means
     nothing.
 
-    Infinite where the multiplier, and with it the bounds, is not positive.
+    Infinite where the duals are all 0, or a bound is negative.
     """
-    largest = np.abs(beta).max()
-    if not upper.min() > 0 or largest == 0:
-        return np.inf
     magnitude = sign * beta
-    excess = max(-magnitude.min(), (magnitude - upper).max(), abs(beta.sum()))
-    return max(0.0, float(excess)) / largest
+    largest = np.abs(beta).max(axis=-1)
+    beyond = np.maximum(-magnitude, magnitude - upper).max(axis=-1)
+    excess = np.maximum(np.maximum(beyond, np.abs(beta.sum(axis=-1))), 0.0)
+    meaningless = (largest == 0) | (upper.min(axis=-1) < 0) | (upper.max(axis=-1) <= 0)
+    return np.where(meaningless, np.inf, excess / np.where(meaningless, 1.0, largest))
 
 
 def feasible_duals(problem, beta, lam):
@@ -283,32 +308,61 @@ def feasible_duals(problem, beta, lam):
 def certify(problem, beta, lam, work, tol):
     """The solution record of given duals, from nothing but them and the kernel values."""
     gradient = problem.gradient(beta)
-    sign, weight = problem.sign, problem.weight
-    intercept = least_slack_intercept(gradient, sign, weight)
-    slack = slack_of(gradient - intercept, sign)
-    total_slack = dot(weight, slack)
     squared_norm = _squared_norm(problem, beta, gradient)
-    gap = squared_norm + lam * total_slack - dot(problem.linear, beta)
-    objective = 0.5 * squared_norm
-    asked = problem.budget
-    if asked is None:
-        asked, objective = total_slack, objective + lam * total_slack
-    solution = DualSolution(
-        beta=beta,
-        intercept=intercept,
-        lam=float(lam),
-        slack=slack,
-        budget=float(asked),
-        norm=float(np.sqrt(squared_norm)),
-        duality_gap=float(gap / objective) if objective > 0 else np.inf,
-        violation=kkt_violation(gradient, beta, lam * weight, sign),
-        # Relative to the budget: beside classes of large weight a budget for small ones must be kept, too.
-        budget_error=float(abs(total_slack - asked) / max(asked, weight.min())),
-        infeasibility=dual_infeasibility(beta, lam * weight, sign),
-        work=work,
-        status=Status.MAX_ITER,
+    held = certificate(
+        gradient, beta, np.float64(lam), squared_norm, problem.linear, problem.bound, problem.weight.min(), problem.budget
     )
-    return replace(solution, status=Status.OPTIMAL) if solution.is_within(tol) else solution
+    return DualSolution.of(beta, lam, held, work, tol)
+
+
+class Certificate(NamedTuple):
+    """What duals are worth as a solution, of one problem or of each of many; the fields are those of `DualSolution`."""
+
+    intercept: object
+    slack: object
+    budget: object
+    norm: object
+    duality_gap: object
+    violation: object
+    budget_error: object
+    infeasibility: object
+
+
+def certificate(gradient, beta, lam, squared_norm, linear, bound, least_weight, budget):
+    """The certificate of duals from their gradient p - K beta and |w|^2.
+
+    Parameters
+    ----------
+    gradient, beta, linear, bound : ndarrays (n,), or (k, n) of k problems, where variables of bound 0 are none
+    lam, squared_norm, least_weight, budget : floats, or ndarrays (k,); the budget is None where the cost lam is given
+    """
+    sign, weight = np.sign(bound), np.abs(bound)
+    intercept = least_slack_intercept(gradient, sign, weight)
+    slack = slack_of(gradient - intercept[..., None], sign)
+    total_slack = _inner(weight, slack)
+    gap = squared_norm + lam * total_slack - _inner(linear, beta)
+    objective = 0.5 * squared_norm
+    if budget is None:
+        budget, objective = total_slack, objective + lam * total_slack
+    upper = lam[..., None] * weight
+    with np.errstate(over="ignore"):
+        relative_gap = np.where(objective > 0, gap / np.maximum(objective, _SMALLEST), np.inf)
+    return Certificate(
+        intercept=intercept,
+        slack=slack,
+        budget=budget,
+        norm=np.sqrt(squared_norm),
+        duality_gap=relative_gap,
+        violation=kkt_violation(gradient, beta, upper, sign),
+        # Relative to the budget: beside classes of large weight a budget for small ones must be kept, too.
+        budget_error=np.abs(total_slack - budget) / np.maximum(budget, least_weight),
+        infeasibility=dual_infeasibility(beta, upper, sign),
+    )
+
+
+def _inner(x, y):
+    """x'y, or those of each row."""
+    return dot(x, y) if x.ndim == 1 else np.einsum("ki,ki->k", x, y)
 
 
 def _squared_norm(problem, beta, gradient):

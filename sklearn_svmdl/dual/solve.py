@@ -14,6 +14,7 @@ from .levels import cold_state, polish, solve_levels
 from .linear import features_of, solve_in_features
 from .problem import Status, certify, constant_solution, feasible_duals
 from .smo import ascend
+from .together import LARGEST, MOST_ROUNDS, solve_together
 from .work import Tally
 from .working_set import TooLarge, Workspace, whole_block
 
@@ -25,6 +26,8 @@ _REACH, _REACH_OF_MANY, _MANY = 1e8, 1e6, 400
 _SHORTER = 1e-2
 # Up to so many samples all kernel values are evaluated at once, and the way to the solution is direct.
 _DIRECT = 300
+# From this many small problems on they are solved together.
+_SEVERAL = 3
 # Samples from which the spread is told.
 _PROBE = 200
 # Up to this many samples the linear programme that tells C_min costs less than the solution.
@@ -61,6 +64,28 @@ def solve(problem, *, solver="auto", tol=1e-3, max_iter=100_000, cache_size=200.
     counted = reachable(counted)
     counted, solution = SOLVERS[solver](counted, tally, tol, cache_size)
     return solved_or_beyond(replace(solution, work=tally.done()), counted, tol)
+
+
+def solve_small(problems, *, solver="auto", tol=1e-3, max_iter=100_000):
+    """Solve those problems together that are small enough for it.
+
+    Parameters
+    ----------
+    problems : list of DualProblem, all with a budget or all with a cost
+    solver, tol, max_iter : as for `solve`
+
+    Returns
+    -------
+    list of DualSolution or None, one for each problem; None where `solve` has to
+    """
+    solutions = [None] * len(problems)
+    if SOLVERS[solver] is not block_steps or max_iter < MOST_ROUNDS:
+        return solutions
+    rows = [k for k, problem in enumerate(problems) if problem.n_samples <= LARGEST and not problem.is_trivial]
+    if len(rows) >= _SEVERAL:
+        for row, solution in zip(rows, solve_together([problems[row] for row in rows], _REACH, tol), strict=True):
+            solutions[row] = solution
+    return solutions
 
 
 def _is_direct(problem, buffer):

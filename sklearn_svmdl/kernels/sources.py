@@ -4,8 +4,6 @@ Three sources have one interface: values that are evaluated block by block, a st
 stand for those of another source.
 """
 
-from copy import copy
-
 import numpy as np
 
 from .blas import matmul
@@ -47,8 +45,8 @@ class _Source:
 
     def _having(self, **changes):
         """A copy, of the same class, with these attributes changed."""
-        source = copy(self)
-        vars(source).update(changes)
+        source = object.__new__(type(self))
+        vars(source).update(vars(self), **changes)
         return source
 
 
@@ -149,7 +147,7 @@ class GramSource(_Source):
     def __init__(self, gram, kernel=None, rows=None):
         self.gram = gram
         self.kernel = kernel
-        self.rows = rows
+        self._rows, self._taken = rows, None
 
     @property
     def n_samples(self):
@@ -157,15 +155,20 @@ class GramSource(_Source):
         return self.gram.shape[0]
 
     @property
+    def rows(self):
+        """The prepared samples, if known; taken from those of the source that this one came of at each call."""
+        return self._rows if self._rows is None or self._taken is None else self._rows.take(self._taken)
+
+    @property
     def features(self):
         """The samples X (n, d), dense or CSR, where the kernel is known to be linear, else None."""
-        known = self.kernel is not None and self.kernel.is_linear and self.rows is not None
+        known = self.kernel is not None and self.kernel.is_linear and self._rows is not None
         return self.rows.X if known else None
 
     def take(self, indices):
         """The source of the given samples only."""
-        rows = None if self.rows is None else self.rows.take(indices)
-        return self._having(gram=self.block(indices, indices), rows=rows)
+        taken = indices if self._taken is None else self._taken[indices]
+        return self._having(gram=self.block(indices, indices), _taken=taken)
 
     def single(self):
         """None: stored kernel values cost nothing to evaluate."""

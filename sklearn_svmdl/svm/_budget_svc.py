@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._sklearn_private import Interval, StrOptions, _check_sample_weight, _fit_context
 from ..dual.feasibility import least_budget
-from ..dual.solve import solve
+from ..dual.solve import solve, solve_small
 from ..kernels import (
     KERNELS,
     Kernel,
@@ -378,14 +378,20 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         return self.C * unit if self.budget == "relative" else float(self.C)
 
     def _solve(self, tasks, problems, memory):
-        options = dict(solver=self.solver, tol=self.tol, max_iter=self.max_iter, cache_size=memory)
+        limits = dict(solver=self.solver, tol=self.tol, max_iter=self.max_iter)
+        solutions = solve_small(problems, **limits)
+        left = [k for k, solution in enumerate(solutions) if solution is None]
+        if self.verbose and len(left) < len(tasks):
+            print(f"[BudgetSVC] {len(tasks) - len(left)} of {len(tasks)} binary problems solved together", flush=True)
         run = _solve_aloud if self.verbose else _solve_quietly
-        names = [f"{number}/{len(tasks)} {task.name}" for number, task in enumerate(tasks, start=1)]
-        if len(tasks) == 1:
-            return [run(names[0], problems[0], options)]
-        return Parallel(n_jobs=self.n_jobs, prefer="threads")(
-            delayed(run)(name, problem, options) for name, problem in zip(names, problems, strict=True)
-        )
+        jobs = [(f"{k + 1}/{len(tasks)} {tasks[k].name}", problems[k], dict(limits, cache_size=memory)) for k in left]
+        if len(jobs) == 1:
+            found = [run(*jobs[0])]
+        else:
+            found = Parallel(n_jobs=self.n_jobs, prefer="threads")(delayed(run)(*job) for job in jobs)
+        for k, solution in zip(left, found, strict=True):
+            solutions[k] = solution
+        return solutions
 
     def _report(self, data, tasks, problems, solutions, source):
         """Warn or raise where a solution is not what was asked for: at most one warning of a kind.

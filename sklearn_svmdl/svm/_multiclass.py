@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class BinaryTask:
     """One binary problem: the samples that take part, their targets -1.0 and +1.0, and what it is called."""
 
@@ -39,12 +39,12 @@ class OneVsOne:
         """The binary problems of the class numbers `codes` (n,)."""
         if len(classes) == 2:
             return _two_classes(codes, classes)
-        tasks = []
-        for i, j in combinations(range(len(classes)), 2):
-            rows = np.flatnonzero((codes == i) | (codes == j))
-            target = np.where(codes[rows] == j, 1.0, -1.0)
-            tasks.append(BinaryTask(rows, target, str(classes[i]), str(classes[j])))
-        return tasks
+        members = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
+        sides = [(rows, np.ones(len(rows)), str(label)) for rows, label in zip(members, classes, strict=True)]
+        return [
+            BinaryTask(np.concatenate([rows, others]), np.concatenate([-ones, other_ones]), negative, positive)
+            for (rows, ones, negative), (others, other_ones, positive) in combinations(sides, 2)
+        ]
 
     @staticmethod
     def scores(decisions, n_classes):

@@ -6,7 +6,7 @@ import numpy as np
 from joblib import effective_n_jobs
 from sklearn.utils.class_weight import compute_class_weight
 
-from ..dual.problem import classification
+from ..dual.problem import classification, largest_budget_of_classes
 from ..kernels import MEGABYTE, negative_curvature
 
 # Eigenvalues below -this times the largest are no rounding error, not even of single precision Gram matrices.
@@ -106,7 +106,7 @@ def binary_problem(task, source, data, budget_of):
     has cheaper slacks. Were the unit to shrink with it, its slacks would cost what they did before.
     """
     rows = task.rows
+    weight = data.weight[rows]
+    before, after = (largest_budget_of_classes(task.target, of) for of in (data.sample_weight[rows], weight))
     own = source if len(rows) == source.n_samples else source.take(rows)
-    problem = classification(own, task.target, data.weight[rows], budget=0.0)
-    before = classification(own, task.target, data.sample_weight[rows], budget=0.0)
-    return problem.with_budget(budget_of(max(problem.largest_budget, before.largest_budget)))
+    return classification(own, task.target, weight, budget=budget_of(max(before, after)))
