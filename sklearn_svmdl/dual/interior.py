@@ -40,13 +40,16 @@ _SHORT_OF_BOUNDARY = 0.995
 _SHORTEST = 1e-8
 # Once the errors are this small, so many steps that do not halve them say that rounding keeps them there.
 _NEAR, _STALLED = 1e-2, 8
-# Where lam overshot its range it begins again at this share of its end.
-_BACK = 0.03
+# Where lam fled this gap of the problem with the largest cost tells whether the budget can be had, and lam begins again
+# at no more than this share of its range.
+_TOLD, _BACK = 1e-2, 3e-4
+# The slack of an iterate at a given cost may fall by so many times its duality gap over the cost.
+_UNSURE = 10.0
 # Arrays of one number a sample that a step fills; fewer samples than these are not worth a scratch.
 _ARRAYS, _LARGE = 80, 10_000
-# After so many steps shorter than this in a row, lam starts anew this many times larger where the budget is exceeded by
-# more than this share.
-_PATIENCE, _SHORT, _LIFT, _UNMET = 2, 0.2, 100.0, 0.3
+# Where the budget is missed by more than this share, so many steps in a row shorter than this say that lam is far too
+# small: it flees, or starts anew so many times larger, and the square of it the next time, up to the last.
+_UNMET, _PATIENCE, _SHORT, _LIFT, _HIGHEST_LIFT = 0.3, 2, 0.2, 100.0, 1e8
 # A factor of the kernel matrix is sought from this many samples on, and used if it has at most this share of columns.
 _WORTH_FACTORING, _FEW_COLUMNS = 250, 0.4
 # What a factor may leave of the kernel matrix, relative to its largest value: rounding.
@@ -195,12 +198,16 @@ class Iterate(NamedTuple):
 
 @dataclass(frozen=True)
 class Interior:
-    """Where an interior solve ended: the sides, the point, what is left of its relative errors, and the iterate."""
+    """Where an interior solve ended: the sides, the point, what is left of its relative errors, and the iterate.
+
+    flees : whether it ended since the budget seems to ask for a lam beyond its range
+    """
 
     side: np.ndarray
     point: Point
     gap: float
     iterate: Iterate
+    flees: bool = False
 
 
 class InteriorSolver:
@@ -222,8 +229,8 @@ class InteriorSolver:
         self.new = np.empty if self.scratch is None else self.scratch
 
     def follow(self, iterate, gap):
-        """Steps as `solve` takes them, but where lam leaves its range and the slack cannot be had for less than the
-        largest cost, those of the problem with this cost.
+        """Steps as `solve` takes them; where lam flees and the slack cannot be had for less than the largest cost, those
+        of the problem with this cost.
 
         Returns
         -------
@@ -231,14 +238,17 @@ class InteriorSolver:
         Interior
         """
         inside = self.solve(iterate, gap)
-        if not inside.point.lam > self.highest:
+        if not inside.flees:
             return self, inside
         beyond = InteriorSolver(replace(self.block, lam_range=(self.highest, self.highest)), self.operator)
-        inside = beyond.solve(beyond.start(self.highest), gap)
-        if self.excess(inside.iterate) > 0:
-            return beyond, inside
-        # It can be had: lam only overshot.
-        return self, self.solve(self.start(_BACK * self.highest), gap, furthest=np.inf)
+        told = beyond.solve(beyond.start(self.highest), _TOLD)
+        if self.excess(told.iterate) > 0:
+            told = beyond.solve(told.iterate, gap)
+            # What the slack may still fall by.
+            if self.excess(told.iterate) > _UNSURE * told.iterate.gap / self.highest:
+                return beyond, told
+        # It can be had.
+        return self, self.solve(self.start(_LIFT * min(inside.point.lam, _BACK * self.highest)), gap, stays=True)
 
     def start(self, lam):
         """Duals in the middle of their bounds, balanced as far as their room allows, and slacks to match."""
@@ -257,24 +267,27 @@ class InteriorSolver:
         fit += np.multiply(self.block.fixed.pull, lam, out=self.new(len(beta)))
         return fit
 
-    def solve(self, iterate, gap, most=MOST_STEPS, furthest=None):
-        """Steps until the relative gap and the residuals are within `gap`, lam leaves its range, or no step goes on.
+    def solve(self, iterate, gap, most=MOST_STEPS, stays=False):
+        """Steps until the relative gap and the residuals are within `gap`, lam flees, or no step goes on.
+
+        Where lam is known to stay in its range and is far too small it starts anew, each time larger.
 
         Returns
         -------
         Interior
         """
         block, tally = self.block, self.block.tally
-        most, furthest = int(min(most, tally.left)), self.highest if furthest is None else furthest
-        side, stuck, least, since = np.full(block.n_samples, FREE), 0, _NEAR, 0
+        most, stays = int(min(most, tally.left)), stays or not self.lam_is_free or np.isinf(self.highest)
+        side, stuck, least, since, lift = np.full(block.n_samples, FREE), 0, _NEAR, 0, _LIFT
         # The iterate changes in place: it is this solve's own.
-        iterate = iterate._replace(pairs=iterate.pairs.copy())
+        iterate, flees = iterate._replace(pairs=iterate.pairs.copy()), False
         for number in range(most + 1):
             if self.scratch is not None:
                 self.scratch.used = 0
             state = self._measure(iterate)
             least, since = (state.error, 0) if state.error < 0.5 * least else (least, since + (least < _NEAR))
-            if number == most or state.error <= gap or iterate.lam > furthest or since > _STALLED:
+            flees = not stays and (stuck >= _PATIENCE or iterate.lam > self.highest)
+            if number == most or state.error <= gap or flees or since > _STALLED:
                 break
             try:
                 step, length, side = self._step(iterate, state)
@@ -285,14 +298,15 @@ class InteriorSolver:
             tally.interior_steps += 1
             # Far too small a lam grows in many short steps, while one far too large falls in a few long ones.
             stuck = stuck + 1 if length < _SHORT and step.lam > 0 and state.unmet > _UNMET else 0
-            if stuck >= _PATIENCE:
-                stuck, iterate = 0, self.start(min(_LIFT * iterate.lam, self.highest))
+            if stuck >= _PATIENCE and stays:
+                stuck, iterate = 0, self.start(min(lift * iterate.lam, self.highest))
+                lift = min(lift**2, _HIGHEST_LIFT)
             else:
                 moved = iterate.moved(step, length, self.new)
                 iterate.pairs[:] = moved.pairs
                 iterate = moved._replace(pairs=iterate.pairs)
         point = Point(state.beta.copy(), iterate.lam, iterate.intercept, state.fit.copy())
-        return Interior(side, point, state.error, iterate)
+        return Interior(side, point, state.error, iterate, flees)
 
     def excess(self, it):
         """The total slack, with that of the fixed samples, beyond the budget."""

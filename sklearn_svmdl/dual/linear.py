@@ -9,7 +9,7 @@ import numpy as np
 from .active_set import State
 from .interior import InteriorSolver, _Factored
 from .kkt import FREE, Block, FixedSamples
-from .working_set import dense_features, inward, refine
+from .working_set import TooLarge, dense_features, inward, refine
 
 # From this many samples on, and with at most this share of features.
 _FEWEST, _FEW_FEATURES = 400, 0.1
@@ -18,6 +18,8 @@ _MOST_FREE = 20
 # Relative gaps at which sides are handed over, and samples beside the margin that join the free ones.
 _GAPS = (1e-4, 1e-6, 1e-9)
 _NEAR_PER_FREE, _NEAR_COUNT = 2, 50
+# A working set that outgrows its start so many times started from sides that could not be told yet.
+_MOST_WORKING = 4
 
 
 def features_of(problem):
@@ -49,7 +51,11 @@ def solve_in_features(problem, X, workspace, lam):
         iterate = inside.iterate
         if np.count_nonzero(inside.side == FREE) > _MOST_FREE * (X.shape[1] + 1):
             continue
-        state, _ = refine(problem, State(inside.side, inside.point), _near(problem, inside), workspace)
+        start, near = State(inside.side, inside.point), _near(problem, inside)
+        try:
+            state, _ = refine(problem, start, near, workspace, most=_MOST_WORKING * np.count_nonzero(near))
+        except TooLarge:
+            continue
         if state.settled:
             return state
     return State(inside.side, inside.point)

@@ -308,9 +308,9 @@ def feasible_duals(problem, beta, lam):
 def certify(problem, beta, lam, work, tol):
     """The solution record of given duals, from nothing but them and the kernel values."""
     gradient = problem.gradient(beta)
-    squared_norm = _squared_norm(problem, beta, gradient)
+    squared_norm, least_weight = _squared_norm(problem, beta, gradient), problem.weight.min()
     held = certificate(
-        gradient, beta, np.float64(lam), squared_norm, problem.linear, problem.bound, problem.weight.min(), problem.budget
+        gradient, beta, np.float64(lam), squared_norm, problem.linear, problem.bound, least_weight, problem.budget
     )
     return DualSolution.of(beta, lam, held, work, tol)
 

@@ -229,11 +229,12 @@ def dense_features(X):
 _MOST_FEATURES = 500
 
 
-def refine(problem, state, inside, workspace, effort=Effort(), *, bound_sum=None, trusted=True):
+def refine(problem, state, inside, workspace, effort=Effort(), *, bound_sum=None, trusted=True, most=np.inf):
     """Solve the problem from a state, on a working set that starts with the samples `inside` and grows until nothing is
     wrong.
 
-    A hard block is solved roughly until the working set is right, and then with all the effort.
+    A hard block is solved roughly until the working set is right, and then with all the effort. The working set has at
+    most `most` samples.
 
     Returns
     -------
@@ -243,7 +244,7 @@ def refine(problem, state, inside, workspace, effort=Effort(), *, bound_sum=None
     ------
     TooLarge : the working set holds or comes to hold more samples than there is room for.
     """
-    capacity = workspace.buffer.most(problem.source.dtype)
+    capacity = min(workspace.buffer.most(problem.source.dtype), most)
     if np.count_nonzero(inside) > capacity:
         raise TooLarge(capacity)
     working = WorkingSet.around(problem, inside, state, bound_sum, workspace)
