@@ -21,9 +21,10 @@ from sklearn_svmdl.dual.interior import (
     operator_of,
 )
 from sklearn_svmdl.dual.kkt import BOUND, FREE, ZERO, Block, FixedSamples
-from sklearn_svmdl.dual.problem import DualProblem, classification, regression
+from sklearn_svmdl.dual.problem import BEYOND_REACH, DualProblem, Status, classification, regression
+from sklearn_svmdl.dual.solve import solve
 from sklearn_svmdl.dual.work import Tally
-from sklearn_svmdl.kernels import GramSource
+from sklearn_svmdl.kernels import GramSource, Kernel
 
 GAP = 1e-10
 
@@ -281,3 +282,38 @@ def test_operator_fits_the_block():
     assert isinstance(operator_of(replace(block, features=np.zeros((300, 200)), gram=np.eye(300))), _Dense)
     small = Block(block.gram[:50, :50], block.linear[:50], block.bound[:50], 1.0, FixedSamples(np.zeros(50)))
     assert isinstance(operator_of(small), _Dense)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_steps_beyond_the_precision_of_doubles_lose_nothing(seed):
+    """Asked for more than there is, the end is no worse than where the steps stood before."""
+    random = np.random.RandomState(seed)
+    X = random.randn(60, 1)
+    target = np.where(X[:, 0] + random.randn(60) > 0, 1.0, -1.0)
+    smooth = np.exp(-1e-3 * np.square(X - X.T))
+    problem = classification(GramSource(smooth), target, np.ones(60)).with_cost(1e7)
+    solver = InteriorSolver(block_of(problem))
+    first = solver.solve(solver.start(1e7), 1e-3)
+    assert first.gap <= 1e-3
+    then = solver.solve(first.iterate, 1e-300)
+    assert then.gap <= first.gap
+    again = solver.solve(then.iterate, 1e-300)
+    assert again.gap <= then.gap
+
+
+@pytest.mark.parametrize("n, d, C", [(2_000, 8, 0.3), (5_000, 10, 0.3), (4_000, 20, 0.5)])
+def test_an_infeasible_budget_takes_few_more_steps_than_its_cost(n, d, C):
+    """lam flees: the problem of the largest cost tells that it does, and its solution is the answer."""
+    random = np.random.RandomState(n)
+    X = random.randn(n, d)
+    target = np.where(X[:, 0] + 2.0 * random.randn(n) > 0, 1.0, -1.0)
+    source = Kernel.of("linear", gamma=1.0, degree=3, coef0=1.0).source(X)
+    problem = classification(source, target, np.ones(n))
+    problem = problem.with_budget(C * problem.largest_budget)
+    found = solve(problem)
+    assert found.status in BEYOND_REACH
+    alone = solve(problem.with_cost(found.lam))
+    assert alone.status is Status.OPTIMAL
+    assert found.budget == pytest.approx(alone.budget, rel=1e-6)
+    assert found.work.interior_steps <= alone.work.interior_steps + 10
+    assert max(found.work.factored) <= 400

@@ -210,6 +210,12 @@ class Interior:
     flees: bool = False
 
 
+def _interior(side, state, iterate):
+    """The record of where the steps are, of its own arrays."""
+    point = Point(state.beta.copy(), iterate.lam, iterate.intercept, state.fit.copy())
+    return Interior(side, point, state.error, iterate._replace(pairs=iterate.pairs.copy()))
+
+
 class InteriorSolver:
     """Interior steps on one block.
 
@@ -229,8 +235,8 @@ class InteriorSolver:
         self.new = np.empty if self.scratch is None else self.scratch
 
     def follow(self, iterate, gap):
-        """Steps as `solve` takes them; where lam flees and the slack cannot be had for less than the largest cost, those
-        of the problem with this cost.
+        """Steps as `solve` takes them; where lam flees, since the slack cannot be had for less than the largest cost,
+        those of the problem with this cost.
 
         Returns
         -------
@@ -280,7 +286,7 @@ class InteriorSolver:
         most, stays = int(min(most, tally.left)), stays or not self.lam_is_free or np.isinf(self.highest)
         side, stuck, least, since, lift = np.full(block.n_samples, FREE), 0, _NEAR, 0, _LIFT
         # The iterate changes in place: it is this solve's own.
-        iterate, flees = iterate._replace(pairs=iterate.pairs.copy()), False
+        iterate, best = iterate._replace(pairs=iterate.pairs.copy()), None
         for number in range(most + 1):
             if self.scratch is not None:
                 self.scratch.used = 0
@@ -293,6 +299,8 @@ class InteriorSolver:
                 step, length, side = self._step(iterate, state)
             except np.linalg.LinAlgError:
                 break
+            if state.error < (_NEAR if best is None else best.gap):
+                best = _interior(side, state, iterate)
             if not (length > _SHORTEST and np.isfinite(step.lam)):
                 break
             tally.interior_steps += 1
@@ -305,8 +313,10 @@ class InteriorSolver:
                 moved = iterate.moved(step, length, self.new)
                 iterate.pairs[:] = moved.pairs
                 iterate = moved._replace(pairs=iterate.pairs)
-        point = Point(state.beta.copy(), iterate.lam, iterate.intercept, state.fit.copy())
-        return Interior(side, point, state.error, iterate, flees)
+        # Beyond what doubles can tell steps lead away again.
+        if best is not None and not state.error <= best.gap:
+            return best
+        return replace(_interior(side, state, iterate), flees=flees)
 
     def excess(self, it):
         """The total slack, with that of the fixed samples, beyond the budget."""

@@ -1,6 +1,7 @@
 """The one entry to the solvers: a problem in, a certified solution out, with its counts of work."""
 
 from dataclasses import replace
+from operator import attrgetter
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from ..kernels.blas import dot
 from .active_set import solve_block
 from .buffer import Buffer
 from .feasibility import least_budget
-from .kkt import FREE, spread_of
+from .kkt import BOUND, FREE, ZERO, spread_of
 from .levels import cold_state, polish, solve_levels
 from .linear import features_of, solve_in_features
 from .problem import Status, certify, constant_solution, feasible_duals
@@ -164,11 +165,14 @@ def _block_steps(problem, workspace, tol):
 def certified(problem, state, tally, tol):
     """The solution record of a state; where lam ended at the largest, that of this cost."""
     beta, lam = state.point.beta, state.point.lam
-    if not state.settled:
-        beta = feasible_duals(problem, beta, lam)
     if problem.budget is not None and lam >= problem.largest_cost:
-        return certify(problem.with_cost(problem.largest_cost), beta, lam, tally.done(), tol)
-    return certify(problem, beta, lam, tally.done(), tol)
+        problem = problem.with_cost(problem.largest_cost)
+    if state.settled:
+        return certify(problem, beta, lam, tally.done(), tol)
+    # Duals from within their bounds, or on those that their sides name.
+    on_sides = np.select([state.side == ZERO, state.side == BOUND], [0.0, lam * problem.bound], beta)
+    ends = [certify(problem, feasible_duals(problem, duals, lam), lam, tally.done(), tol) for duals in (on_sides, beta)]
+    return min(ends, key=attrgetter("error"))
 
 
 def pair_steps(problem, tally, tol, cache_size):
