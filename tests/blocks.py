@@ -36,8 +36,12 @@ def block_of(problem, n=None):
         reward=float(problem.linear[n:] @ t),
         total=float(t.sum()),
     )
-    budget = 0.0 if problem.budget is None else problem.budget
-    return Block(K[:n, :n], problem.linear[:n], bound[:n], budget, fixed, problem.lam_range)
+    return Block(K[:n, :n], problem.linear[:n], bound[:n], problem.charge, fixed, problem.lam_range)
+
+
+def at(problem, budgets):
+    """The problem with each of the budgets."""
+    return [problem.with_budget(budget) for budget in budgets]
 
 
 def random_block(seed, n=12, n_fixed=4, cost=None):

@@ -9,6 +9,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from blocks import at
 from sklearn.datasets import make_moons
 
 from sklearn_svmdl.dual import path, smo
@@ -357,7 +358,7 @@ def test_a_walk_takes_no_spoilt_step(stored, fault, monkeypatch):
     for name in ("pivot", "solve_block", "refine", "solve_levels"):
         monkeypatch.setattr(path, name, spoilt(getattr(path, name), fault, calls))
     monkeypatch.setattr(path, "solve", noted)
-    solutions = walk(problem, budgets, tol=1e-5)
+    solutions = walk(at(problem, budgets), tol=1e-5)
     assert len(calls) >= len(budgets)
     # Every step was refused, and what came in its place is right.
     assert fallen_back == list(budgets)
@@ -382,7 +383,7 @@ def test_a_walk_takes_no_step_to_another_budget(stored, monkeypatch):
 
     monkeypatch.setattr(kind, "next", astray)
     monkeypatch.setattr(path, "solve", noted)
-    for budget, solution in zip(budgets, walk(problem, budgets), strict=True):
+    for budget, solution in zip(budgets, walk(at(problem, budgets)), strict=True):
         assert problem.weight @ solution.slack == pytest.approx(budget, rel=1.1e-3)
     assert fallen_back == list(budgets)
 

@@ -152,8 +152,8 @@ def test_spread_is_the_mean_squared_distance_from_the_mean():
 
 
 def test_budget_of_a_block_is_changed_without_a_look_at_its_kernel_values():
-    block, _ = random_block(0)
-    other = block.with_budget(2 * block.budget, block.tally)
+    block, problem = random_block(0)
+    other = block.asking(problem.with_budget(2 * block.budget), block.tally)
     assert other.budget == 2 * block.budget
     for name in ("sign", "weight", "scale", "largest"):
         np.testing.assert_array_equal(other.__dict__[name], getattr(block, name))

@@ -9,6 +9,7 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 import pytest
+from blocks import at
 from reference import budget_primal, least_total_slack
 from sklearn.datasets import load_breast_cancer, make_classification, make_moons
 from sklearn.preprocessing import StandardScaler
@@ -75,7 +76,7 @@ def solutions_of(name, kernel, way):
     problem, _ = problem_of(name, kernel)
     budgets = SHARES * problem.largest_budget
     if way == "path":
-        return walk(problem, budgets)
+        return walk(at(problem, budgets))
     return [solve(problem.with_budget(budget)) for budget in budgets]
 
 

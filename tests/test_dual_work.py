@@ -9,6 +9,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from blocks import at
 from sklearn.datasets import load_breast_cancer, make_classification, make_moons
 from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import StandardScaler
@@ -121,7 +122,7 @@ def test_no_limit_is_exceeded_where_there_are_levels_and_features(kernel, share,
 @pytest.mark.parametrize("most", [1, 5, 20])
 def test_no_point_of_a_path_exceeds_the_limit(stored, most):
     problem = moons(200, "rbf", stored)
-    for solution in walk(problem, np.array([0.9, 0.5, 0.3, 0.1]) * problem.largest_budget, max_iter=most):
+    for solution in walk(at(problem, np.array([0.9, 0.5, 0.3, 0.1]) * problem.largest_budget), max_iter=most):
         assert solution.work.iterations <= most
 
 
@@ -205,7 +206,7 @@ def test_a_path_takes_less_than_its_points_from_nothing(name, stored):
     if stored:
         problem = replace(problem, source=problem.source.stored())
     budgets = np.geomspace(0.9, least, 20) * problem.largest_budget
-    path = walk(problem, budgets)
+    path = walk(at(problem, budgets))
     alone = [solve(problem.with_budget(budget)) for budget in budgets]
     assert {solution.status for solution in path + alone} == {Status.OPTIMAL}
     of_path, of_alone = ([len(solution.work.factored) for solution in each] for each in (path, alone))
@@ -223,7 +224,7 @@ def test_a_path_takes_less_than_its_points_from_nothing(name, stored):
 def test_a_path_to_budgets_beyond_reach_takes_no_more_than_its_points_from_nothing(kernel, stored):
     problem = moons(200, kernel, stored)
     budgets = np.linspace(0.95, 0.0, 20) * problem.largest_budget
-    path = distinct(walk(problem, budgets))
+    path = distinct(walk(at(problem, budgets)))
     alone = [solve(problem.with_budget(budget)) for budget in budgets]
     assert path[-1].status in BEYOND_REACH
     assert sum(solution.n_iter for solution in path) <= sum(solution.n_iter for solution in alone)
@@ -233,7 +234,7 @@ def test_a_path_to_budgets_beyond_reach_takes_no_more_than_its_points_from_nothi
 def test_no_budget_is_solved_twice(stored):
     problem = moons(200, "linear", stored)
     shares = np.array([0.9, 0.9, 0.7, 0.7, 0.7, 0.2, 0.2, 0.1, 0.0])
-    path = walk(problem, shares * problem.largest_budget)
+    path = walk(at(problem, shares * problem.largest_budget))
     assert path[0] is path[1] and path[2] is path[3] is path[4]
     # Below a budget that is beyond reach there is nothing else to find.
     assert path[5].status is Status.INFEASIBLE_BUDGET
@@ -258,7 +259,7 @@ def test_a_walk_on_a_shared_matrix_evaluates_no_kernel_values_beyond_it(monkeypa
         for gamma in (0.5, 1.0):
             source = shared.source(Kernel("rbf", {"gamma": gamma}), train)
             problem = classification(source, np.where(y[train], 1.0, -1.0), np.ones(len(train)))
-            for solution in walk(problem, np.array([0.8, 0.5, 0.3]) * problem.largest_budget):
+            for solution in walk(at(problem, np.array([0.8, 0.5, 0.3]) * problem.largest_budget)):
                 assert solution.status is Status.OPTIMAL
                 assert solution.work.kernel_values == 0
     assert bases == [200]

@@ -121,9 +121,9 @@ class Block:
         """The size of rounding errors in K beta: what no solver can tell from zero."""
         return UNITS * np.finfo(np.float64).eps * self.largest * float(np.linalg.norm(beta))
 
-    def with_budget(self, budget, tally):
-        """The same block with another budget and tally; what does not depend on them is not computed again."""
-        other = replace(self, budget=budget, tally=tally)
+    def asking(self, problem, tally):
+        """The same block with the budget or the cost of another problem; what does not depend on it is kept."""
+        other = replace(self, budget=problem.charge, lam_range=problem.lam_range, tally=tally)
         other.__dict__.update(sign=self.sign, weight=self.weight, scale=self.scale, largest=self.largest)
         return other
 

@@ -41,9 +41,8 @@ def solve_in_features(problem, X, workspace, lam):
     lam : float, where to begin
     """
     n = problem.n_samples
-    budget = 0.0 if problem.budget is None else problem.budget
     nothing = FixedSamples(np.zeros(n))
-    block = Block(None, problem.linear, problem.bound, budget, nothing, problem.lam_range, X, workspace.tally)
+    block = Block(None, problem.linear, problem.bound, problem.charge, nothing, problem.lam_range, X, workspace.tally)
     solver = InteriorSolver(block, _Factored(X, workspace.tally))
     iterate = solver.start(lam)
     for gap in _GAPS:

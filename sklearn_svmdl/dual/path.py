@@ -1,9 +1,9 @@
-"""One problem for many budgets: each solution starts from the last.
+"""One problem for many budgets or costs: each solution starts from the last.
 
-The path is walked towards smaller budgets, from wide margins with nearly every sample at its bound to narrow ones.
-From one budget to the next few samples change side, so that few pivots settle it; with a stored Gram matrix the
-factor of the free samples and K t carry over as well. A point of the path is accepted by its certificate alone,
-evaluated afresh; where the walk cannot provide one, the budget is solved from nothing.
+The path is walked towards smaller budgets, or larger costs: from wide margins with nearly every sample at its bound to
+narrow ones. From one point to the next few samples change side, so that few pivots settle it; with a stored Gram matrix
+the factor of the free samples and K t carry over as well. A point of the path is accepted by its certificate alone,
+evaluated afresh; where the walk cannot provide one, the problem is solved from nothing.
 """
 
 import numpy as np
@@ -27,35 +27,36 @@ _EXACT_ENOUGH, _MOST_STEPS = 1e-8, 2
 _NEAR_COUNT, _NEAR_PER_FREE = 400, 1.0
 
 
-def walk(problem, budgets, *, tol=1e-3, max_iter=100_000, cache_size=200.0):
-    """Solve a problem for decreasing budgets.
+def walk(problems, *, tol=1e-3, max_iter=100_000, cache_size=200.0):
+    """Solve problems that differ in their budget or cost alone.
 
     Parameters
     ----------
-    problem : DualProblem
-    budgets : sequence of floats, from the largest to the smallest
+    problems : sequence of DualProblem, from the softest to the hardest: falling budgets, or rising costs
     tol, max_iter, cache_size : as for `solve`
 
     Returns
     -------
-    list of DualSolution, one for each budget, as `solve` would return them
+    list of DualSolution, one for each problem, as `solve` would return them
     """
-    stored = isinstance(problem.source, GramSource)
-    steps = _StoredSteps() if stored else _WorkingSetSteps(Buffer.of(cache_size, problem.n_samples))
+    first = reachable(problems[0])
+    stored = isinstance(first.source, GramSource)
+    steps = _StoredSteps() if stored else _WorkingSetSteps(Buffer.of(cache_size, first.n_samples))
     solutions, limits = [], {"tol": tol, "max_iter": max_iter, "cache_size": cache_size}
-    problem = reachable(problem)
-    for budget in budgets:
-        here = problem.with_budget(budget)
+    for problem in problems:
+        here = problem.within(first.largest_cost)
         known = _repeated(here, solutions)
         solutions.append(_solved(here, steps, limits) if known is None else known)
     return solutions
 
 
 def _repeated(problem, solutions):
-    """The last solution where it is that of this budget too: the same again, or below one beyond reach."""
+    """The last solution where it is that of this problem too: the same again, or below a budget beyond reach."""
     if not solutions:
         return None
     last = solutions[-1]
+    if problem.budget is None:
+        return last if last.lam == problem.cost else None
     return last if last.status in BEYOND_REACH or last.budget == problem.budget else None
 
 
@@ -135,7 +136,7 @@ class _StoredSteps:
 
     def _block(self, problem, tally):
         if self.block is not None:
-            return self.block.with_budget(problem.budget, tally)
+            return self.block.asking(problem, tally)
         return whole_block(problem, problem.source.gram, tally)
 
 

@@ -68,6 +68,11 @@ class DualProblem:
     largest_cost: float = np.inf
 
     @property
+    def charge(self):
+        """What lam is multiplied by in the dual objective: the budget, 0 where the cost is given."""
+        return 0.0 if self.budget is None else self.budget
+
+    @property
     def lam_range(self):
         """The least and the largest lam: the cost twice, where it is given."""
         return (0.0, self.largest_cost) if self.cost is None else (self.cost, self.cost)
@@ -388,7 +393,7 @@ def constant_solution(problem):
         intercept=float(intercept),
         lam=0.0 if problem.cost is None else problem.cost,
         slack=slack_of(problem.linear - intercept, sign),
-        budget=0.0 if problem.budget is None else problem.budget,
+        budget=problem.charge,
         norm=0.0,
         duality_gap=0.0,
         violation=0.0,

@@ -57,7 +57,7 @@ class Stack:
             linear[row, :n], bound[row, :n] = problem.linear, problem.bound
         weight = np.abs(bound)
         scale = _spread(gram, np.count_nonzero(bound, axis=1))
-        budget = np.array([0.0 if problem.budget is None else problem.budget for problem in problems])
+        budget = np.array([problem.charge for problem in problems])
         cost = np.array([np.nan if problem.cost is None else problem.cost for problem in problems])
         least, most = np.where(np.isnan(cost), [np.zeros(k), reach / scale], cost)
         return cls(gram, linear, bound, budget, least, most, scale, np.where(bound, weight, np.inf).min(axis=1))

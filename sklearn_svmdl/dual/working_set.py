@@ -114,9 +114,8 @@ class WorkingSet:
         features = problem.source.features
         if features is not None:
             features = dense_features(features[here])
-        budget = 0.0 if problem.budget is None else problem.budget
         linear, bound = problem.linear[here], problem.bound[here]
-        return Block(gram, linear, bound, budget, fixed, problem.lam_range, features, self.tally)
+        return Block(gram, linear, bound, problem.charge, fixed, problem.lam_range, features, self.tally)
 
     def solve(self, state, effort, trusted):
         """The state after the block has been solved."""
@@ -202,8 +201,8 @@ class WorkingSet:
 
 def whole_block(problem, gram, tally):
     """The block of all samples, whose Gram matrix is given."""
-    budget, nothing = 0.0 if problem.budget is None else problem.budget, FixedSamples(np.zeros(len(gram)))
-    return Block(gram, problem.linear, problem.bound, budget, nothing, problem.lam_range, tally=tally)
+    nothing = FixedSamples(np.zeros(len(gram)))
+    return Block(gram, problem.linear, problem.bound, problem.charge, nothing, problem.lam_range, tally=tally)
 
 
 def reassign(problem, state, wrong):
