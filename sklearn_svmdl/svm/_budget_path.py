@@ -222,7 +222,8 @@ def walk_tasks(models, tasks, source, data, memory):
     for task in tasks:
         problem = binary_problem(task, source, data, lambda unit: unit)
         budgets = [model._total_budget(problem.budget) for model in models]
-        solutions = walk(_stored_if_it_fits(problem, memory), budgets, **limits)
+        stored = _stored_if_it_fits(problem, memory)
+        solutions = walk([stored.with_budget(budget) for budget in budgets], **limits)
         columns.append([(problem.with_budget(b), s) for b, s in zip(budgets, solutions, strict=True)])
     return [list(row) for row in zip(*columns)]
 
