@@ -248,7 +248,7 @@ def solve_block(block, start, effort=Effort(), trusted=True):
         if start.settled:
             return start
     solver = InteriorSolver(block)
-    iterate = solver.start(start.point.lam)
+    iterate = solver.start(block.clip_lam(start.point.lam))
     for gap in effort.gaps[:2] if effort.rough else effort.gaps:
         solver, inside = solver.follow(iterate, gap)
         # Few of these sides are wrong: single precision would mistake others.

@@ -296,7 +296,9 @@ class InteriorSolver:
             if number == most or state.error <= gap or flees or since > _STALLED:
                 break
             try:
-                step, length, side = self._step(iterate, state)
+                # Beyond the range of doubles a step is no number, and the last.
+                with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                    step, length, side = self._step(iterate, state)
             except np.linalg.LinAlgError:
                 break
             if state.error < (_NEAR if best is None else best.gap):

@@ -350,7 +350,7 @@ def certificate(gradient, beta, lam, squared_norm, linear, bound, least_weight, 
     if budget is None:
         budget, objective = total_slack, objective + lam * total_slack
     upper = lam[..., None] * weight
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         relative_gap = np.where(objective > 0, gap / np.maximum(objective, _SMALLEST), np.inf)
     return Certificate(
         intercept=intercept,
