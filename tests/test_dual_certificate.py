@@ -101,6 +101,14 @@ kinds = pytest.mark.parametrize("kind", ["moons", "curve"])
 # The certificate
 
 
+@pytest.mark.parametrize("cost", [0.5, 0.99, 1.01, 4.0])
+def test_the_solution_of_another_cost_is_none(cost):
+    problem = moons(100)
+    exact = solve(problem.with_cost(1.0), tol=1e-8)
+    assert certify(problem.with_cost(1.0), exact.beta, 1.0, Work(), TOL).status is Status.OPTIMAL
+    assert certify(problem.with_cost(cost), exact.beta, 1.0, Work(), 1e-3).status is not Status.OPTIMAL
+
+
 @kinds
 @shares
 @pytest.mark.parametrize("size", [0.0, 1e-12, 1e-8, 1e-4, 1e-2, 1.0])

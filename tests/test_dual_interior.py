@@ -317,3 +317,42 @@ def test_an_infeasible_budget_takes_few_more_steps_than_its_cost(n, d, C):
     assert found.budget == pytest.approx(alone.budget, rel=1e-6)
     assert found.work.interior_steps <= alone.work.interior_steps + 10
     assert max(found.work.factored) <= 400
+
+
+def weighted_problem(seed, n=80, d=3, share=0.6):
+    """Overlapping classes on few features, weights over six decades."""
+    random = np.random.RandomState(seed)
+    X = random.randn(n, d)
+    target = np.where(X[:, 0] + 1.5 * random.randn(n) > 0, 1.0, -1.0)
+    source = Kernel.of("linear", gamma=1.0, degree=3, coef0=1.0).source(X)
+    problem = classification(source, target, 10.0 ** random.uniform(-3, 3, n))
+    return problem.with_budget(share * problem.largest_budget)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+@pytest.mark.parametrize("seed", range(12))
+def test_weights_over_decades_leave_no_budget_unsolved(seed, share):
+    problem = weighted_problem(seed, share=share)
+    found = solve(problem)
+    assert found.status is not Status.MAX_ITER and found.work.pair_steps == 0
+    if found.status is Status.OPTIMAL:
+        assert problem.weight @ found.slack == pytest.approx(problem.budget, rel=1e-3)
+        # At the cost that was found the slack is the budget, and falls with the cost.
+        slacks = [solve(problem.with_cost(factor * found.lam), tol=1e-8).budget for factor in (0.9, 1.0, 1.1)]
+        assert slacks[0] >= slacks[1] * (1 - 1e-9) and slacks[1] >= slacks[2] * (1 - 1e-9)
+        assert slacks[1] == pytest.approx(problem.budget, rel=1e-3)
+    else:
+        least = solve(problem.with_cost(found.lam), tol=1e-6).budget
+        assert least > problem.budget
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_bisection_of_the_cost_ends_where_lam_as_a_variable_does(seed):
+    block, problem = random_block(seed, n=20, n_fixed=3)
+    _, lam = block_optimum(block, problem)
+    solver = InteriorSolver(replace(block, lam_range=(0.0, 1e6)))
+    for start in (1e-4 * lam, lam, 1e4 * lam):
+        inside = solver.bisect(start, GAP)
+        assert lam * (1 - 1e-3) <= inside.point.lam <= 1.012 * lam
+        beta, _ = block_optimum(block, problem.with_cost(inside.point.lam))
+        np.testing.assert_allclose(inside.point.beta, beta, atol=1e-5 * lam)

@@ -43,6 +43,9 @@ _NEAR, _STALLED = 1e-2, 8
 # Where lam fled this gap of the problem with the largest cost tells whether the budget can be had, and lam begins again
 # at no more than this share of its range.
 _TOLD, _BACK = 1e-2, 3e-4
+# Where lam as a variable leads nowhere the cost that buys a budget is found to this factor, among so many that are each
+# solved to this gap; pivots do the rest.
+_CLOSE, _MOST_COSTS, _NARROW = 1.01, 30, 1e-4
 # The slack of an iterate at a given cost may fall by so many times its duality gap over the cost.
 _UNSURE = 10.0
 # Arrays of one number a sample that a step fills; fewer samples than these are not worth a scratch.
@@ -100,6 +103,7 @@ class _Factored:
         upper = cholesky(A)
 
         def once(rows):
+            """By the Woodbury identity alone."""
             x = np.divide(rows, D, out=new(rows.shape))
             inner = solve_factorised(upper, np.asfortranarray(matmul(x, G).T))
             away = product_into(new(rows.shape), inner.T, G.T)
@@ -107,6 +111,7 @@ class _Factored:
             return x
 
         def solve(rows):
+            """Corrected by what is left of the rows."""
             x = once(rows)
             left = product_into(new(rows.shape), matmul(x, G), G.T)
             left += np.multiply(x, D, out=new(rows.shape))
@@ -246,7 +251,7 @@ class InteriorSolver:
         inside = self.solve(iterate, gap)
         if not inside.flees:
             return self, inside
-        beyond = InteriorSolver(replace(self.block, lam_range=(self.highest, self.highest)), self.operator)
+        beyond = self.at_cost(self.highest)
         told = beyond.solve(beyond.start(self.highest), _TOLD)
         if self.excess(told.iterate) > 0:
             told = beyond.solve(told.iterate, gap)
@@ -254,7 +259,31 @@ class InteriorSolver:
             if self.excess(told.iterate) > _UNSURE * told.iterate.gap / self.highest:
                 return beyond, told
         # It can be had.
-        return self, self.solve(self.start(_LIFT * min(inside.point.lam, _BACK * self.highest)), gap, stays=True)
+        lam = inside.point.lam
+        inside = self.solve(self.start(_LIFT * min(lam, _BACK * self.highest)), gap, stays=True)
+        is_lost = inside.gap > _TOLD and self.block.tally.left > 0
+        return self, self.bisect(lam, gap) if is_lost else inside
+
+    def at_cost(self, cost):
+        """The solver of the same block with this cost."""
+        return InteriorSolver(replace(self.block, lam_range=(cost, cost)), self.operator)
+
+    def bisect(self, lam, gap):
+        """The end of the steps at a cost that buys the budget, from a first guess: the slack falls with the cost, and a
+        given cost takes few steps whatever the weights are.
+
+        Returns
+        -------
+        Interior
+        """
+        low, high = 0.0, self.highest
+        for _ in range(_MOST_COSTS):
+            inside = self.at_cost(lam).solve(self.start(lam), _NARROW)
+            low, high = (lam, high) if self.excess(inside.iterate) > 0 else (low, lam)
+            if high <= _CLOSE * low or self.block.tally.left <= 0:
+                break
+            lam = np.sqrt(low * high) if low > 0 else high / _LIFT
+        return self.at_cost(high).solve(self.start(high), gap)
 
     def start(self, lam):
         """Duals in the middle of their bounds, balanced as far as their room allows, and slacks to match."""
@@ -316,7 +345,7 @@ class InteriorSolver:
                 iterate.pairs[:] = moved.pairs
                 iterate = moved._replace(pairs=iterate.pairs)
         # Beyond what doubles can tell steps lead away again.
-        if best is not None and not state.error <= best.gap:
+        if best is not None and not flees and not state.error <= best.gap:
             return best
         return replace(_interior(side, state, iterate), flees=flees)
 

@@ -186,7 +186,8 @@ class DualSolution:
     duality_gap : float, (primal - dual objective) / primal objective: 1/2 |w|^2, with a cost + lam * total slack
     violation : float, max over increasable g_i minus min over decreasable g_i (libsvm's stopping quantity)
     budget_error : float, |total slack - budget| / max(budget, least weight); 0 where a cost was given
-    infeasibility : float, how far the duals are from their bounds and from 1'beta = 0, over the largest of them
+    infeasibility : float, how far the duals are from their bounds and from 1'beta = 0, over the largest of them, or lam
+        from the cost that was given
     work : Work, what the solve took
     status : Status
     least_budget : float, the smallest feasible budget C_min where the solve had to find it, else nan
@@ -317,6 +318,9 @@ def certify(problem, beta, lam, work, tol):
     held = certificate(
         gradient, beta, np.float64(lam), squared_norm, problem.linear, problem.bound, least_weight, problem.budget
     )
+    if problem.cost is not None:
+        # The bounds are those of the cost that was given.
+        held = held._replace(infeasibility=max(held.infeasibility, abs(lam / problem.cost - 1.0)))
     return DualSolution.of(beta, lam, held, work, tol)
 
 
