@@ -34,6 +34,8 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_svmdl import TorchMLPClassifier, TorchMLPRegressor
 
+# A few epochs are enough for what is tested here, not for a network that has learnt something.
+pytestmark = pytest.mark.filterwarnings("ignore:The training loss ended:sklearn.exceptions.ConvergenceWarning")
 FOREVER = {"tol": 0, "n_iter_no_change": np.inf}
 QUICK = {"hidden_layer_sizes": (8,), "max_iter": 5, "random_state": 0, **FOREVER}
 ignore_convergence = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -1,74 +1,47 @@
 """What the two estimators share: the flow of fit and of prediction.
 
-fit: X, y -> validate -> targets -> rows (weights, held-out part) -> skorch net -> epochs -> fitted
+fit: X, y -> validate -> y as the net takes it -> rows (weights, held-out part) -> skorch net -> epochs -> fitted
 attributes. predict: X -> validate -> raw outputs -> the head's link -> labels or units of y.
 """
 
 from abc import ABC, abstractmethod
+from contextlib import contextmanager
 from copy import deepcopy
-from math import inf
-from numbers import Integral, Real
+from math import inf, isfinite
+from numbers import Integral
 from warnings import warn
 
 import numpy as np
-import torch
-from sklearn.base import BaseEstimator, is_classifier, is_regressor
+from sklearn.base import is_classifier, is_regressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._sklearn_private import Interval, Options, StrOptions, _check_sample_weight
-from ._activations import ACTIVATIONS
-from ._callbacks import check_callbacks
-from ._device import accepted_dtypes, device_or_cpu, resolve_device
-from ._hold_out import hold_out
-from ._loop import Job
-from ._module import MLPModule
-from ._net import MLPNet
-from ._predict import outputs
-from ._random import make_generator
-from ._recipe import SCHEDULES, Progress, Recipe
-from ._rows import make_rows
-from ._solvers import STOCHASTIC_SOLVERS
-from ._threads import fitting_threads
+from .._sklearn_private import _check_sample_weight
+from ._module import MLPModule, looks_squashed, outputs
+from ._parameters import SkorchParameters
+from ._recipe import Progress, Recipe, python_scalar
+from ._rows import hold_out, make_rows
+from ._runtime import accepted_dtypes, device_or_cpu, draw_seed, fitting_threads, resolve_device
+from ._solvers import FLAT_SOLVERS
+from ._training import Run, check_finite
+
+# How far above the loss of the best constant prediction a training may end without being called a failure:
+# the loss of an epoch is a running one, from before each step.
+_ABOVE_CONSTANT = 1.01
+# The loss of a constant prediction that is right: one class only, or a constant y.
+_NOTHING_TO_LEARN = 1e-12
 
 
-class BaseTorchMLP(BaseEstimator, ABC):
+class BaseTorchMLP(SkorchParameters, ABC):
     """A multi-layer perceptron trained by torch through skorch; see the two estimators for the parameters."""
 
-    _parameter_constraints: dict = {
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions(set(ACTIVATIONS))],
-        "solver": [StrOptions({"lbfgs", *STOCHASTIC_SOLVERS})],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions(set(SCHEDULES))],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
-        "random_state": ["random_state"],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
-        "momentum": [Interval(Real, 0, 1, closed="both")],
-        "nesterovs_momentum": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "beta_1": [Interval(Real, 0, 1, closed="left")],
-        "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-        "device": [str],
-        "dtype": [StrOptions({"auto", "float32", "float64"})],
-        "callbacks": [list, tuple, None],
-        "module": [callable, None],
-        "monitor_validation": ["boolean"],
-    }
-
     # --- what classifier and regressor say differently
+
+    @property
+    @abstractmethod
+    def _net_class(self):
+        """The class of the skorch net."""
 
     @abstractmethod
     def _learn_targets(self, y, sample_weight, first_pass, incremental):
@@ -79,25 +52,25 @@ class BaseTorchMLP(BaseEstimator, ABC):
         """Raise ValueError if y, of rows to watch, is not of the kind learnt."""
 
     @abstractmethod
-    def _targets(self, y):
-        """y as numbers of shape (n_samples, n_outputs)."""
+    def _encoded(self, y):
+        """y as the net takes it: class codes, label indicators or numbers."""
 
     @abstractmethod
     def _loss_weight(self, y):
-        """What each row's loss is multiplied by for its class, or None."""
-
-    @abstractmethod
-    def _learn_scale(self, train):
-        """Learn the units the net is trained in."""
-
-    @abstractmethod
-    def _scaled(self, rows):
-        """The rows with their targets in these units, in the precision of X."""
+        """What each row's loss is multiplied by for its class, given an encoded y; or None."""
 
     @property
     @abstractmethod
     def _head_name(self):
         """The key of the head in `HEADS`."""
+
+    @abstractmethod
+    def _n_outputs(self, y):
+        """The number of outputs that an encoded y asks for."""
+
+    @abstractmethod
+    def _make_task(self, rows):
+        """The `Task` that the training rows set."""
 
     # --- fit
 
@@ -105,35 +78,50 @@ class BaseTorchMLP(BaseEstimator, ABC):
         first_pass = not hasattr(self, "net_") or not (self.warm_start or incremental)
         device = resolve_device(self.device)
         self._check_choices(incremental)
+        if first_pass:
+            self._predicted_dtype = "float32" if _is_single(X) else "float64"
         X, y, sample_weight = self._check_data(X, y, sample_weight, device, first_pass)
         self._learn_targets(y, sample_weight, first_pass, incremental)
+        y = self._encoded(y)
         random_state = check_random_state(self.random_state)
         train, valid = self._split(X, y, sample_weight, validation, incremental, random_state)
-        if first_pass:
-            self._learn_scale(train)
-        train, valid = self._scaled(train), valid and self._scaled(valid)
-        job = self._job(train, valid, random_state, first_pass, incremental)
-        net = self._net(job, device, first_pass)
-        self._run(net, job)
-        return self._store(net, job, X.dtype)
+        recipe = Recipe.of(self)
+        run = self._run(recipe, train, valid, first_pass, incremental)
+        seeds = [draw_seed(random_state) for _ in range(self.n_networks)]
+        net = self._net(run, recipe, seeds, device, first_pass)
+        self._train(net, run, X, y)
+        return self._store(net, run, X.dtype)
+
+    @contextmanager
+    def _all_or_nothing(self):
+        """A fit that fails leaves the estimator as it was: not fitted, or fitted as before."""
+        before = dict(vars(self))
+        weights = deepcopy(self.net_.module_.state_dict()) if hasattr(self, "net_") else None
+        try:
+            yield
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            if weights is not None:
+                self.net_.module_.load_state_dict(weights)
+            raise
 
     def _check_choices(self, incremental):
         if incremental and self.early_stopping:
             raise ValueError(
                 "partial_fit does not support early_stopping=True; call fit, or set early_stopping=False."
             )
-        if isinstance(self.module, torch.nn.Module):
-            raise TypeError(
-                "module must be a class or function (n_features, n_outputs) -> torch.nn.Module, got an "
-                f"instance of {type(self.module).__name__}: every fit needs a fresh one. Pass its class, or "
-                "a function that makes it."
-            )
-        check_callbacks(self.callbacks)
+        self._check_parts()
 
     def _check_data(self, X, y, sample_weight, device, first_pass):
-        dtype = accepted_dtypes(self.dtype, device) if first_pass else (self._dtype,)
+        dtype = self._accepted_dtypes(device) if first_pass else (self._dtype,)
         X, y = self._check_X_y(X, y, dtype, reset=first_pass)
         return X, y, self._check_weights(sample_weight, X)
+
+    def _accepted_dtypes(self, device):
+        """Several networks differ by more than rounding: for them single precision is precise enough."""
+        dtype = "float32" if self.dtype == "auto" and self.n_networks > 1 else str(self.dtype)
+        return accepted_dtypes(dtype, device)
 
     def _check_X_y(self, X, y, dtype, reset):
         X, y = validate_data(
@@ -171,81 +159,82 @@ class BaseTorchMLP(BaseEstimator, ABC):
             X_val, y_val = self._check_X_y(X_val, y_val, (X.dtype,), reset=False)
             self._check_watched(y_val)
             weight_val = self._check_weights(weight_val, X_val)
-            return self._rows(X, y, sample_weight), self._rows(X_val, y_val, weight_val)
+            return self._rows(X, y, sample_weight), self._rows(X_val, self._encoded(y_val), weight_val)
         if incremental or self.solver == "lbfgs" or not (self.early_stopping or self.monitor_validation):
             return self._rows(X, y, sample_weight), None
         kept = np.arange(X.shape[0]) if sample_weight is None else np.flatnonzero(sample_weight)
         labels = y[kept] if is_classifier(self) and y.ndim == 1 else None
-        parts = hold_out(kept, labels, self.validation_fraction, random_state)
+        parts = hold_out(kept, labels, python_scalar(self.validation_fraction), random_state)
         return [self._rows(X[i], y[i], None if sample_weight is None else sample_weight[i]) for i in parts]
 
     def _rows(self, X, y, sample_weight):
-        return make_rows(X, self._targets(y), sample_weight, self._loss_weight(y), canonical=self.shuffle)
-
-    def _job(self, train, valid, random_state, first_pass, incremental):
-        recipe = Recipe.of(self)
-        progress = Progress(rate=self.learning_rate_init) if first_pass else self._progress
-        state = self._solver_state if incremental and not first_pass else None
-        if state is None:
-            progress.rate = self.learning_rate_init
-        return Job(
-            recipe=recipe,
-            progress=progress,
-            epochs=1 if incremental else self.max_iter,
-            train=train,
-            valid=valid,
-            batch_size=self._batch_rows(len(train)),
-            generator=make_generator(random_state, stream=progress.t),
-            solver_state=state,
-            keep_solver_state=incremental,
-        )
+        return make_rows(X, y, sample_weight, self._loss_weight(y), canonical=self.shuffle)
 
     def _batch_rows(self, n_rows):
-        if self.batch_size == "auto":
+        if isinstance(self.batch_size, str):
             return min(200, n_rows)
         if self.batch_size > n_rows:
             warn(
                 f"batch_size={self.batch_size} is larger than the {n_rows} rows to train on and is clipped "
                 "to that."
             )
-        return min(self.batch_size, n_rows)
+        return min(int(self.batch_size), n_rows)
 
-    def _net(self, job, device, first_pass):
-        """A new net, or the one to go on with."""
-        shape = job.train.X.shape[1], job.train.targets.shape[1]
-        layer_units = [shape[0], *self._hidden_units(), shape[1]]
+    def _net(self, run, recipe, seeds, device, first_pass):
+        """A new net, with the weights to go on with if there are any; or the net to go on with."""
         if not first_pass:
-            return self._net_so_far(layer_units, device)
-        dtype = torch.float32 if job.train.X.dtype == np.float32 else torch.float64
-        own = dict(
-            layer_units=layer_units, activation=self.activation, dropout=float(self.dropout), dtype=dtype
-        )
-        net = MLPNet(
-            self.module or MLPModule,
-            **({} if self.module else {f"module__{name}": value for name, value in own.items()}),
-            head_name=self._head_name,
-            shape=shape,
-            dtype=dtype,
+            self._check_continues(run.train)
+        if run.incremental and not first_pass:
+            net = self.net_
+            net.recipe, net.seeds, net.device, net.verbose = recipe, seeds, device, recipe.verbose
+            net.run_ = run
+            net.module_.to(device)
+            return net
+        net = self._net_class(
+            task=self._make_task(run.train) if first_pass else self.net_.task,
+            recipe=recipe,
+            dtype=run.train.dataset.X.dtype.name,
+            seeds=seeds,
             device=device,
-            callbacks=deepcopy(self.callbacks),
-            lr=self.learning_rate_init,
-            max_epochs=self.max_iter,
-            batch_size=job.batch_size,
-            verbose=0,
+            callbacks=deepcopy(list(self.callbacks or ())),
+            lr=recipe.learning_rate_init,
+            max_epochs=recipe.max_iter,
+            batch_size=run.batch_size,
+            verbose=recipe.verbose,
+            **self._module_parameters(run.train),
+            **self._skorch_parts(),
         )
-        return net.build(job.generator, job.recipe)
-
-    def _net_so_far(self, layer_units, device):
-        net = self.net_
-        if isinstance(net.module_, MLPModule) and net.module_.layer_units != layer_units:
-            raise ValueError(
-                f"The network to go on with has layers of {net.module_.layer_units} units, but the "
-                f"parameters and the data now ask for {layer_units}. Keep hidden_layer_sizes, or set "
-                "warm_start=False and call fit."
-            )
-        net.device = device
-        net.module_.to(device)
+        net.run_ = run
+        net.initialize()
+        if not first_pass:
+            net.go_on_from(self.net_)
         return net
+
+    def _module_parameters(self, train):
+        """What makes the built-in module."""
+        if self.module is not None:
+            return {}
+        n_features, y = train.dataset.X.shape[1], train.dataset.y
+        return {
+            "module__layer_units": [n_features, *self._hidden_units(), self._n_outputs(y)],
+            "module__activation": str(self.activation),
+            "module__dropout": float(self.dropout),
+            "module__dtype": train.dataset.X.dtype.name,
+            "module__n_networks": int(self.n_networks),
+        }
+
+    def _check_continues(self, train):
+        """Raise ValueError if the network to go on with is not the one that the parameters describe."""
+        net, parts = self.net_, self._skorch_parts()
+        module = {name: value for name, value in parts.items() if name.split("__")[0] == "module"}
+        module |= self._module_parameters(train)
+        module.pop("module__dropout", None)  # the steps to come take the new one
+        dtype = net.dtype if self.dtype == "auto" else str(self.dtype)
+        asked_for = {"loss": self._head_name, "dtype": dtype, **module}
+        present = {name: getattr(net, name, None) for name in asked_for} | {"loss": net.task.head_name}
+        for name, value in asked_for.items():
+            if value is not present[name] and value != present[name]:
+                raise ValueError(_cannot_go_on(name, present[name], value))
 
     def _hidden_units(self):
         sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object)).tolist()
@@ -253,51 +242,93 @@ class BaseTorchMLP(BaseEstimator, ABC):
             raise ValueError(
                 f"hidden_layer_sizes must be integers > 0, got {sizes}. Use () for a network without hidden layers."
             )
-        return sizes
+        return [int(size) for size in sizes]
 
-    def _run(self, net, job):
-        widest_step = job.batch_size * sum(p.numel() for p in net.module_.parameters())
-        try:
-            with fitting_threads(widest_step):
-                net.partial_fit(job)
-        finally:
-            net.trim()
-        if job.out_of_epochs and not job.keep_solver_state and self.n_iter_no_change < inf:
+    def _run(self, recipe, train, valid, first_pass, incremental):
+        if first_pass:
+            progresses = [Progress(recipe.learning_rate_init) for _ in range(self.n_networks)]
+        else:
+            progresses = deepcopy(self._progresses)
+        for progress in progresses:
+            progress.stopped = False
+            if not incremental:
+                progress.rate = recipe.learning_rate_init
+        return Run(
+            progresses=progresses,
+            epochs=1 if incremental else recipe.max_iter,
+            train=train,
+            valid=valid,
+            batch_size=self._batch_rows(len(train)),
+            rows_seen=0 if first_pass else self.t_,
+            epochs_before=0 if first_pass else len(self.net_.history),
+            incremental=incremental,
+        )
+
+    def _train(self, net, run, X, y):
+        with fitting_threads(run.batch_size * sum(p.numel() for p in net.module_.parameters())):
+            net.partial_fit(X, y)
+        check_finite(net.module_, net.recipe)
+        if run.interrupted:
+            warn("Training interrupted by user.")
+            return
+        lost = not all(isfinite(progress.loss) for progress in run.progresses)
+        if lost or not run.incremental:
+            self._warn_of_failure(net, run)
+        if self.module is not None and looks_squashed(run.last_outputs, net.task.head):
             warn(
-                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization "
-                "hasn't converged yet. Increase max_iter, or ask for exactly this many epochs with tol=0, "
-                "n_iter_no_change=np.inf.",
-                ConvergenceWarning,
+                "The outputs of module look like probabilities, but they must be raw: softmax and sigmoid are part "
+                "of the loss and of predict_proba. Leave them out at the end of module."
             )
 
-    def _store(self, net, job, dtype):
-        progress = job.progress
+    def _warn_of_failure(self, net, run):
+        """Say what a user would else find out too late."""
+        said = []
+        if run.out_of_epochs and self.n_iter_no_change < inf and self.solver in FLAT_SOLVERS:
+            said.append(
+                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization "
+                "hasn't converged yet. Increase max_iter, or ask for exactly this many epochs with tol=0, "
+                "n_iter_no_change=np.inf."
+            )
+        loss = max((progress.data_loss for progress in run.progresses), key=lambda loss: (not isfinite(loss), loss))
+        constant = net.constant_loss(run.train)
+        if not isfinite(loss) or loss > _ABOVE_CONSTANT * constant > _NOTHING_TO_LEARN:
+            better = f", above the {constant:.4g} of always predicting the same" if isfinite(constant) else ""
+            said.append(
+                f"The training loss ended at {loss:.4g}{better}: the network has learnt nothing of use. Scale the "
+                "features (for instance with StandardScaler in a Pipeline), and try another learning_rate_init than "
+                f"{self.learning_rate_init:g} or more epochs than max_iter={self.max_iter}."
+            )
+        if said:
+            warn(" ".join(said), ConvergenceWarning)
+
+    def _store(self, net, run, dtype):
+        progresses, history = run.progresses, net.history
         self.net_ = net
         self._dtype = dtype
-        self._progress = progress
-        self._solver_state = job.solver_state if job.keep_solver_state else None
-        self.loss_ = progress.loss
-        self.n_iter_ = progress.n_iter
-        self.t_ = progress.t
-        self.n_outputs_ = job.train.targets.shape[1]
-        self.out_activation_ = net.head.out_activation
+        self._progresses = progresses
+        self.loss_ = _mean_of(progresses, "loss")
+        self.n_iter_ = run.epochs_done
+        self.t_ = run.rows_seen
+        self.n_outputs_ = net.task.n_outputs
+        self.out_activation_ = net.task.head.out_activation
         if self.solver != "lbfgs":
-            watched = bool(progress.validation_scores)
-            self.loss_curve_ = progress.loss_curve
-            self.best_loss_ = None if self.early_stopping else progress.best_loss
-            self.validation_scores_ = progress.validation_scores if watched else None
-            self.best_validation_score_ = progress.best_validation_score if watched else None
+            score = f"val_{net.task.head.score_name}"
+            watched = [row[score] for row in history if score in row]
+            self.loss_curve_ = [row["loss"] for row in history if "loss" in row]
+            self.best_loss_ = None if self.early_stopping else _mean_of(progresses, "best_loss")
+            self.validation_scores_ = watched or None
+            self.best_validation_score_ = _mean_of(progresses, "best_validation_score") if watched else None
         return self
 
     # --- predict
 
     def _outputs(self, X, linked=True):
-        """The outputs of the fitted net for rows X, an ndarray: as the head's link makes them, or raw."""
+        """The outputs of the fitted net for rows X, of shape ([n_networks,] n, n_outputs): linked, or raw."""
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype=(self._dtype,), order="C", reset=False)
         device = device_or_cpu(self.device)
         module = self.module_ if device == "cpu" else deepcopy(self.module_).to(device)
-        return outputs(module, X, self.n_outputs_, device, link=self.net_.head.link if linked else None)
+        return outputs(module, X, self.n_outputs_, device, link=self.net_.task.head.link if linked else None)
 
     # --- fitted attributes that are views of the net
 
@@ -308,26 +339,32 @@ class BaseTorchMLP(BaseEstimator, ABC):
 
     @property
     def history_(self):
-        """One dict an epoch: epoch, loss, accuracy or r2, the same of a watched part, lr, dur (seconds)."""
-        ours = ("epoch", "loss", "accuracy", "r2", "val_loss", "val_accuracy", "val_r2", "lr", "dur")
-        return [
-            {name: row[name] for name in ours if name in row} for row in self._fitted_net("history_").history
-        ]
+        """One dict an epoch: epoch, loss, accuracy or r2, the same of a watched part, lr, dur (seconds).
+
+        Callbacks' own columns follow.
+        """
+        rows = [row for row in self._fitted_net("history_").history if "loss" in row]
+        return [{name: value for name, value in row.items() if not _is_skorchs(name)} for row in rows]
 
     @property
     def coefs_(self):
-        """Weight matrices of shape (n_inputs, n_units), one a layer; they share memory with `module_`."""
-        return [layer.weight.detach().numpy().T for layer in self._own_layers("coefs_")]
+        """Weight matrices of shape ([n_networks,] n_inputs, n_units), one a layer; memory of `module_`."""
+        return [np.swapaxes(layer.weight.detach().numpy(), -1, -2) for layer in self._own_layers("coefs_")]
 
     @property
     def intercepts_(self):
-        """Bias vectors of shape (n_units,), one a layer; they share memory with `module_`."""
+        """Bias vectors of shape ([n_networks,] n_units), one a layer; they share memory with `module_`."""
         return [layer.bias.detach().numpy() for layer in self._own_layers("intercepts_")]
 
     @property
     def n_layers_(self):
         """Number of layers, the inputs included."""
         return len(self._own_layers("n_layers_")) + 1
+
+    @property
+    def n_networks_(self):
+        """Number of networks whose predictions are averaged."""
+        return len(self._fitted_net("n_networks_").seeds)
 
     def _own_layers(self, name):
         module = self._fitted_net(name).module_
@@ -341,9 +378,9 @@ class BaseTorchMLP(BaseEstimator, ABC):
         return self.net_
 
     def _check_solver(self):
-        if self.solver not in STOCHASTIC_SOLVERS:
+        if self.solver not in FLAT_SOLVERS:
             raise AttributeError(
-                f"partial_fit is only available for stochastic solvers {sorted(STOCHASTIC_SOLVERS)}; "
+                f"partial_fit is only available for stochastic solvers {sorted(FLAT_SOLVERS)}; "
                 f"{self.solver!r} is not."
             )
         return True
@@ -352,3 +389,32 @@ class BaseTorchMLP(BaseEstimator, ABC):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _is_single(X):
+    """Whether data, an array or a data frame, are in single precision."""
+    dtypes = [X.dtype] if hasattr(X, "dtype") else list(getattr(X, "dtypes", [None]))
+    return all(dtype == np.float32 for dtype in dtypes)
+
+
+def averaged(outputs):
+    """The mean of several networks' outputs; that of the only one as it is."""
+    return outputs if outputs.ndim == 2 else outputs.mean(0)
+
+
+def _is_skorchs(column):
+    """Whether skorch's own columns say again what ours say."""
+    return column in ("batches", "train_loss", "valid_loss") or column.endswith(("_best", "_batch_count"))
+
+
+def _mean_of(progresses, name):
+    values = [getattr(progress, name) for progress in progresses]
+    return None if None in values else sum(values) / len(values)
+
+
+def _cannot_go_on(name, present, asked_for):
+    parameter = {"module__layer_units": "hidden_layer_sizes"}.get(name, name.removeprefix("module__"))
+    return (
+        f"The network to go on with was made with {name}={present!r}, but the parameters and the data now ask "
+        f"for {asked_for!r}. Keep {parameter}, or set warm_start=False and call fit."
+    )

@@ -1,14 +1,19 @@
 """The classifier."""
 
+from numbers import Real
+
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
+from sklearn.utils.validation import check_is_fitted
 
-from .._sklearn_private import StrOptions, _check_partial_fit_first_call, _fit_context
-from ._base import BaseTorchMLP
-from ._class_weight import ClassFactors
+from .._class_weight import ClassFactors
+from .._sklearn_private import Interval, StrOptions, _check_partial_fit_first_call, _fit_context
+from ._base import BaseTorchMLP, averaged
+from ._heads import Task
+from ._net import ClassifierNet
 
 
 class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
@@ -178,6 +183,7 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
 
     _parameter_constraints: dict = {
         **BaseTorchMLP._parameter_constraints,
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "class_weight": [dict, list, StrOptions({"balanced"}), None],
     }
 
@@ -214,6 +220,13 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
         callbacks=None,
         module=None,
         monitor_validation=False,
+        n_networks=1,
+        label_smoothing=0.0,
+        criterion=None,
+        optimizer=None,
+        iterator_train=None,
+        iterator_valid=None,
+        **skorch_parameters,
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -245,6 +258,13 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
         self.callbacks = callbacks
         self.module = module
         self.monitor_validation = monitor_validation
+        self.n_networks = n_networks
+        self.label_smoothing = label_smoothing
+        self.criterion = criterion
+        self.optimizer = optimizer
+        self.iterator_train = iterator_train
+        self.iterator_valid = iterator_valid
+        self._set_nested(skorch_parameters)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None):
@@ -274,7 +294,8 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
             If the weights turn non-finite in training (and `early_stopping` has no finite ones to restore),
             or the input is not what is described here.
         """
-        return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
+        with self._all_or_nothing():
+            return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
 
     @available_if(lambda self: self._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
@@ -302,11 +323,11 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
         ValueError
             If `classes` is missing in the first call, y has other classes, or `early_stopping` is set.
         """
-        if _check_partial_fit_first_call(self, classes):
-            self._label_binarizer = LabelBinarizer().fit(
-                y if type_of_target(y).startswith("multilabel") else classes
-            )
-        return self._fit(X, y, sample_weight, incremental=True)
+        with self._all_or_nothing():
+            if _check_partial_fit_first_call(self, classes):
+                is_multilabel = type_of_target(y).startswith("multilabel")
+                self._label_binarizer = LabelBinarizer().fit(y if is_multilabel else classes)
+            return self._fit(X, y, sample_weight, incremental=True)
 
     def predict(self, X):
         """Predict the class labels.
@@ -321,10 +342,14 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
         y : ndarray of shape (n_samples,) or (n_samples, n_labels)
             The most probable class, or for multilabel targets every label of probability above 1/2.
         """
-        raw = self._outputs(X, linked=False)
+        check_is_fitted(self)
+        if self.n_networks_ > 1:
+            scores, threshold = averaged(self._outputs(X)), 0.5
+        else:
+            scores, threshold = self._outputs(X, linked=False), 0.0
         if self.out_activation_ == "softmax":
-            return self.classes_[raw.argmax(1)]
-        chosen = (raw > 0).astype(np.int64)
+            return self.classes_[scores.argmax(1)]
+        chosen = (scores > threshold).astype(np.int64)
         if self._label_binarizer.y_type_.startswith("multilabel"):
             return self._label_binarizer.inverse_transform(chosen)
         return self.classes_[chosen[:, 0] if len(self.classes_) == 2 else np.zeros(len(chosen), np.int64)]
@@ -342,7 +367,7 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
         probability : ndarray of shape (n_samples, n_classes)
             Probability of each class, in the order of `classes_`; for multilabel targets that of each label.
         """
-        probability = self._outputs(X)
+        probability = averaged(self._outputs(X))
         if self.out_activation_ == "logistic":  # rounding must not make a prediction certain
             np.minimum(probability, 1 - np.finfo(probability.dtype).eps, out=probability)
         if probability.shape[1] > 1:
@@ -366,6 +391,8 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
         """
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
+
+    _net_class = ClassifierNet
 
     def _learn_targets(self, y, sample_weight, first_pass, incremental):
         check_classification_targets(y)
@@ -393,26 +420,22 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
                 f"Previously got {self.classes_}, `y` has {labels}"
             )
 
-    def _targets(self, y):
-        if y.ndim == 2:
-            return self._label_binarizer.transform(y)
-        codes = np.searchsorted(self.classes_, y)
-        if self._head_name == "binary":
-            return (codes[:, np.newaxis] == 1).astype(np.float64)
-        return np.eye(len(self.classes_))[codes]
+    def _encoded(self, y):
+        return self._label_binarizer.transform(y) if y.ndim == 2 else np.searchsorted(self.classes_, y)
 
     def _loss_weight(self, y):
         return self._class_factors.of(y)
 
-    def _learn_scale(self, train):
-        """Class indicators need none."""
-
-    def _scaled(self, rows):
-        return rows.with_targets(rows.targets.astype(rows.X.dtype))
-
     @property
     def _head_name(self):
         return self._label_binarizer.y_type_
+
+    def _n_outputs(self, y):
+        return 1 if self._head_name == "binary" else len(self.classes_)
+
+    def _make_task(self, rows):
+        y = rows.dataset.y
+        return Task(self._head_name, rows.dataset.X.shape[1], self._n_outputs(y), flat=y.ndim == 1)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

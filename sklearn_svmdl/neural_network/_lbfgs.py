@@ -1,4 +1,4 @@
-"""Full-batch training by scipy's L-BFGS-B, on the gradient of either path."""
+"""Full-batch training by scipy's L-BFGS-B, on the written-out gradient or on autograd's."""
 
 import warnings
 
@@ -8,34 +8,55 @@ import torch
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
-from ._autograd import AutogradGradient
-from ._fast import WrittenOutGradient
-from ._loop import check_finite
-from ._module import MLPModule
+from ._gradient import WrittenOutGradient
+from ._heads import HeadLoss, smoothed
+from ._module import MLPModule, penalised
 from ._rows import Batches, chunk_rows
 
 
-def minimise_loss(net, job):
+def minimise_loss(net, run):
     """Minimise the mean loss plus penalty over all rows, in place on the module; fill in the progress."""
-    objective = _Objective(net, job)
-    recipe = job.recipe
+    module = net.module_
+    module.eval()  # a random mask would make the loss another function at every evaluation
+    if getattr(module, "n_networks", 1) == 1:
+        _minimise(net, run, module, run.progresses[0])
+        return
+    for i, progress in enumerate(run.progresses):
+        member = module.member(i)
+        _minimise(net, run, member, progress)
+        for name, value in member.state_dict().items():
+            module.state_dict()[name][i].copy_(value)
+        if run.interrupted:
+            return
+
+
+def _minimise(net, run, module, progress):
+    """The same for one network."""
+    plain = isinstance(module, MLPModule) and net.criterion is HeadLoss
+    objective = (_PlainObjective if plain else _AutogradObjective)(net, run, module)
+    recipe, accepted = net.recipe, _Accepted(net, objective.vector())
     try:
         result = scipy.optimize.minimize(
             objective,
-            objective.vector(),
+            accepted.vector,
             method="L-BFGS-B",
             jac=True,
-            callback=objective.show if recipe.verbose else None,
+            callback=accepted,
             options={"maxfun": recipe.max_fun, "maxiter": recipe.max_iter, "gtol": recipe.tol},
         )
-        objective.load(result.x)
+        accepted.vector, accepted.loss = result.x, float(result.fun)
+        iterations = min(result.nit, recipe.max_iter)
+        if result.status != 0:
+            warnings.warn(_not_converged(result, recipe), ConvergenceWarning, stacklevel=2)
+    except KeyboardInterrupt:
+        iterations = accepted.iterations
+        run.interrupted = not accepted.stopped_by_callback
     finally:
+        objective.load(accepted.vector)
         objective.release()
-    job.progress.loss = float(result.fun)
-    job.progress.n_iter = max(1, min(result.nit, recipe.max_iter))
-    check_finite(net.module_, recipe)
-    if result.status != 0:
-        warnings.warn(_not_converged(result, recipe), ConvergenceWarning, stacklevel=2)
+    progress.loss = accepted.loss
+    progress.data_loss = None if progress.loss is None else progress.loss - objective.penalty_at(accepted.vector)
+    run.epochs_done = max(run.epochs_done, 1, iterations)
 
 
 def _not_converged(result, recipe):
@@ -46,91 +67,130 @@ def _not_converged(result, recipe):
     )
 
 
+class _Accepted:
+    """The last point that scipy accepted; each is an epoch to the history and the callbacks."""
+
+    def __init__(self, net, vector):
+        self._net = net
+        self.vector = vector
+        self.loss = None
+        self.iterations = 0
+        self.stopped_by_callback = False
+
+    def __call__(self, intermediate_result):
+        self.vector, self.loss = intermediate_result.x.copy(), float(intermediate_result.fun)
+        self.iterations += 1
+        if self._net.recipe.verbose:
+            print(f"lbfgs - loss: {self.loss:.6f}")
+        try:
+            self._net.notify("on_epoch_begin", **self._data())
+            for name in ("loss", "train_loss"):
+                self._net.history.record(name, self.loss)
+            self._net.notify("on_epoch_end", **self._data())
+        except KeyboardInterrupt:
+            self.stopped_by_callback = True
+            raise
+
+    def _data(self):
+        return {"dataset_train": self._net.run_.train, "dataset_valid": None}
+
+
 class _Objective:
     """vector of parameters -> loss and its gradient, over all rows chunk by chunk."""
 
-    def __init__(self, net, job):
-        self.module, self.head, self.penalty = net.module_, net.head, job.recipe.penalty
-        self.module.eval()  # a random mask would make the loss another function at every evaluation
-        plain = isinstance(self.module, MLPModule)
-        self.gradient = (_PlainGradient if plain else _CustomGradient)(self.module, self.head)
-        self.dtype = self.gradient.flat().dtype
-        self.batches = Batches(job.train, chunk_rows(job.train.X), net.device)
-        one_by_one = sparse.issparse(job.train.X) and len(job.train) > self.batches.batch_size
-        self.kept = None if one_by_one else list(self.batches.epoch())
-        self.total = len(job.train) * (1.0 if job.train.weight is None else self.batches.mean_weight())
+    def __init__(self, net, run, module, rows):
+        self.net, self.module = net, module
+        self.penalty = net.recipe.penalty
+        self.batches = Batches(rows, chunk_rows(rows.dataset.X), net.device)
+        one_by_one = sparse.issparse(rows.dataset.X) and len(self.batches) > 1
+        self._kept = None if one_by_one else list(self.batches.epoch())
+        self.total = len(rows) * rows.mean_weight()
 
-    def vector(self):
-        """The module's parameters as scipy wants them."""
-        return self.gradient.flat().cpu().numpy().astype(np.float64)
-
-    def load(self, vector):
-        """Put a vector back into the module."""
-        self.gradient.load(torch.from_numpy(np.array(vector)).to(self.dtype))
-
-    def release(self):
-        """Leave nothing behind on the module."""
-        self.gradient.release()
+    def chunks(self):
+        """All rows, in order."""
+        return self._kept or self.batches.epoch()
 
     def __call__(self, vector):
         self.load(vector)
-        loss, grad = 0.0, torch.zeros_like(self.gradient.flat())
-        for X, targets, weight in self.kept or self.batches.epoch():
-            z, part = self.gradient.evaluate(X, targets, weight, self.total)
-            losses = self.head.row_losses(z, targets)
+        loss, grad = self.evaluate()
+        n_weights = self.n_weights
+        grad[:n_weights] += self.penalty / self.total * vector[:n_weights]
+        return loss + self.penalty_at(vector), grad
+
+    def penalty_at(self, vector):
+        """The L2 term."""
+        return 0.5 * self.penalty / self.total * float(np.square(vector[: self.n_weights]).sum())
+
+
+class _PlainObjective(_Objective):
+    """By the written-out gradient."""
+
+    def __init__(self, net, run, module):
+        rows = run.train
+        targets = net.task.targets(torch.from_numpy(rows.dataset.y), module.layers[0].weight.dtype)
+        targets = smoothed(targets, net.task.head, net.recipe.label_smoothing)
+        super().__init__(net, run, module, rows.with_y(targets.numpy()))
+        dropout, module.dropout = module.dropout, 0.0
+        self._gradient = WrittenOutGradient(module, net.task.head, penalty=0.0)
+        self._dropout = dropout
+        self.n_weights = self._gradient.n_weights
+
+    def vector(self):
+        """The module's parameters as scipy wants them."""
+        return self._gradient.flat.cpu().numpy().astype(np.float64)
+
+    def load(self, vector):
+        """Put a vector into the module."""
+        self._gradient.flat.copy_(torch.from_numpy(vector))
+
+    def release(self):
+        """Leave nothing behind on the module."""
+        self._gradient.release()
+        self.module.dropout = self._dropout
+
+    def evaluate(self):
+        """Loss and gradient without penalty."""
+        loss, grad = 0.0, torch.zeros_like(self._gradient.flat)
+        for X, targets, weight in self.chunks():
+            z = self._gradient.evaluate(X, targets, weight, self.total)
+            losses = self.net.task.head.row_losses(z, targets)
             loss += float((losses if weight is None else losses * weight).sum()) / self.total
-            grad += part
-        weights = self.gradient.flat()[: self.gradient.n_weights]
-        loss += 0.5 * self.penalty / self.total * float(weights.square().sum())
-        grad[: self.gradient.n_weights] += self.penalty / self.total * weights
+            grad += self._gradient.grad
         return loss, grad.cpu().numpy().astype(np.float64)
 
-    def show(self, intermediate_result):
-        """The line of one iteration."""
-        print(f"lbfgs - loss: {intermediate_result.fun:.6f}")
 
+class _AutogradObjective(_Objective):
+    """By autograd, of any module and criterion."""
 
-class _PlainGradient:
-    """The written-out gradient, seen as a function of one vector."""
+    def __init__(self, net, run, module):
+        super().__init__(net, run, module, run.train)
+        weights = penalised(module)
+        self._parameters = weights + [p for p in module.parameters() if not any(p is w for w in weights)]
+        self.n_weights = sum(p.numel() for p in weights)
 
-    def __init__(self, module, head):
-        self._written_out = WrittenOutGradient(module, head, penalty=0.0)
-        self.n_weights = self._written_out.n_weights
-
-    def flat(self):
-        return self._written_out.flat
-
-    def load(self, vector):
-        self._written_out.flat.copy_(vector)
-
-    def evaluate(self, X, targets, weight, total):
-        z = self._written_out.evaluate(X, targets, weight, total)
-        return z, self._written_out.grad
-
-    def release(self):
-        self._written_out.release()
-
-
-class _CustomGradient:
-    """Autograd's gradient, seen as a function of one vector."""
-
-    def __init__(self, module, head):
-        self._autograd = AutogradGradient(module, head, penalty=0.0)
-        self._parameters = self._autograd.weights + self._autograd.others
-        self.n_weights = sum(p.numel() for p in self._autograd.weights)
-
-    def flat(self):
-        return torch.cat([p.detach().ravel() for p in self._parameters])
+    def vector(self):
+        """As `_PlainObjective.vector`."""
+        return torch.cat([p.detach().ravel() for p in self._parameters]).cpu().numpy().astype(np.float64)
 
     def load(self, vector):
+        """As `_PlainObjective.load`."""
+        parts = torch.from_numpy(vector).split([p.numel() for p in self._parameters])
         with torch.no_grad():
-            for p, part in zip(self._parameters, vector.split([p.numel() for p in self._parameters])):
+            for p, part in zip(self._parameters, parts):
                 p.copy_(part.view(p.shape))
 
-    def evaluate(self, X, targets, weight, total):
-        z = self._autograd.evaluate(X, targets, weight, total)
-        grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in self._parameters]
-        return z, torch.cat([grad.ravel() for grad in grads])
-
     def release(self):
-        self._autograd.module.zero_grad()
+        """As `_PlainObjective.release`."""
+        self.module.zero_grad()
+
+    def evaluate(self):
+        """As `_PlainObjective.evaluate`."""
+        self.module.zero_grad()
+        loss = 0.0
+        for X, y, weight in self.chunks():
+            share = (len(X) if weight is None else float(weight.sum())) / self.total
+            part = share * self.net.data_loss(self.net.infer(X), y, weight, training=True)
+            part.backward()
+            loss += part.item()
+        grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in self._parameters]
+        return loss, torch.cat([grad.ravel() for grad in grads]).cpu().numpy().astype(np.float64)

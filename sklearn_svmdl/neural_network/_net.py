@@ -1,140 +1,542 @@
-"""The skorch net inside the estimators."""
+"""The skorch net inside the estimators.
+
+Callbacks, and a module, criterion, optimizer or iterator of the user's, are served by skorch's own loop. What
+is filled in here are the places that skorch leaves open: how the parts are made, what a step and a loss are,
+and what the net itself does at each moment, before the callbacks are told.
+"""
+
+from contextlib import nullcontext
+from inspect import signature
+from math import inf
 
 import numpy as np
 import torch
+from sklearn.base import ClassifierMixin, RegressorMixin
 from skorch import NeuralNet
+from skorch.callbacks import Callback
+from skorch.history import History
+from skorch.utils import to_tensor
 from torch import nn
+from torch.utils.data import DataLoader
 
-from ._heads import HEADS
+from ._gradient import WrittenOutGradient
+from ._heads import HeadLoss, smoothed
 from ._lbfgs import minimise_loss
-from ._loop import TrainingLoop
-from ._module import MLPModule, draw_weights
-from ._random import borrowed_global_generator
-from ._solvers import torch_optimizer
-
-
-class Criterion(nn.Module):
-    """The head's mean loss as the torch module that skorch expects."""
-
-    def __init__(self, head_name):
-        super().__init__()
-        self.head_name = head_name
-
-    def forward(self, z, targets):
-        """Mean loss of raw outputs against targets (class codes or numbers)."""
-        if targets.ndim == 1:
-            n_outputs = z.shape[1]
-            targets = nn.functional.one_hot(targets, n_outputs) if n_outputs > 1 else targets.unsqueeze(1)
-        return HEADS[self.head_name].row_losses(z, targets.to(z.dtype)).mean()
+from ._module import MLPModule, as_matrix, draw_weights, is_penalised, penalised
+from ._recipe import Progress
+from ._rows import RowBatches, Rows, WeightedDataset, make_rows, without_weight
+from ._runtime import borrowed_global_generator, make_generator
+from ._solvers import FlatOptimizer, torch_optimizer
+from ._training import Run, Supervisor, train_fast
 
 
 class MLPNet(NeuralNet):
-    """A skorch net that trains on weighted `Rows` and stops as scikit-learn's MLPs do.
+    """A skorch net for one `Task`, whose y are class codes, label indicators or numbers.
 
     Parameters
     ----------
     module : class or callable
         `MLPModule`, or a user's ``module(n_features, n_outputs)``.
-    head_name : str
-        A key of `HEADS`.
-    shape : tuple of int
-        Number of features and number of outputs.
-    dtype : torch.dtype
-        Precision of the parameters.
-    **kwargs
+    criterion : class or callable
+        `HeadLoss`, or a user's, called with raw outputs and targets.
+    task : Task
+    recipe : Recipe
+    dtype : str
+        Precision of the parameters, the name of a torch dtype.
+    seeds : sequence of int
+        One a network: what its first weights and batches are drawn from.
+    optimizer, iterator_train, iterator_valid, **kwargs
         skorch's own parameters.
     """
 
-    def __init__(self, module, *, head_name, shape, dtype, **kwargs):
-        super().__init__(module, Criterion, criterion__head_name=head_name, train_split=None, **kwargs)
-        self.head_name = head_name
-        self.shape = shape
+    def __init__(
+        self,
+        module=MLPModule,
+        criterion=HeadLoss,
+        *,
+        task,
+        recipe,
+        dtype,
+        seeds,
+        optimizer=FlatOptimizer,
+        iterator_train=RowBatches,
+        iterator_valid=RowBatches,
+        dataset=WeightedDataset,
+        train_split=None,
+        **kwargs,
+    ):
+        super().__init__(
+            module,
+            criterion,
+            optimizer=optimizer,
+            iterator_train=iterator_train,
+            iterator_valid=iterator_valid,
+            dataset=dataset,
+            train_split=train_split,
+            **kwargs,
+        )
+        self.task = task
+        self.recipe = recipe
         self.dtype = dtype
-        self.predict_nonlinearity = None
-
-    @property
-    def head(self):
-        """The output head."""
-        return HEADS[self.head_name]
-
-    @property
-    def is_custom(self):
-        """Whether the module is the user's own."""
-        return self.module is not MLPModule
+        self.torch_dtype_ = getattr(torch, dtype)
+        self.seeds = seeds
+        self.generators_ = self.run_ = self.supervisor_ = self.gradient_ = self.solver_state_ = self.seen_ = None
 
     @property
     def _default_callbacks(self):
-        """None: the training loop keeps the history and prints the progress line itself."""
+        """None: the net keeps its history and prints its progress line itself."""
         return []
 
-    def trim(self):
-        """Bring the net to the CPU, with nothing on it that only training needed."""
-        self.module_.to("cpu")
-        self.criterion_.to("cpu")
-        self.device = "cpu"
-        self._generator = self._recipe = self._loop = None
-        for row in self.history:
-            row["batches"] = []
-        return self
+    # --- which loop
 
-    def build(self, generator, recipe):
-        """Make everything but the optimizer, the first weights drawn from the generator."""
-        self._generator, self._recipe = generator, recipe
-        return self.initialize()
+    @property
+    def has_own_parts(self):
+        """Whether anything but callbacks and the optimizer is the user's."""
+        iterators = {self.iterator_train, self.iterator_valid}
+        return self.module is not MLPModule or self.criterion is not HeadLoss or iterators != {RowBatches}
+
+    @property
+    def is_plain(self):
+        """Whether the fast loop does all that skorch's would."""
+        own_optimizer = self.optimizer is not FlatOptimizer or self.get_params_for("optimizer")
+        return not (self.callbacks_ or own_optimizer or self.has_own_parts)
+
+    # --- the parts
+
+    def initialize(self):
+        """Make all parts but the optimizer, the first weights drawn from generators of our own."""
+        self.generators_ = [make_generator(seed) for seed in self.seeds]
+        return super().initialize()
 
     def initialize_module(self):
         """Make `module_`; a user's module draws from torch's global generator, which is then put back."""
-        if self.is_custom:
-            with borrowed_global_generator(self._generator):
-                self.module_ = self.module(*self.shape)
-            if not isinstance(self.module_, nn.Module):
-                raise TypeError(f"module must make a torch.nn.Module, got {type(self.module_).__name__}.")
-            self.module_.to(self.dtype)
-        else:
+        generators = self.generators_ or [make_generator(seed) for seed in self.seeds]
+        if self.module is MLPModule:
             super().initialize_module()
-            draw_weights(self.module_, self._generator)
+            draw_weights(self.module_, generators)
+            return self
+        with borrowed_global_generator(generators[0]):
+            module = self._own_module()
+        if not isinstance(module, nn.Module):
+            raise TypeError(f"module must make a torch.nn.Module, got {type(module).__name__}.")
+        self.module_ = module.to(self.torch_dtype_)
+        return self
+
+    def _own_module(self):
+        """The user's module of the number of features and outputs, with the parameters module__..."""
+        shape, given = (self.task.n_features, self.task.n_outputs), self.get_params_for("module")
+        names = list(signature(self.module).parameters)[:2] if given else []
+        if set(names) & set(given):  # skorch's InputShapeSetter may say them too
+            return self.module(**dict(zip(names, shape)) | given)
+        return self.module(*shape, **given)
+
+    def initialize_criterion(self):
+        """Make `criterion_`; row by row where a torch criterion has to be weighted."""
+        if self.criterion is HeadLoss:
+            self.criterion_ = HeadLoss(self.task.head_name)
+            return self
+        given = self.get_params_for("criterion")
+        is_weighted = self.run_ is not None and self.run_.train.dataset.weight is not None
+        if is_weighted and "reduction" in signature(self.criterion).parameters:
+            given.setdefault("reduction", "none")
+        self.criterion_ = self.initialized_instance(self.criterion, given)
         return self
 
     def _initialize_optimizer(self, reason=None):
-        """Postponed until a trainer asks for one: making it is slow, and the fast path needs none."""
-        return super()._initialize_optimizer(reason) if self.initialized_ else self
+        """Postponed until a step asks for one: making it is slow, and the fast loop needs none."""
+        return super()._initialize_optimizer(reason) if self.supervisor_ is not None else self
 
-    def initialize_optimizer(self, triggered_directly=None):
-        """Make `optimizer_`, the torch form of the recipe's solver."""
-        weights = [p for p in self.module_.parameters() if p.ndim > 1]
-        others = [p for p in self.module_.parameters() if p.ndim <= 1]
-        self.optimizer_ = torch_optimizer(weights, others, self._recipe)
+    def initialize_optimizer(self):
+        """Make `optimizer_`: the user's, or the recipe's solver."""
+        if self.optimizer is not FlatOptimizer:
+            return super().initialize_optimizer()
+        settings = self.get_params_for("optimizer")
+        if self.gradient_ is not None and not settings:
+            self.optimizer_ = FlatOptimizer(self.gradient_, self.recipe)
+        elif "param_groups" in settings:
+            (groups,), settings = self.get_params_for_optimizer("optimizer", self.get_all_learnable_params())
+            self.optimizer_ = torch_optimizer(groups, self.recipe, **settings)
+        else:
+            self.optimizer_ = torch_optimizer(self._parameter_groups(), self.recipe, **settings)
         return self
 
-    def natural_targets(self, targets):
-        """The targets as skorch callbacks expect them: class codes, or numbers."""
-        if self.head_name == "multiclass":
-            return targets.argmax(1)
-        return targets[:, 0].long() if self.head_name == "binary" else targets
+    def _parameter_groups(self):
+        """The weights, which adamw shrinks, and the rest."""
+        named = list(self.get_all_learnable_params())
+        weights = [p for name, p in named if is_penalised(name, p)]
+        others = [p for name, p in named if not is_penalised(name, p)]
+        decay = self.recipe.alpha if self.recipe.solver == "adamw" else 0.0
+        groups = [{"params": weights, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
+        return [group for group in groups if group["params"]]
 
-    def predict_proba(self, X):
-        """The head's predictions for rows, in the units the net was trained on."""
-        return self.head.link(torch.from_numpy(super().predict_proba(X))).numpy()
+    def get_iterator(self, dataset, training=False):
+        """skorch's iterator; our own, for data sets that it knows, with our generator."""
+        iterator = self.iterator_train if training else self.iterator_valid
+        shuffled = training and self.recipe.shuffle
+        if iterator is not RowBatches:
+            return self._own_iterator(dataset, training, shuffled)
+        data = dataset.dataset if isinstance(dataset, Rows) else dataset
+        batch_size = self.get_params_for("iterator_train" if training else "iterator_valid").get("batch_size")
+        batch_size = batch_size or self.batch_size
+        if not isinstance(data, WeightedDataset) or isinstance(data.X, dict):
+            return DataLoader(dataset, batch_size, shuffle=shuffled)
+        return RowBatches(dataset, batch_size, self.generators_[0] if shuffled else None)
 
-    def predict(self, X):
-        """Class codes, label indicators, or numbers in the units the net was trained on."""
-        scores = self.predict_proba(X)
-        if self.head_name == "multiclass":
-            return scores.argmax(1)
-        if self.head.row_hits is None:
-            return scores
-        hits = (scores > 0.5).astype(np.int64)
-        return hits[:, 0] if self.head_name == "binary" else hits
+    def _own_iterator(self, dataset, training, shuffled):
+        """A user's iterator; torch's own shuffles as the estimator is told to, unless told otherwise."""
+        is_loader = isinstance(self.iterator_train, type) and issubclass(self.iterator_train, DataLoader)
+        given = self.get_params_for("iterator_train")
+        if not (training and is_loader and shuffled) or {"shuffle", "sampler", "batch_sampler"} & set(given):
+            return super().get_iterator(dataset, training)
+        given.setdefault("batch_size", self.batch_size)
+        return self.iterator_train(dataset, shuffle=True, **given)
 
-    def on_train_begin(self, net, X=None, y=None, **kwargs):
-        """Prepare the loop for a `Job` before any callback is told, so that callbacks find an optimizer."""
-        self._recipe = X.recipe
-        self._loop = None if X.recipe.solver == "lbfgs" else TrainingLoop(self, X)
+    # --- training
+
+    def go_on_from(self, other):
+        """Take over the weights and the history of another net with the same module."""
+        self.module_.load_state_dict(other.module_.state_dict())
+        self.history = History(other.history)
+
+    def constant_loss(self, rows):
+        """The loss of the best prediction that is the same for all rows; inf, unknown, by a user's criterion."""
+        if self.criterion is not HeadLoss:
+            return inf
+        weight = rows.all_weights()
+        targets = self._training_targets(torch.from_numpy(rows.all_y()))
+        return self.task.head.constant_loss(targets, None if weight is None else torch.from_numpy(weight))
+
+    def partial_fit(self, X, y=None, classes=None, **fit_params):
+        """Train for `max_epochs` epochs, from the weights as they are, on rows X and their y.
+
+        y are class codes (positions in ``classes_`` of the estimator), label indicators or numbers.
+        """
+        if not self.initialized_:
+            self.initialize()
+        if self.run_ is None:
+            self.run_ = self._run_on(X, y)
+        if self.generators_ is None:
+            self.generators_ = [make_generator(seed + self.run_.rows_seen) for seed in self.seeds]
+        try:
+            return super().partial_fit(X, y, **fit_params)
+        finally:
+            self._wind_up()
+
+    def _run_on(self, X, y):
+        """The run of a user's own call."""
+        rows = make_rows(np.asarray(X, self.dtype), np.asarray(y), canonical=self.recipe.shuffle)
+        return Run(
+            progresses=[Progress(self.recipe.learning_rate_init) for _ in self.seeds],
+            epochs=self.max_epochs,
+            train=rows,
+            valid=None,
+            batch_size=min(self.batch_size, len(rows)),
+            rows_seen=len(self.history) * len(rows),
+            incremental=True,
+        )
+
+    def get_split_datasets(self, X, y=None, **fit_params):
+        """The rows of the run, which are split already."""
+        return self.run_.train, self.run_.valid
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
-        """Run a `Job`."""
-        if self._loop is None:
-            minimise_loss(self, X)
+        """skorch's loop; the fast one where it gives the same; L-BFGS, which has no batches."""
+        if self.recipe.solver == "lbfgs":
+            minimise_loss(self, self.run_)
+        elif self.is_plain:
+            train_fast(self, self.run_)
         else:
-            self._loop.run()
+            super().fit_loop(X, y, epochs=self.run_.epochs, **fit_params)
         return self
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        """Make ready, before any callback is told: they find an optimizer."""
+        if isinstance(self.module_, MLPModule):
+            self.module_.generator = None if self.has_own_parts else self._device_generator()
+            if self.criterion is HeadLoss and self.recipe.solver != "lbfgs":
+                self.gradient_ = WrittenOutGradient(self.module_, self.task.head, self.recipe.penalty)
+        if self.recipe.solver == "lbfgs" or self.is_plain:
+            return
+        self.supervisor_ = Supervisor(self, self.run_, self._set_rates)
+        self._initialize_optimizer()
+        if self.solver_state_ is not None:
+            self.optimizer_.load_state_dict(as_tensors(self.solver_state_))
+            self.solver_state_ = None
+
+    def _device_generator(self):
+        """Dropout draws from the first network's generator, or from its like on another device."""
+        generator = self.generators_[0]
+        if self.device == "cpu":
+            return generator
+        return torch.Generator(self.device).manual_seed(generator.initial_seed())
+
+    def _set_rates(self, rates):
+        for group in self.optimizer_.param_groups:
+            group["lr"] = rates[0]
+
+    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        """Go on or stop; a new row in the history."""
+        if self.supervisor_ is not None:
+            self.supervisor_.begin_epoch()
+        super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        """skorch's epoch, while torch's global generator is lent ours if parts of the user's may draw from it."""
+        if training:
+            self.rate_ = self.optimizer_.param_groups[0]["lr"]
+        lend = self.has_own_parts and iterator is not None
+        try:
+            with borrowed_global_generator(self.generators_[0], self.device) if lend else nullcontext():
+                super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+        except KeyboardInterrupt:
+            self.run_.interrupted = True
+            raise
+
+    def on_batch_end(self, net, batch=None, training=False, loss=None, y_pred=None, **kwargs):
+        """Take note of the outputs."""
+        self.supervisor_.see(training, y_pred.detach(), *self.seen_)
+
+    def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        """Write the epoch into the history before any callback reads it there."""
+        if self.supervisor_ is not None:
+            self.supervisor_.end_epoch(self.rate_)
+
+    def on_train_end(self, net, X=None, y=None, **kwargs):
+        """Go back to the weights that are to stay."""
+        if self.supervisor_ is not None:
+            self.supervisor_.restore()
+
+    def _wind_up(self):
+        """Leave nothing on the net that only training needed; the optimizer's state stays, as arrays."""
+        if "optimizer_" in vars(self):
+            self.solver_state_ = self._solver_state()
+            del self.optimizer_
+        if self.gradient_ is not None:
+            self.gradient_.release()
+        for parameter in self.module_.parameters():
+            parameter.grad = None
+        if isinstance(self.module_, MLPModule):
+            self.module_.generator = None
+        self.module_.to("cpu")
+        self.criterion_.to("cpu")
+        self.device = "cpu"
+        self.generators_ = self.run_ = self.supervisor_ = self.gradient_ = self.seen_ = None
+
+    # --- a step
+
+    def train_step_single(self, batch, **fit_params):
+        """Outputs and loss of a batch, the gradient left on the parameters: written out, or by autograd."""
+        if self.gradient_ is None:
+            return super().train_step_single(batch, **fit_params)
+        if self.gradient_.is_overheard():
+            self.gradient_.grad.zero_()
+            self.gradient_.attach()
+            return super().train_step_single(batch, **fit_params)
+        if not self.module_.training:
+            self._set_training(True)
+        X, weight = self._rows_of(batch[0])
+        targets = self._training_targets(batch[1])
+        z = self.gradient_.evaluate(X, targets, weight)
+        self.gradient_.attach()
+        self.seen_ = targets, weight, None
+        loss = self.criterion_.forward(z, targets, weight)
+        return {"loss": self._penalised_loss(loss, z.shape[0], weight), "y_pred": z}
+
+    def infer(self, x, **fit_params):
+        """Raw outputs of shape (n, n_outputs) for rows, with or without weights."""
+        X, _ = self._rows_of(x)
+        z = self.module_(X, **fit_params)
+        return z if self.module is MLPModule else as_matrix(z, len(X), self.task.n_outputs)
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        """The weighted loss of a batch; in training, of smoothed targets and with the penalty."""
+        _, weight = without_weight(X)
+        loss = self.data_loss(y_pred, y_true, weight, training)
+        return self._penalised_loss(loss, len(y_pred), weight) if training else loss
+
+    def data_loss(self, z, y, weight, training):
+        """The weighted loss of a batch by the criterion alone."""
+        y = self._tensor(y)
+        weight = None if weight is None else self._tensor(weight)
+        targets = self._training_targets(y) if training else self.task.targets(y, z.dtype)
+        if self.criterion is HeadLoss:
+            self.seen_ = targets, weight, None
+            return self.criterion_(z, targets, weight)
+        loss = weighted(self.criterion_(z, self.task.natural_targets(y, z.dtype)), weight)
+        self.seen_ = targets, weight, loss.item()
+        return loss
+
+    def _rows_of(self, x):
+        """A batch's rows in the precision of the parameters, and their weights or None."""
+        X, weight = without_weight(x)
+        X = self._tensor(X)
+        if X.dtype is not self.torch_dtype_:
+            X = X.to(self.torch_dtype_)
+        return X, None if weight is None else self._tensor(weight)
+
+    def _tensor(self, values):
+        """As skorch's `to_tensor`, at no cost for what is one already."""
+        if self.device == "cpu" and isinstance(values, torch.Tensor):
+            return values
+        return to_tensor(values, self.device)
+
+    def _training_targets(self, y):
+        targets = self.task.targets(self._tensor(y), self.torch_dtype_)
+        return smoothed(targets, self.task.head, self.recipe.label_smoothing)
+
+    def _penalised_loss(self, loss, n_rows, weight):
+        if not self.recipe.penalty:
+            return loss
+        if self.gradient_ is not None and not loss.requires_grad:
+            squares = self.gradient_.squared_weights()
+        else:
+            squares = sum(w.square().sum() for w in penalised(self.module_))
+        if weight is None:
+            return torch.add(loss, squares, alpha=0.5 * self.recipe.penalty / n_rows)
+        return loss + 0.5 * self.recipe.penalty / weight.sum() * squares
+
+    # --- prediction
+
+    def _get_predict_nonlinearity(self):
+        """From raw outputs to the head's predictions, averaged over several networks."""
+        self.check_is_fitted()
+        return self._link
+
+    def _link(self, z):
+        linked = self.task.head.link(z)
+        return linked if linked.ndim == 2 else linked.mean(1)
+
+    # --- persistence
+
+    def _get_module(self, name, msg):
+        """A part to save or load; of the optimizer, between trainings, there is only the state."""
+        if name == "optimizer_" and name not in vars(self):
+            return _SolverState(self)
+        return super()._get_module(name, msg)
+
+    def __getstate__(self):
+        """Plain arrays, names and the user's own parts: no torch object is stored."""
+        parameters = {
+            name: value
+            for name, value in vars(self).items()
+            if not name.endswith("_") and not name.startswith("_")
+        }
+        return {
+            "parameters": parameters,
+            "module_state": as_arrays(dict(self.module_.state_dict())),
+            "criterion_state": as_arrays(dict(self.criterion_.state_dict())),
+            "solver_state": self._solver_state(),
+            "history": list(self.history),
+            "callbacks_": self.callbacks_,
+        }
+
+    def _solver_state(self):
+        """What the optimizer remembers, as arrays, or None."""
+        return as_arrays(self.optimizer_.state_dict()) if "optimizer_" in vars(self) else self.solver_state_
+
+    def __setstate__(self, state):
+        self.__init__(**state["parameters"])
+        self._initialize_virtual_params()
+        self.callbacks_ = state["callbacks_"]
+        self._initialize_module()
+        self._initialize_criterion()
+        self.history = History(state["history"])
+        self.module_.load_state_dict(as_tensors(state["module_state"]))
+        self.criterion_.load_state_dict(as_tensors(state["criterion_state"]))
+        self.solver_state_ = state["solver_state"]
+        self.initialized_ = True
+
+
+class _SolverState:
+    """The optimizer of a net that is not being trained, for skorch's saving and loading."""
+
+    def __init__(self, net):
+        self._net = net
+
+    def state_dict(self):
+        """The state as tensors."""
+        return as_tensors(self._net.solver_state_ or {})
+
+    def load_state_dict(self, state_dict):
+        """Keep a state for the next training."""
+        self._net.solver_state_ = as_arrays(state_dict) or None
+
+
+class ClassifierNet(ClassifierMixin, MLPNet):
+    """The net of a classifier. It speaks of classes by their codes."""
+
+    @property
+    def classes_(self):
+        """The class codes, or the positions of the labels."""
+        return np.arange(2 if self.task.head_name == "binary" else self.task.n_outputs)
+
+    def predict_proba(self, X):
+        """Probability of each class, or of each label, for rows."""
+        probability = super().predict_proba(X)
+        return probability if self.task.head_name != "binary" else np.hstack([1 - probability, probability])
+
+    def predict(self, X):
+        """Class codes, or label indicators, for rows."""
+        probability = self.predict_proba(X)
+        if self.task.head_name == "multilabel-indicator":
+            return (probability > 0.5).astype(np.int64)
+        return probability.argmax(1)
+
+
+class RegressorNet(RegressorMixin, MLPNet):
+    """The net of a regressor."""
+
+    def predict(self, X):
+        """Predictions of y for rows."""
+        return self.task.predictions(self.predict_proba(X))
+
+
+def weighted(loss, weight):
+    """A criterion's loss as one number: the weighted mean of what it says of each row."""
+    if loss.ndim == 0:
+        if weight is not None:
+            raise ValueError(
+                "criterion returns one number for a batch, so rows cannot be weighted by sample_weight or "
+                "class_weight. Let it return one number a row, or train without weights."
+            )
+        return loss
+    losses = loss.reshape(len(loss), -1).sum(1)
+    return losses.mean() if weight is None else (losses * weight).sum() / weight.sum()
+
+
+def as_arrays(value):
+    """The tensors in nested dicts and lists as arrays."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().cpu().numpy().copy()
+    if isinstance(value, dict):
+        return {key: as_arrays(item) for key, item in value.items()}
+    return [as_arrays(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def as_tensors(value):
+    """The arrays in nested dicts and lists as tensors."""
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(value.copy())
+    if isinstance(value, dict):
+        return {key: as_tensors(item) for key, item in value.items()}
+    return [as_tensors(item) for item in value] if isinstance(value, list) else value
+
+
+# --- what may stand in the list of callbacks
+
+
+def check_callbacks(callbacks):
+    """Raise TypeError unless each is a skorch callback, its class, or a pair of its name and one of these."""
+    for item in callbacks or ():
+        if not is_callback(item):
+            raise TypeError(
+                f"callbacks must hold skorch.callbacks.Callback objects, their classes, or pairs (name, callback), "
+                f"got {item!r}."
+            )
+
+
+def is_callback(item):
+    """Whether an item is one of these."""
+    is_named = isinstance(item, (tuple, list)) and len(item) == 2 and isinstance(item[0], str)
+    callback = item[1] if is_named else item
+    return issubclass(callback if isinstance(callback, type) else type(callback), Callback)

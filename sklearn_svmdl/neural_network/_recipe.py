@@ -1,7 +1,9 @@
-"""The choices a training run is made from, and the learning rate they lead to epoch by epoch."""
+"""The choices a training run is made from, the learning rate they lead to, and how far training has come."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from math import cos, inf, pi
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,13 @@ class Recipe:
     n_iter_no_change: float
     max_fun: int
     verbose: int
+    label_smoothing: float = 0.0
 
     @classmethod
     def of(cls, estimator):
-        """Read the recipe off an estimator's parameters."""
-        return cls(**{field.name: getattr(estimator, field.name) for field in fields(cls)})
+        """Read the recipe off an estimator's parameters, numpy's scalars as Python's."""
+        parameters = estimator.get_params(deep=False)
+        return cls(**{f.name: python_scalar(parameters[f.name]) for f in fields(cls) if f.name in parameters})
 
     @property
     def penalty(self):
@@ -41,6 +45,11 @@ class Recipe:
         """The schedule in force: Adam takes a constant rate or the cosine, only SGD all of them."""
         takes_all = self.solver == "sgd" or self.learning_rate == "cosine"
         return self.learning_rate if takes_all else "constant"
+
+
+def python_scalar(value):
+    """A numpy scalar as Python's: torch takes no others."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _constant(recipe, rate, t, epoch):
@@ -79,33 +88,41 @@ def rate_after_plateau(recipe, rate):
 
 @dataclass
 class Progress:
-    """How far training has come: what the fitted attributes of the same names report."""
+    """How far the training of one network has come."""
 
     rate: float
     loss: float | None = None
-    loss_curve: list = field(default_factory=list)
-    validation_scores: list = field(default_factory=list)
+    data_loss: float | None = None
     best_loss: float = inf
     best_validation_score: float = -inf
     no_improvement: int = 0
-    n_iter: int = 0
-    t: int = 0
+    stopped: bool = False
 
-    def record(self, recipe, loss, score):
-        """Take note of an epoch's loss and validation score (or None); True if the score is the best yet."""
+    def record(self, recipe, loss, data_loss, score):
+        """Take note of an epoch's loss, with and without penalty, and validation score (or None).
+
+        Returns whether the score is the best yet.
+        """
         if recipe.early_stopping and score is not None:
             improved = score >= self.best_validation_score + recipe.tol
         else:
             improved = loss <= self.best_loss - recipe.tol
         self.no_improvement = 0 if improved else self.no_improvement + 1  # nan never improves
         self.loss = loss
-        self.loss_curve.append(loss)
         self.best_loss = min(self.best_loss, loss)
-        return score is not None and self._record_score(score)
+        best = score is not None and score > self.best_validation_score
+        if best:
+            self.best_validation_score = score
+        if best or not recipe.early_stopping or self.data_loss is None:
+            self.data_loss = data_loss  # that of the weights which stay
+        return best
 
-    def _record_score(self, score):
-        self.validation_scores.append(score)
-        if not score > self.best_validation_score:
-            return False
-        self.best_validation_score = score
-        return True
+    def decide(self, recipe):
+        """Stop, or lower the rate, when nothing has improved for long enough."""
+        if self.no_improvement <= recipe.n_iter_no_change:
+            return
+        rate = rate_after_plateau(recipe, self.rate)
+        if rate is None:
+            self.stopped = True
+        else:
+            self.rate, self.no_improvement = rate, 0

@@ -5,7 +5,9 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.metaestimators import available_if
 
 from .._sklearn_private import StrOptions, _fit_context
-from ._base import BaseTorchMLP
+from ._base import BaseTorchMLP, averaged
+from ._heads import Task
+from ._net import RegressorNet
 
 
 class TorchMLPRegressor(RegressorMixin, BaseTorchMLP):
@@ -208,6 +210,12 @@ class TorchMLPRegressor(RegressorMixin, BaseTorchMLP):
         callbacks=None,
         module=None,
         monitor_validation=False,
+        n_networks=1,
+        criterion=None,
+        optimizer=None,
+        iterator_train=None,
+        iterator_valid=None,
+        **skorch_parameters,
     ):
         self.loss = loss
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -239,6 +247,12 @@ class TorchMLPRegressor(RegressorMixin, BaseTorchMLP):
         self.callbacks = callbacks
         self.module = module
         self.monitor_validation = monitor_validation
+        self.n_networks = n_networks
+        self.criterion = criterion
+        self.optimizer = optimizer
+        self.iterator_train = iterator_train
+        self.iterator_valid = iterator_valid
+        self._set_nested(skorch_parameters)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None):
@@ -268,7 +282,8 @@ class TorchMLPRegressor(RegressorMixin, BaseTorchMLP):
             If the weights turn non-finite in training (and `early_stopping` has no finite ones to restore),
             the mean or the standard deviation of y overflows, or the input is not what is described here.
         """
-        return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
+        with self._all_or_nothing():
+            return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
 
     @available_if(lambda self: self._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
@@ -294,7 +309,8 @@ class TorchMLPRegressor(RegressorMixin, BaseTorchMLP):
         ValueError
             If `early_stopping` is set.
         """
-        return self._fit(X, y, sample_weight, incremental=True)
+        with self._all_or_nothing():
+            return self._fit(X, y, sample_weight, incremental=True)
 
     def predict(self, X):
         """Predict the targets.
@@ -307,16 +323,15 @@ class TorchMLPRegressor(RegressorMixin, BaseTorchMLP):
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Predictions in the units of y, in float64.
+            Predictions in the units of y, in the precision of the X that `fit` was given.
         """
-        standard = self._outputs(X)
-        y = self._center + self._scale * standard.astype(np.float64)
-        return y[:, 0] if self._y_is_flat else y
+        linked = averaged(self._outputs(X))
+        return self.net_.task.predictions(linked).astype(self._predicted_dtype, copy=False)
+
+    _net_class = RegressorNet
 
     def _learn_targets(self, y, sample_weight, first_pass, incremental):
         self._check_watched(y)
-        if first_pass:
-            self._y_is_flat = y.ndim == 1
 
     def _check_watched(self, y):
         if self.loss == "poisson" and np.any(y < 0):
@@ -324,34 +339,37 @@ class TorchMLPRegressor(RegressorMixin, BaseTorchMLP):
                 f"loss='poisson' needs y >= 0, but the smallest y is {np.min(y)}. Use loss='squared_error'."
             )
 
-    def _targets(self, y):
-        return y.astype(np.float64).reshape(len(y), -1)
+    def _encoded(self, y):
+        return y.astype(np.float64)
 
     def _loss_weight(self, y):
         return None
 
-    def _learn_scale(self, train):
-        """Mean and standard deviation of every target over the training rows; a constant keeps its unit."""
-        targets, weight = train.epoch_targets(), train.epoch_weight()
-        with np.errstate(over="ignore", invalid="ignore"):
-            mean = np.average(targets, axis=0, weights=weight)
-            if self.loss == "poisson":
-                self._center, scale = np.zeros_like(mean), mean
-            else:
-                self._center, scale = mean, np.sqrt(np.average((targets - mean) ** 2, axis=0, weights=weight))
-        if not np.isfinite([mean, scale]).all():
-            raise ValueError(
-                f"The mean or the standard deviation of y overflows: the largest |y| is {np.abs(targets).max():.3g}. "
-                f"Give y in a larger unit."
-            )
-        self._scale = np.where(scale > 0, scale, 1.0)
-
-    def _scaled(self, rows):
-        return rows.with_targets(((rows.targets - self._center) / self._scale).astype(rows.X.dtype))
-
     @property
     def _head_name(self):
-        return self.loss
+        return str(self.loss)
+
+    def _n_outputs(self, y):
+        return 1 if y.ndim == 1 else y.shape[1]
+
+    def _make_task(self, rows):
+        """The mean and standard deviation of every target over the training rows; a constant keeps its unit."""
+        flat = rows.dataset.y.ndim == 1
+        y = rows.all_y().reshape(len(rows), -1)
+        weight = rows.all_weights()
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = np.average(y, axis=0, weights=weight)
+            if self.loss == "poisson":
+                center, scale = np.zeros_like(mean), mean
+            else:
+                center, scale = mean, np.sqrt(np.average((y - mean) ** 2, axis=0, weights=weight))
+        if not np.isfinite([mean, scale]).all():
+            raise ValueError(
+                f"The mean or the standard deviation of y overflows: the largest |y| is {np.abs(y).max():.3g}. "
+                f"Give y in a larger unit."
+            )
+        scale = np.where(scale > 0, scale, 1.0)
+        return Task(self._head_name, rows.dataset.X.shape[1], y.shape[1], flat, center, scale)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

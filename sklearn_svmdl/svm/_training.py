@@ -6,6 +6,7 @@ import numpy as np
 from joblib import effective_n_jobs
 from sklearn.utils.class_weight import compute_class_weight
 
+from .._class_weight import balanced_factors
 from ..dual.problem import classification, largest_budget_of_classes
 from ..kernels import MEGABYTE, negative_curvature
 
@@ -74,9 +75,7 @@ def indefiniteness(kernel, source):
 def _class_factors(class_weight, labels, y, totals):
     """Factor of each class; "balanced" gives every class the same total weight and keeps their sum."""
     if class_weight == "balanced":
-        present = totals > 0
-        share = totals.sum() / max(np.count_nonzero(present), 1)
-        return np.divide(share, totals, out=np.zeros(len(totals)), where=present)
+        return balanced_factors(totals)
     if class_weight is None:
         return np.ones(len(labels))
     factor = compute_class_weight(class_weight, classes=labels, y=y)

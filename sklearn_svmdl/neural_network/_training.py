@@ -1,0 +1,282 @@
+"""Epoch after epoch: set the rate, train, look at the held-out rows, take note, decide whether to go on.
+
+`Supervisor` does all of this but the training, for both loops: skorch's own, and `train_fast`, which does the
+same for a plain network without the work that only callbacks and custom parts need.
+"""
+
+import time
+from dataclasses import dataclass, field
+from math import isfinite
+
+import torch
+
+from ._heads import smoothed
+from ._module import outputs, penalised
+from ._recipe import next_rate
+from ._rows import Batches, Rows
+from ._solvers import flat_solver, load_flat_state
+
+NON_FINITE = (
+    "Training produced non-finite weights with learning_rate_init={rate!r} and solver={solver!r}. Scale the "
+    "features (for instance with StandardScaler in a Pipeline), or try a smaller learning_rate_init, a "
+    "larger alpha, or early_stopping=True, which goes back to the best epoch."
+)
+
+
+class StopTraining(KeyboardInterrupt):
+    """Ends the loop; skorch takes any KeyboardInterrupt for this."""
+
+
+@dataclass
+class Run:
+    """What one call of fit or partial_fit asks of the net, and how it went.
+
+    progresses : one Progress for each network.
+    train, valid : the rows to learn from and to watch (or None); y as the net's `Task` takes it.
+    rows_seen, epochs_before : by earlier calls that this one goes on from.
+    """
+
+    progresses: list
+    epochs: int
+    train: Rows
+    valid: Rows | None
+    batch_size: int
+    rows_seen: int = 0
+    epochs_before: int = 0
+    incremental: bool = False
+    epochs_done: int = 0
+    interrupted: bool = False
+    last_outputs: torch.Tensor | None = field(default=None, repr=False)
+
+    @property
+    def stopped(self):
+        """Whether every network has stopped improving."""
+        return all(progress.stopped for progress in self.progresses)
+
+    @property
+    def out_of_epochs(self):
+        """Whether the training ended for want of epochs."""
+        return self.epochs_done == self.epochs and not self.stopped
+
+
+class Supervisor:
+    """The decisions and records of one run, whoever does the steps.
+
+    Parameters
+    ----------
+    net : MLPNet
+    run : Run
+    set_rates : callable
+        Takes the list of learning rates, one a network, when they move.
+    """
+
+    def __init__(self, net, run, set_rates):
+        self.net, self.run, self.recipe = net, run, net.recipe
+        self._set_rates = set_rates
+        self._rates_in_force = [net.recipe.learning_rate_init] * len(run.progresses)
+        self._kept = {}
+        self._best = {"train_loss": float("inf"), "valid_loss": float("inf")}
+        if net.recipe.early_stopping and run.progresses[0].best_validation_score > -float("inf"):
+            for i in range(len(run.progresses)):
+                self._keep(i)  # a warm start has the best of the last fit to beat
+
+    def begin_epoch(self):
+        """Set the rate; raise StopTraining if no network has anything left to do."""
+        if self.run.stopped:
+            raise StopTraining
+        epoch = self.run.epochs_done + (self.run.epochs_before if self.run.incremental else 0)
+        for progress in self.run.progresses:
+            progress.rate = next_rate(self.recipe, progress.rate, self.run.rows_seen, epoch)
+        self._use_rates()
+        self._start = time.perf_counter()
+        self._seen = {True: [], False: []}
+
+    def _use_rates(self):
+        """Set the rates only when they move, so that a skorch LRScheduler has its way under a constant one."""
+        rates = [progress.rate for progress in self.run.progresses]
+        if rates != self._rates_in_force:
+            self._set_rates(rates)
+            self._rates_in_force = rates
+
+    def see(self, training, z, targets, weight, loss=None):
+        """Take note of a batch: its raw outputs (from before the step), and the criterion's loss if it is own."""
+        self._seen[training].append((z, targets, weight, loss))
+
+    def end_epoch(self, rate):
+        """Evaluate the epoch, write it into the history, keep the best weights, decide whether to go on."""
+        run, head = self.run, self.net.task.head
+        data_loss, score, penalty = *self._evaluate(True), self._penalty_share()
+        losses = [each + share for each, share in zip(data_loss, penalty)]
+        watched = None if run.valid is None else self._evaluate(False)
+        run.epochs_done += 1
+        run.rows_seen += len(run.train)
+        for i, progress in enumerate(run.progresses):
+            if not progress.stopped:
+                best = progress.record(self.recipe, losses[i], data_loss[i], watched and watched[1][i])
+                if best and self.recipe.early_stopping:
+                    self._keep(i)
+        record = {"loss": _mean(losses), head.score_name: _mean(score)}
+        if watched:
+            record |= {"val_loss": _mean(watched[0]), f"val_{head.score_name}": _mean(watched[1])}
+        record |= {"lr": rate, "dur": time.perf_counter() - self._start}
+        self._write(record)
+        self._decide(losses)
+
+    def _evaluate(self, training):
+        """Loss without penalty and score of each network over the rows of this epoch."""
+        z, targets, weight, losses = self._gather(training)
+        head = self.net.task.head
+        loss = head.loss(z, targets, weight) if losses is None else losses
+        score = head.score(z, targets, weight)
+        return (loss, score) if isinstance(score, list) else ([loss], [score])
+
+    def _gather(self, training):
+        """All that was seen, in one tensor each; the rows to watch, if nobody has looked at them."""
+        if not self._seen[training]:
+            return *self._watch(), None
+        z, targets, weight, losses = zip(*self._seen[training])
+        along = z[0].ndim - 2
+        if training:
+            self.run.last_outputs = z[-1]
+        totals = [len(part) if w is None else float(w.sum()) for part, w in zip(z, weight)]
+        loss = None if losses[0] is None else sum(a * b for a, b in zip(losses, totals)) / sum(totals)
+        weight = None if weight[0] is None else torch.cat(weight, along)
+        return torch.cat(z, along), torch.cat(targets, along), weight, loss
+
+    def _watch(self):
+        """Raw outputs of the module as it stands, targets and weights, of the rows to watch."""
+        net, rows = self.net, self.run.valid
+        net.module_.eval()
+        z = outputs(net.module_, rows.dataset.X, net.task.n_outputs, net.device)
+        z = torch.from_numpy(z[..., rows.indices, :])
+        net.module_.train()
+        weight = rows.all_weights()
+        targets = net.task.targets(torch.from_numpy(rows.all_y()), z.dtype)
+        return z, targets, None if weight is None else torch.from_numpy(weight)
+
+    def _penalty_share(self):
+        """The L2 term as it entered the mean loss: each batch's is divided by its own weight."""
+        shares = [0.0] * len(self.run.progresses)
+        if not self.recipe.penalty:
+            return shares
+        for weight in penalised(self.net.module_):
+            squares = weight.detach().square().reshape(len(shares), -1).sum(1).tolist()
+            shares = [share + square for share, square in zip(shares, squares)]
+        batches = len(Batches(self.run.train, self.run.batch_size))
+        total = len(self.run.train) * self.run.train.mean_weight()
+        return [0.5 * self.recipe.penalty * share * batches / total for share in shares]
+
+    def _keep(self, i):
+        """Remember the weights of one network as they are."""
+        state = self.net.module_.state_dict()
+        if len(self.run.progresses) == 1:
+            self._kept[i] = {name: value.detach().clone() for name, value in state.items()}
+        else:
+            self._kept[i] = {name: value[i].detach().clone() for name, value in state.items()}
+
+    def restore(self):
+        """Go back to the weights that were kept."""
+        state = self.net.module_.state_dict()
+        for i, kept in self._kept.items():
+            for name, value in kept.items():
+                (state[name] if len(self.run.progresses) == 1 else state[name][i]).copy_(value)
+
+    def _write(self, record):
+        """Into the history under our names and skorch's; as a line for the user."""
+        names = dict(record)
+        for name, ours in (("train_loss", "loss"), ("valid_loss", "val_loss")):
+            if ours in record:
+                names[name] = record[ours]
+                names[f"{name}_best"] = record[ours] < self._best[name]
+                self._best[name] = min(self._best[name], record[ours])
+        for name, value in names.items():
+            self.net.history.record(name, value)
+        if self.recipe.verbose:
+            print(progress_line(self.run.epochs_done, self.run.epochs, record))
+
+    def _decide(self, losses):
+        running = [progress for progress in self.run.progresses if not progress.stopped]
+        if not all(map(isfinite, losses)) and not all_finite(self.net.module_):
+            for progress in running:
+                progress.stopped = True
+            return
+        for i, progress in enumerate(self.run.progresses):
+            if progress.stopped:
+                continue
+            progress.decide(self.recipe)
+            if progress.stopped and len(running) > 1 and i not in self._kept:
+                self._keep(i)  # the others train on, and their steps are taken for all
+        self._use_rates()
+
+
+def _mean(values):
+    return sum(values) / len(values)
+
+
+def progress_line(epoch, epochs, record):
+    """One epoch in one line, in Keras' words."""
+    shown = [
+        name for name in ("loss", "accuracy", "r2", "val_loss", "val_accuracy", "val_r2") if name in record
+    ]
+    scores = " - ".join(f"{name}: {record[name]:.4f}" for name in shown)
+    return f"Epoch {epoch}/{epochs} - {record['dur']:.3f}s - {scores}"
+
+
+def all_finite(module):
+    """Whether every parameter is a finite number."""
+    return all(bool(torch.isfinite(p).all()) for p in module.parameters())
+
+
+def check_finite(module, recipe):
+    """Raise ValueError with advice if training lost the weights."""
+    if not all_finite(module):
+        raise ValueError(NON_FINITE.format(rate=recipe.learning_rate_init, solver=recipe.solver))
+
+
+# --- the fast loop
+
+
+def train_fast(net, run):
+    """Train a plain network: the same epochs, batches and steps as skorch's loop with no callback listening."""
+    gradient = net.gradient_
+    solver = flat_solver(gradient, net.recipe)
+    load_flat_state(solver, {name: torch.from_numpy(value) for name, value in (net.solver_state_ or {}).items()})
+
+    def set_rates(rates):
+        same = len(set(rates)) == 1
+        solver.rate = rates[0] if same else gradient.flat.new_tensor(rates).unsqueeze(1)
+
+    supervisor = net.supervisor_ = Supervisor(net, run, set_rates)
+    batches = Batches(run.train.with_y(_targets(net, run.train)), run.batch_size, net.device)
+    generators = net.generators_ if net.recipe.shuffle else None
+    net.module_.train()
+    try:
+        for _ in range(run.epochs):
+            net.on_epoch_begin(net)
+            try:
+                for X, targets, weight in _for_all(net, batches.epoch(generators)):
+                    supervisor.see(True, gradient.evaluate(X, targets, weight), targets, weight)
+                    solver.step(gradient.grad)
+            except KeyboardInterrupt:
+                run.interrupted = True
+                raise
+            supervisor.end_epoch(_mean([progress.rate for progress in run.progresses]))
+    finally:
+        net.solver_state_ = {k: v.cpu().numpy().copy() for k, v in solver.state.items()} if run.incremental else None
+
+
+def _targets(net, rows):
+    """The targets of the training rows, an ndarray of shape (n, n_outputs)."""
+    dtype = getattr(torch, net.dtype)
+    targets = net.task.targets(torch.from_numpy(rows.dataset.y), dtype)
+    return smoothed(targets, net.task.head, net.recipe.label_smoothing).numpy()
+
+
+def _for_all(net, batches):
+    """The batches with a dimension for the networks, where there are several that take the rows in one order."""
+    k = net.module_.n_networks
+    for X, targets, weight in batches:
+        if k > 1 and X.ndim == 2:
+            X, targets = X.expand(k, -1, -1), targets.expand(k, -1, -1)
+            weight = None if weight is None else weight.expand(k, -1)
+        yield X, targets, weight
