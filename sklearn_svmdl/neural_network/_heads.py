@@ -23,6 +23,7 @@ class Head:
     link : (z, out=None) -> the prediction on the scale of the targets.
     inverse_link : prediction -> z.
     row_losses : (z, targets) -> the loss of each row, summed over the outputs, of shape ([n_networks,] n).
+    fused_loss : (z, targets) -> the mean of these, for one output, by one kernel; None where there is none.
     row_hits : (z, targets) -> whether each row is predicted exactly, of that shape; None for regression.
     """
 
@@ -30,6 +31,7 @@ class Head:
     link: Callable
     inverse_link: Callable
     row_losses: Callable
+    fused_loss: Callable | None = None
     row_hits: Callable | None = None
 
     @property
@@ -108,6 +110,13 @@ def _logistic_losses(z, targets):
     return _over_outputs(F.binary_cross_entropy_with_logits(z, targets, reduction="none"))
 
 
+_logistic_loss = F.binary_cross_entropy_with_logits
+
+
+def _half_squared_loss(z, targets):
+    return F.mse_loss(z, targets) / 2
+
+
 def _squared_losses(z, targets):
     return _over_outputs(0.5 * (z - targets).square())
 
@@ -126,10 +135,10 @@ def _logistic_hits(z, targets):
 
 
 HEADS = {
-    "multiclass": Head("softmax", _softmax, _log, _softmax_losses, _softmax_hits),
-    "binary": Head("logistic", torch.sigmoid, _logit, _logistic_losses, _logistic_hits),
-    "multilabel-indicator": Head("logistic", torch.sigmoid, _logit, _logistic_losses, _logistic_hits),
-    "squared_error": Head("identity", _identity, _identity, _squared_losses),
+    "multiclass": Head("softmax", _softmax, _log, _softmax_losses, None, _softmax_hits),
+    "binary": Head("logistic", torch.sigmoid, _logit, _logistic_losses, _logistic_loss, _logistic_hits),
+    "multilabel-indicator": Head("logistic", torch.sigmoid, _logit, _logistic_losses, _logistic_loss, _logistic_hits),
+    "squared_error": Head("identity", _identity, _identity, _squared_losses, _half_squared_loss),
     "poisson": Head("exp", torch.exp, _log, _poisson_losses),
 }
 
@@ -180,8 +189,6 @@ class Task:
 
 def smoothed(targets, head, amount):
     """Class targets moved by `amount` of the way to even shares (Szegedy et al., 2016)."""
-    if not amount:
-        return targets
     share = 1 / targets.shape[-1] if head.out_activation == "softmax" else 0.5
     return targets * (1 - amount) + amount * share
 
@@ -195,4 +202,7 @@ class HeadLoss(nn.Module):
 
     def forward(self, z, targets, weight=None):
         """The weighted mean loss of raw outputs of shape (n, n_outputs)."""
-        return _row_mean(HEADS[self.head_name].row_losses(z, targets), weight)
+        head = HEADS[self.head_name]
+        if weight is None and head.fused_loss is not None and z.shape[1] == 1:
+            return head.fused_loss(z, targets)
+        return _row_mean(head.row_losses(z, targets), weight)

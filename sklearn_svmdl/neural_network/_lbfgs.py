@@ -9,7 +9,7 @@ from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
 from ._gradient import WrittenOutGradient
-from ._heads import HeadLoss, smoothed
+from ._heads import HeadLoss
 from ._module import MLPModule, penalised
 from ._rows import Batches, chunk_rows
 
@@ -127,9 +127,8 @@ class _PlainObjective(_Objective):
 
     def __init__(self, net, run, module):
         rows = run.train
-        targets = net.task.targets(torch.from_numpy(rows.dataset.y), module.layers[0].weight.dtype)
-        targets = smoothed(targets, net.task.head, net.recipe.label_smoothing)
-        super().__init__(net, run, module, rows.with_y(targets.numpy()))
+        targets = net.training_targets(torch.from_numpy(rows.dataset.y)).cpu().numpy()
+        super().__init__(net, run, module, rows.with_y(targets))
         dropout, module.dropout = module.dropout, 0.0
         self._gradient = WrittenOutGradient(module, net.task.head, penalty=0.0)
         self._dropout = dropout

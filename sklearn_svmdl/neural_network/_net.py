@@ -11,6 +11,7 @@ from math import inf
 
 import numpy as np
 import torch
+from scipy import sparse
 from sklearn.base import ClassifierMixin, RegressorMixin
 from skorch import NeuralNet
 from skorch.callbacks import Callback
@@ -28,6 +29,9 @@ from ._rows import RowBatches, Rows, WeightedDataset, make_rows, without_weight
 from ._runtime import borrowed_global_generator, make_generator
 from ._solvers import FlatOptimizer, torch_optimizer
 from ._training import Run, Supervisor, train_fast
+
+
+_MOMENTS_TO_DRAW = ("on_train_begin", "on_epoch_begin")
 
 
 class MLPNet(NeuralNet):
@@ -48,6 +52,10 @@ class MLPNet(NeuralNet):
     optimizer, iterator_train, iterator_valid, **kwargs
         skorch's own parameters.
     """
+
+    # The optimizer is made late, but it is one of the parts all along.
+    prefixes_ = [*NeuralNet.prefixes_, "optimizer"]
+    _optimizers = ["optimizer"]
 
     def __init__(
         self,
@@ -106,6 +114,7 @@ class MLPNet(NeuralNet):
     def initialize(self):
         """Make all parts but the optimizer, the first weights drawn from generators of our own."""
         self.generators_ = [make_generator(seed) for seed in self.seeds]
+        self.solver_state_ = None
         return super().initialize()
 
     def initialize_module(self):
@@ -178,9 +187,12 @@ class MLPNet(NeuralNet):
         data = dataset.dataset if isinstance(dataset, Rows) else dataset
         batch_size = self.get_params_for("iterator_train" if training else "iterator_valid").get("batch_size")
         batch_size = batch_size or self.batch_size
-        if not isinstance(data, WeightedDataset) or isinstance(data.X, dict):
+        if not isinstance(data, WeightedDataset) or not (isinstance(data.X, np.ndarray) or sparse.issparse(data.X)):
             return DataLoader(dataset, batch_size, shuffle=shuffled)
-        return RowBatches(dataset, batch_size, self.generators_[0] if shuffled else None)
+        if not shuffled:
+            return RowBatches(dataset, batch_size)
+        # While the global generator is lent ours, it is the one to draw from.
+        return RowBatches(dataset, batch_size, torch.default_generator if self.has_own_parts else self.generators_[0])
 
     def _own_iterator(self, dataset, training, shuffled):
         """A user's iterator; torch's own shuffles as the estimator is told to, unless told otherwise."""
@@ -203,7 +215,7 @@ class MLPNet(NeuralNet):
         if self.criterion is not HeadLoss:
             return inf
         weight = rows.all_weights()
-        targets = self._training_targets(torch.from_numpy(rows.all_y()))
+        targets = self.training_targets(torch.from_numpy(rows.all_y()))
         return self.task.head.constant_loss(targets, None if weight is None else torch.from_numpy(weight))
 
     def partial_fit(self, X, y=None, classes=None, **fit_params):
@@ -248,6 +260,14 @@ class MLPNet(NeuralNet):
         else:
             super().fit_loop(X, y, epochs=self.run_.epochs, **fit_params)
         return self
+
+    def notify(self, method_name, **cb_kwargs):
+        """Tell the net and its callbacks; where these may draw, as `Initializer` does, they draw from ours."""
+        if method_name not in _MOMENTS_TO_DRAW or not self.callbacks_:
+            super().notify(method_name, **cb_kwargs)
+            return
+        with borrowed_global_generator(self.generators_[0], self.device):
+            super().notify(method_name, **cb_kwargs)
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         """Make ready, before any callback is told: they find an optimizer."""
@@ -310,7 +330,7 @@ class MLPNet(NeuralNet):
         """Leave nothing on the net that only training needed; the optimizer's state stays, as arrays."""
         if "optimizer_" in vars(self):
             self.solver_state_ = self._solver_state()
-            del self.optimizer_
+            vars(self).pop("optimizer_")  # skorch's way would forget that there is such a part
         if self.gradient_ is not None:
             self.gradient_.release()
         for parameter in self.module_.parameters():
@@ -335,7 +355,7 @@ class MLPNet(NeuralNet):
         if not self.module_.training:
             self._set_training(True)
         X, weight = self._rows_of(batch[0])
-        targets = self._training_targets(batch[1])
+        targets = self.training_targets(batch[1])
         z = self.gradient_.evaluate(X, targets, weight)
         self.gradient_.attach()
         self.seen_ = targets, weight, None
@@ -358,7 +378,7 @@ class MLPNet(NeuralNet):
         """The weighted loss of a batch by the criterion alone."""
         y = self._tensor(y)
         weight = None if weight is None else self._tensor(weight)
-        targets = self._training_targets(y) if training else self.task.targets(y, z.dtype)
+        targets = self.training_targets(y) if training else self.task.targets(y, z.dtype)
         if self.criterion is HeadLoss:
             self.seen_ = targets, weight, None
             return self.criterion_(z, targets, weight)
@@ -380,9 +400,11 @@ class MLPNet(NeuralNet):
             return values
         return to_tensor(values, self.device)
 
-    def _training_targets(self, y):
+    def training_targets(self, y):
+        """The targets to train on, smoothed ones if asked for, of a batch's y."""
         targets = self.task.targets(self._tensor(y), self.torch_dtype_)
-        return smoothed(targets, self.task.head, self.recipe.label_smoothing)
+        amount = self.recipe.label_smoothing
+        return smoothed(targets, self.task.head, amount) if amount else targets
 
     def _penalised_loss(self, loss, n_rows, weight):
         if not self.recipe.penalty:

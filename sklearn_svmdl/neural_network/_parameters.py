@@ -58,6 +58,9 @@ CONSTRAINTS = {
     "iterator_valid": [callable, None],
 }
 
+# Rows to watch need no small batches.
+_WATCHED_AT_A_TIME = 2048
+
 # (parameter, whether a refused value looks like it) -> what was probably meant.
 HINTS = [
     ("activation", lambda value: value == "sigmoid", "The sigmoid is called 'logistic' here, as in scikit-learn."),
@@ -131,13 +134,16 @@ class SkorchParameters(BaseEstimator):
         """
         super().set_params(**{name: value for name, value in params.items() if not _is_nested(name)})
         nested = {name: value for name, value in params.items() if _is_nested(name)}
+        self._check_callback_names(nested)
+        self._set_nested(nested)
+        return self
+
+    def _check_callback_names(self, nested):
         known = {name.split("__")[1] for name in _callback_parameters(self.callbacks)}
         for name in nested:
             part, whose = name.split("__")[:2]
             if part == "callbacks" and whose not in known:
                 raise ValueError(f"{name}: there is no callback named {whose!r}, only {sorted(known)}.")
-        self._set_nested(nested)
-        return self
 
     def _validate_params(self):
         """scikit-learn's check, with a hint where a value is known by another name."""
@@ -158,6 +164,7 @@ class SkorchParameters(BaseEstimator):
                 "a function that makes it."
             )
         check_callbacks(self.callbacks)
+        self._check_callback_names(self._nested)
         for name in self._nested:
             part = name.split("__")[0]
             if part in ("module", "criterion") and getattr(self, part) is None:
@@ -177,7 +184,7 @@ class SkorchParameters(BaseEstimator):
         for part in ("iterator_train", "iterator_valid"):
             configured = any(name.startswith(part) for name in nested)
             parts[part] = getattr(self, part) or (DataLoader if configured else RowBatches)
-        return parts | nested
+        return {"iterator_valid__batch_size": _WATCHED_AT_A_TIME, **parts, **nested}
 
 
 def _is_nested(name):

@@ -10,7 +10,6 @@ from math import isfinite
 
 import torch
 
-from ._heads import smoothed
 from ._module import outputs, penalised
 from ._recipe import next_rate
 from ._rows import Batches, Rows
@@ -247,7 +246,8 @@ def train_fast(net, run):
         solver.rate = rates[0] if same else gradient.flat.new_tensor(rates).unsqueeze(1)
 
     supervisor = net.supervisor_ = Supervisor(net, run, set_rates)
-    batches = Batches(run.train.with_y(_targets(net, run.train)), run.batch_size, net.device)
+    targets = net.training_targets(torch.from_numpy(run.train.dataset.y)).cpu().numpy()
+    batches = Batches(run.train.with_y(targets), run.batch_size, net.device)
     generators = net.generators_ if net.recipe.shuffle else None
     net.module_.train()
     try:
@@ -263,13 +263,6 @@ def train_fast(net, run):
             supervisor.end_epoch(_mean([progress.rate for progress in run.progresses]))
     finally:
         net.solver_state_ = {k: v.cpu().numpy().copy() for k, v in solver.state.items()} if run.incremental else None
-
-
-def _targets(net, rows):
-    """The targets of the training rows, an ndarray of shape (n, n_outputs)."""
-    dtype = getattr(torch, net.dtype)
-    targets = net.task.targets(torch.from_numpy(rows.dataset.y), dtype)
-    return smoothed(targets, net.task.head, net.recipe.label_smoothing).numpy()
 
 
 def _for_all(net, batches):
