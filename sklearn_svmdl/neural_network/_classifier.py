@@ -409,15 +409,15 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
     def _check_known(self, y, all_of_them=False):
         """The classes of y must be among those of the first fit, and all of them when fit starts warm."""
         labels = unique_labels(y)
-        if len(np.setdiff1d(labels, self.classes_)):
-            raise ValueError(
-                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. "
-                f"'y' has {labels}."
-            )
         if all_of_them and set(labels) != set(self.classes_):
             raise ValueError(
                 "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
                 f"Previously got {self.classes_}, `y` has {labels}"
+            )
+        if len(np.setdiff1d(labels, self.classes_)):
+            raise ValueError(
+                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. "
+                f"'y' has {labels}."
             )
 
     def _encoded(self, y):
