@@ -114,7 +114,7 @@ class BaseTorchMLP(SkorchParameters, ABC):
         self._check_parts()
 
     def _check_data(self, X, y, sample_weight, device, first_pass):
-        dtype = self._accepted_dtypes(device) if first_pass else (self._dtype,)
+        dtype = self._accepted_dtypes(device) if first_pass else (np.dtype(self._dtype),)
         X, y = self._check_X_y(X, y, dtype, reset=first_pass)
         return X, y, self._check_weights(sample_weight, X)
 
@@ -304,7 +304,7 @@ class BaseTorchMLP(SkorchParameters, ABC):
     def _store(self, net, run, dtype):
         progresses, history = run.progresses, net.history
         self.net_ = net
-        self._dtype = dtype
+        self._dtype = dtype.name
         self._progresses = progresses
         self.loss_ = _mean_of(progresses, "loss")
         self.n_iter_ = run.epochs_done
@@ -325,7 +325,7 @@ class BaseTorchMLP(SkorchParameters, ABC):
     def _outputs(self, X, linked=True):
         """The outputs of the fitted net for rows X, of shape ([n_networks,] n, n_outputs): linked, or raw."""
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", dtype=(self._dtype,), order="C", reset=False)
+        X = validate_data(self, X, accept_sparse="csr", dtype=(np.dtype(self._dtype),), order="C", reset=False)
         device = device_or_cpu(self.device)
         module = self.module_ if device == "cpu" else deepcopy(self.module_).to(device)
         return outputs(module, X, self.n_outputs_, device, link=self.net_.task.head.link if linked else None)

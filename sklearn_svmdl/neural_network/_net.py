@@ -448,7 +448,7 @@ class MLPNet(NeuralNet):
             "module_state": as_arrays(dict(self.module_.state_dict())),
             "criterion_state": as_arrays(dict(self.criterion_.state_dict())),
             "solver_state": self._solver_state(),
-            "history": list(self.history),
+            "history": as_columns(self.history),
             "callbacks_": self.callbacks_,
         }
 
@@ -462,7 +462,7 @@ class MLPNet(NeuralNet):
         self.callbacks_ = state["callbacks_"]
         self._initialize_module()
         self._initialize_criterion()
-        self.history = History(state["history"])
+        self.history = History(as_rows(state["history"]))
         self.module_.load_state_dict(as_tensors(state["module_state"]))
         self.criterion_.load_state_dict(as_tensors(state["criterion_state"]))
         self.solver_state_ = state["solver_state"]
@@ -542,6 +542,22 @@ def as_tensors(value):
     if isinstance(value, dict):
         return {key: as_tensors(item) for key, item in value.items()}
     return [as_tensors(item) for item in value] if isinstance(value, list) else value
+
+
+def as_columns(history):
+    """An array a column, if every epoch has the same ones and none kept its batches; else the rows."""
+    names = [name for name in history[0] if name != "batches"] if len(history) else []
+    if any(row["batches"] or list(row) != ["batches", *names] for row in history):
+        return list(history)
+    return {name: np.array([row[name] for row in history]) for name in names}
+
+
+def as_rows(columns):
+    """The rows of a history from `as_columns`."""
+    if isinstance(columns, list):
+        return columns
+    rows = zip(*(column.tolist() for column in columns.values()))
+    return [{"batches": [], **dict(zip(columns, row))} for row in rows]
 
 
 # --- what may stand in the list of callbacks
