@@ -330,6 +330,13 @@ class BaseTorchMLP(SkorchParameters, ABC):
         module = self.module_ if device == "cpu" else deepcopy(self.module_).to(device)
         return outputs(module, X, self.n_outputs_, device, link=self.net_.task.head.link if linked else None)
 
+    def _has_members(self):
+        """Whether there are several networks, which may disagree."""
+        n_networks = self.n_networks_ if "net_" in vars(self) else self.n_networks
+        if n_networks == 1:
+            raise AttributeError("predict_spread tells how networks differ: set n_networks to two or more.")
+        return True
+
     # --- fitted attributes that are views of the net
 
     @property

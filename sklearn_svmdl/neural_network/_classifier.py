@@ -370,11 +370,35 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
         probability = averaged(self._outputs(X))
         if self.out_activation_ == "logistic":  # rounding must not make a prediction certain
             np.minimum(probability, 1 - np.finfo(probability.dtype).eps, out=probability)
-        if probability.shape[1] > 1:
-            return probability
         if len(self.classes_) == 1:
             return np.ones_like(probability)
-        return np.hstack([1 - probability, probability])
+        return self._of_both_classes(probability)
+
+    @available_if(lambda self: self._has_members())
+    def predict_spread(self, X):
+        """Predict how much the networks disagree.
+
+        Parameters
+        ----------
+        X : {array-like, CSR} of shape (n_samples, n_features)
+            Rows to classify.
+
+        Returns
+        -------
+        spread : ndarray of shape (n_samples, n_classes)
+            Standard deviation over the networks of each class's (or label's) probability, between 0 and 1/2.
+        """
+        check_is_fitted(self)
+        if len(self.classes_) == 1:
+            return np.zeros_like(self._outputs(X)[0])
+        return self._of_both_classes(self._outputs(X)).std(0)
+
+    @staticmethod
+    def _of_both_classes(probability):
+        """The probabilities of two classes where the net has one output for both."""
+        if probability.shape[-1] > 1:
+            return probability
+        return np.concatenate([1 - probability, probability], axis=-1)
 
     def predict_log_proba(self, X):
         """Predict the logarithms of the class probabilities.

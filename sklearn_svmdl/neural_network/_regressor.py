@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
 from .._sklearn_private import StrOptions, _fit_context
 from ._base import BaseTorchMLP, averaged
@@ -327,6 +328,24 @@ class TorchMLPRegressor(RegressorMixin, BaseTorchMLP):
         """
         linked = averaged(self._outputs(X))
         return self.net_.task.predictions(linked).astype(self._predicted_dtype, copy=False)
+
+    @available_if(lambda self: self._has_members())
+    def predict_spread(self, X):
+        """Predict how much the networks disagree.
+
+        Parameters
+        ----------
+        X : {array-like, CSR} of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        spread : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Standard deviation over the networks of their predictions, in the units of y.
+        """
+        check_is_fitted(self)
+        members = [self.net_.task.predictions(linked) for linked in self._outputs(X)]
+        return np.std(members, axis=0).astype(self._predicted_dtype, copy=False)
 
     _net_class = RegressorNet
 

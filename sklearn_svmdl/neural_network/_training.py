@@ -151,7 +151,7 @@ class Supervisor:
         net.module_.train()
         weight = rows.all_weights()
         targets = net.task.targets(torch.from_numpy(rows.all_y()), z.dtype)
-        return z, targets, None if weight is None else torch.from_numpy(weight)
+        return z, targets.expand(z.shape), None if weight is None else torch.from_numpy(weight)
 
     def _penalty_share(self):
         """The L2 term as it entered the mean loss: each batch's is divided by its own weight."""
