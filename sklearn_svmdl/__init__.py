@@ -19,6 +19,7 @@ _HOME = {
     "TorchMLPClassifier": ".neural_network",
     "TorchMLPRegressor": ".neural_network",
     "budget_path": ".svm",
+    "to_onnx": "._onnx",
 }
 
 __all__ = ["__version__", *_HOME]
