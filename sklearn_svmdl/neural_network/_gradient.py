@@ -15,10 +15,15 @@ products, in one call.
 
 from types import SimpleNamespace
 
+import numpy as np
 import torch
 
 from ._activations import ACTIVATIONS
 from ._module import dropout_mask
+
+# Stacks of products of up to so many multiplications each go to numpy's BLAS in the backward pass: OpenBLAS takes a
+# single thread for them, and half the time of torch's MKL on the AMD processor where this was measured.
+SMALL_PRODUCT = 2**18
 
 
 class WrittenOutGradient:
@@ -47,7 +52,7 @@ class WrittenOutGradient:
         self.penalty = penalty
         self.activation = ACTIVATIONS[module.activation]
         self._stack = (module.n_networks,) if module.n_networks > 1 else ()
-        self._multiply, self._multiply_add = (torch.bmm, torch.baddbmm) if self._stack else (torch.mm, torch.addmm)
+        self._multiply_add = torch.baddbmm if self._stack else torch.addmm
         weights, biases = [layer.weight for layer in module.layers], [layer.bias for layer in module.layers]
         self.parameters = weights + biases
         self.n_weights = sum(w[0].numel() if self._stack else w.numel() for w in weights)
@@ -105,7 +110,7 @@ class WrittenOutGradient:
         z = self._forward(X, buffers)
         delta = self.head.link(z, out=buffers.deltas[-1]).sub_(targets)
         delta.mul_(1.0 / total if weight is None else (weight / total).unsqueeze(-1))
-        self._backward(X, delta, buffers)
+        self._backward(X, buffers)
         if self.penalty:
             self._add_penalty(total)
         return z
@@ -120,17 +125,18 @@ class WrittenOutGradient:
                 a = torch.mul(a, mask, out=buffers.dropped[layer])
         return self._multiply_add(self._biases[-1], a, self._transposed[-1])
 
-    def _backward(self, X, delta, buffers):
-        multiply, dropout = self._multiply, self.module.dropout
+    def _backward(self, X, buffers):
+        products, dropout = buffers.products, self.module.dropout
         saved = buffers.inputs if self.activation.apply_ is None else buffers.outputs
         fed = buffers.dropped if dropout else buffers.outputs
         for layer in range(len(self._weights) - 1, 0, -1):
-            multiply(buffers.transposed_deltas[layer], fed[layer - 1], out=self._weight_grads[layer])
-            below = multiply(delta, self._weights[layer], out=buffers.deltas[layer - 1])
+            products.to_weights(layer, fed[layer - 1])
+            products.to_layer_below(layer)
+            below = buffers.deltas[layer - 1]
             if dropout:
                 below.mul_(buffers.masks[layer - 1])
-            delta = self.activation.pull_back_(below, saved[layer - 1], buffers.scratch[layer - 1])
-        multiply(buffers.transposed_deltas[0], X, out=self._weight_grads[0])
+            self.activation.pull_back_(below, saved[layer - 1], buffers.scratch[layer - 1])
+        products.to_weights(0, X)
         torch.sum(buffers.all_deltas, -2, out=self._all_bias_grads)
 
     def _add_penalty(self, total):
@@ -161,6 +167,45 @@ class WrittenOutGradient:
             scratch=hidden(),
             all_deltas=all_deltas,
             deltas=deltas,
-            transposed_deltas=[delta.mT for delta in deltas],
+            products=self._products(rows, deltas),
         )
         return self._buffers[rows]
+
+    def _products(self, rows, deltas):
+        """Who multiplies in the backward pass."""
+        largest = max(rows * w.shape[-1] * w.shape[-2] for w in self._weights)
+        stacks_of_small = self._stack and self.flat.device.type == "cpu" and largest <= SMALL_PRODUCT
+        return (_SmallProducts if stacks_of_small else _Products)(deltas, self._weights, self._weight_grads)
+
+
+class _Products:
+    """The products of the backward pass, from and to tensors that stay where they are."""
+
+    def __init__(self, deltas, weights, weight_grads):
+        self._multiply = torch.bmm if weights[0].ndim == 3 else torch.mm
+        self._deltas, self._transposed = deltas, [delta.mT for delta in deltas]
+        self._weights, self._grads = weights, weight_grads
+
+    def to_weights(self, layer, inputs):
+        """delta^T inputs, into the gradient of a layer's weights."""
+        self._multiply(self._transposed[layer], inputs, out=self._grads[layer])
+
+    def to_layer_below(self, layer):
+        """delta W, into the delta of the layer below."""
+        self._multiply(self._deltas[layer], self._weights[layer], out=self._deltas[layer - 1])
+
+
+class _SmallProducts:
+    """The same by numpy's BLAS."""
+
+    def __init__(self, deltas, weights, weight_grads):
+        self._deltas, self._transposed = [d.numpy() for d in deltas], [d.mT.numpy() for d in deltas]
+        self._weights, self._grads = [w.numpy() for w in weights], [g.numpy() for g in weight_grads]
+
+    def to_weights(self, layer, inputs):
+        """As `_Products.to_weights`."""
+        np.matmul(self._transposed[layer], inputs.numpy(), self._grads[layer])
+
+    def to_layer_below(self, layer):
+        """As `_Products.to_layer_below`."""
+        np.matmul(self._deltas[layer], self._weights[layer], self._deltas[layer - 1])
