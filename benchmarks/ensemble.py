@@ -119,18 +119,19 @@ def quality(load, epochs, splits):
 
 def quality_rows(quick):
     """A row a data set, and the means."""
-    ratios, accuracies = [], []
+    ratios, accuracies, losses = [], [], []
     for name, load in list(DATA.items())[: 2 if quick else None]:
         (one, one_loss), (several, loss), (bagged, bagged_loss) = quality(load, *((2, 1) if quick else (100, 5)))
         ratios.append((loss / one_loss, loss / bagged_loss))
         accuracies.append((one, several, bagged))
+        losses.append((one_loss, loss, bagged_loss))
         numbers = [f"{v:.3f}" for v in (one, several, bagged, one_loss, loss, bagged_loss)]
         row = [name, *numbers, f"{loss / one_loss:.2f}", f"{loss / bagged_loss:.2f}"]
         say(" | ".join(row))
         yield row
-    means = np.mean(accuracies, axis=0)
+    means = np.concatenate([np.mean(accuracies, axis=0), np.mean(losses, axis=0)])
     geometric = np.exp(np.mean(np.log(ratios), axis=0))
-    yield ["mean", *(f"{v:.3f}" for v in means), "", "", "", *(f"{v:.2f}" for v in geometric)]
+    yield ["mean", *(f"{v:.3f}" for v in means), *(f"{v:.2f}" for v in geometric)]
 
 
 def main(quick=False):

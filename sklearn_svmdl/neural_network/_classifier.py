@@ -91,18 +91,37 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
         net always lives on the CPU, so it can be pickled and loaded anywhere; predictions move it to `device`
         where that exists.
     dtype : {"auto", "float32", "float64"}, default="auto"
-        Precision of the computation; "auto" keeps that of X. float32 is faster.
+        Precision of the computation; "auto" keeps that of X for one network, and takes float32 for several. float32
+        is faster. The same `random_state` gives the same first weights and batches in both.
     callbacks : list of skorch callbacks or None, default=None
         Each a callback, its class, or a pair (name, callback). Copied before training; afterwards they are in
-        ``net_.callbacks_``. They see the epochs under the names ``train_loss`` and ``valid_loss``. With
-        callbacks the ordinary, slower path through autograd and a torch optimizer is taken.
+        ``net_.callbacks_``. skorch's own loop then trains the same network, at about twice the time for small
+        ones. They see the epochs under skorch's names ``train_loss`` and ``valid_loss`` and under ours (see
+        `history_`); y is what `net_` takes.
     module : callable or None, default=None
         A `torch.nn.Module` class, or a function, called as ``module(n_features, n_outputs)``; it must map
-        rows to raw outputs of shape (n_samples, n_outputs), without softmax or sigmoid. Trained by autograd;
-        `hidden_layer_sizes`, `activation` and `dropout` are then not used.
+        rows to raw outputs of shape (n_samples, n_outputs), without softmax or sigmoid. Trained by autograd in
+        skorch's own loop; `hidden_layer_sizes`, `activation` and `dropout` are then not used.
     monitor_validation : bool, default=False
         Whether to hold out `validation_fraction` of the rows only to watch them, as Keras'
         ``validation_split`` does. Not used with "lbfgs".
+    n_networks : int in [1, inf), default=1
+        Networks of this shape trained side by side, each from first weights and in row orders of its own, whose
+        probabilities are averaged; `predict_spread` tells how much they disagree. Eight small ones take two to
+        three times as long as one. Each stops by itself. For the built-in network without callbacks.
+    label_smoothing : float in [0, 1), default=0.0
+        How far the targets are moved from the label towards even shares of the classes, in training.
+    criterion : callable or None, default=None
+        A torch criterion, or a function, in place of the built-in loss: called with raw outputs and
+        class codes (n,) of three classes and more, else class indicators (n, n_outputs). With weights it must
+        give one number a row, as torch's do with ``reduction="none"``, which is set then.
+    optimizer : callable or None, default=None
+        A torch optimizer in place of `solver`'s, called with the parameters and ``lr=learning_rate_init``.
+    iterator_train, iterator_valid : callable or None, default=None
+        A `torch.utils.data.DataLoader` or the like in place of the built-in batches.
+    **skorch_parameters
+        Parameters of these parts, as in skorch: ``module__width``, ``criterion__weight``, ``optimizer__momentum``,
+        ``iterator_train__drop_last``, ``callbacks__name__patience``. They can be set and searched.
 
     Attributes
     ----------
@@ -113,11 +132,12 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Their names, if X has string names only.
     coefs_ : list of ndarray of shape (n_inputs, n_units)
-        Weights of each layer. Not there with `module`.
+        Weights of each layer; with `n_networks` > 1 the networks come first. Not there with `module`.
     intercepts_ : list of ndarray of shape (n_units,)
-        Biases of each layer. Not there with `module`.
+        Biases of each layer, alike. Not there with `module`.
     loss_ : float
-        Loss of the last epoch, penalty included. Each batch enters it as it was before its step.
+        Loss of the last epoch, penalty included. Each batch enters it as it was before its step. With
+        `n_networks` > 1, losses and scores are means over the networks.
     loss_curve_ : list of float
         Loss of every epoch. Not with "lbfgs".
     best_loss_ : float or None
@@ -134,14 +154,18 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
         Number of layers, inputs and outputs included. Not there with `module`.
     n_outputs_ : int
         Number of outputs.
+    n_networks_ : int
+        Number of networks.
     out_activation_ : str
         Name of the output activation.
     net_ : skorch.NeuralNet
-        The skorch net.
+        The skorch net, fitted: it predicts, goes on training, saves and loads parameters. It speaks of classes by
+        their positions in `classes_`.
     module_ : torch.nn.Module
         The trained module; it returns raw outputs.
     history_ : list of dict
-        One record an epoch: epoch, loss, accuracy, val_loss, val_accuracy, lr, dur (seconds).
+        One record an epoch: epoch, loss, accuracy, val_loss, val_accuracy, lr, dur (seconds). Columns of
+        callbacks follow.
 
     See Also
     --------
@@ -152,7 +176,12 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
     -----
     Whole-number `sample_weight` are the same as repeated rows, to the last bit, as long as they add up to at
     most ten times the number of rows; other weights multiply the loss of their rows. With `shuffle` the order
-    of the rows in X has no influence: they are sorted by content before the seeded shuffle.
+    of the rows in X has no influence: they are sorted by content before the seeded shuffle. A last batch of a
+    single row joins the one before it.
+
+    A `ConvergenceWarning` says when the loss is not finite at the end, or above that of always predicting the
+    same. A fit that raises an error leaves the estimator as it was. Warm starts and `partial_fit` refuse another
+    architecture, loss or precision than that of the network they go on with.
 
     A validation set given to `fit` is not seen by the steps of a pipeline, unless
     ``Pipeline(transform_input=["X_val"])`` is used with metadata routing.
