@@ -251,10 +251,12 @@ SCALARS = {
     "dtype": np.str_("float64"),
     "n_networks": np.int64(2),
     "label_smoothing": np.float32(0.125),
+    "allow_missing": np.bool_(True),
     "monitor_validation": np.bool_(True),
     "class_weight": {0: np.float32(2.0), 1: np.int64(1), 2: np.float64(1.0)},
 }
 NOT_SCALARS = {"callbacks", "module", "criterion", "optimizer", "iterator_train", "iterator_valid"}
+NOT_SCALARS |= {"categorical_features", "numeric_embedding"}
 
 
 def test_the_list_of_scalars_is_complete():

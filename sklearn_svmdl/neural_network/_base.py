@@ -15,9 +15,10 @@ import numpy as np
 from sklearn.base import is_classifier, is_regressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state, column_or_1d
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted, check_X_y, validate_data
 
 from .._sklearn_private import _check_sample_weight
+from ._columns import TabularModule, as_numbers, cardinalities, categorical_columns, fit_columns
 from ._module import MLPModule, looks_squashed, outputs
 from ._parameters import SkorchParameters
 from ._recipe import Progress, Recipe, python_scalar
@@ -80,6 +81,7 @@ class BaseTorchMLP(SkorchParameters, ABC):
         self._check_choices(incremental)
         if first_pass:
             self._predicted_dtype = "float32" if _is_single(X) else "float64"
+            self._columns = self._fitted_columns(X)
         X, y, sample_weight = self._check_data(X, y, sample_weight, device, first_pass)
         self._learn_targets(y, sample_weight, first_pass, incremental)
         y = self._encoded(y)
@@ -123,19 +125,41 @@ class BaseTorchMLP(SkorchParameters, ABC):
         dtype = "float32" if self.dtype == "auto" and self.n_networks > 1 else str(self.dtype)
         return accepted_dtypes(dtype, device)
 
+    def _fitted_columns(self, X):
+        """What turns the columns into numbers; None where they are numbers to be taken as they are."""
+        categorical = categorical_columns(X, self.categorical_features)
+        if not (categorical or self.numeric_embedding or self.allow_missing):
+            return None
+        if categorical and self.n_networks > 1:
+            raise ValueError(
+                f"n_networks={self.n_networks} trains networks of numbers, but {len(categorical)} columns of X hold "
+                "categories. Encode them before (for instance by OneHotEncoder in a ColumnTransformer), or set "
+                "n_networks=1."
+            )
+        if not hasattr(X, "iloc"):
+            X = check_array(X, dtype=None, ensure_all_finite=False)
+        return fit_columns(X, categorical, self.numeric_embedding, self.allow_missing)
+
     def _check_X_y(self, X, y, dtype, reset):
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse="csr",
-            multi_output=True,
-            y_numeric=is_regressor(self),
-            dtype=dtype,
-            order="C",
-            reset=reset,
-        )
+        options = {"multi_output": True, "y_numeric": is_regressor(self), "dtype": dtype, "order": "C"}
+        if self._columns is None:
+            X, y = validate_data(self, X, y, accept_sparse="csr", reset=reset, **options)
+        else:
+            X, y = check_X_y(self._numbers(X, reset), y, **options)
         return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+
+    def _check_X(self, X):
+        options = {"dtype": (np.dtype(self._dtype),), "order": "C"}
+        if self._columns is None:
+            return validate_data(self, X, accept_sparse="csr", reset=False, **options)
+        return check_array(self._numbers(X, reset=False), **options)
+
+    def _numbers(self, X, reset):
+        """The columns as numbers; feature names and count are those of the columns."""
+        if not hasattr(X, "iloc"):
+            X = check_array(X, dtype=None, ensure_all_finite=False)
+        validate_data(self, X, skip_check_array=True, reset=reset)
+        return as_numbers(self._columns, X)
 
     @staticmethod
     def _check_weights(sample_weight, X):
@@ -201,8 +225,7 @@ class BaseTorchMLP(SkorchParameters, ABC):
             max_epochs=recipe.max_iter,
             batch_size=run.batch_size,
             verbose=recipe.verbose,
-            **self._module_parameters(run.train),
-            **self._skorch_parts(),
+            **{**self._skorch_parts(), **self._module_parameters(run.train)},
         )
         net.run_ = run
         net.initialize()
@@ -211,16 +234,28 @@ class BaseTorchMLP(SkorchParameters, ABC):
         return net
 
     def _module_parameters(self, train):
-        """What makes the built-in module."""
+        """What makes the built-in module, of dense layers alone or with embeddings; nothing for a user's."""
         if self.module is not None:
             return {}
-        n_features, y = train.dataset.X.shape[1], train.dataset.y
-        return {
-            "module__layer_units": [n_features, *self._hidden_units(), self._n_outputs(y)],
+        hidden, dtype = self._hidden_units(), train.dataset.X.dtype.name
+        same = {
             "module__activation": str(self.activation),
             "module__dropout": float(self.dropout),
-            "module__dtype": train.dataset.X.dtype.name,
+            "module__dtype": dtype,
+        }
+        categories = [] if self._columns is None else cardinalities(self._columns)
+        if categories:
+            return {
+                "module": TabularModule,
+                "module__cardinalities": categories,
+                "module__hidden_units": hidden,
+                **same,
+            }
+        return {
+            "module": MLPModule,
+            "module__layer_units": [train.dataset.X.shape[1], *hidden, self._n_outputs(train.dataset.y)],
             "module__n_networks": int(self.n_networks),
+            **same,
         }
 
     def _check_continues(self, train):
@@ -325,7 +360,7 @@ class BaseTorchMLP(SkorchParameters, ABC):
     def _outputs(self, X, linked=True):
         """The outputs of the fitted net for rows X, of shape ([n_networks,] n, n_outputs): linked, or raw."""
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", dtype=(np.dtype(self._dtype),), order="C", reset=False)
+        X = self._check_X(X)
         device = device_or_cpu(self.device)
         module = self.module_ if device == "cpu" else deepcopy(self.module_).to(device)
         return outputs(module, X, self.n_outputs_, device, link=self.net_.task.head.link if linked else None)
@@ -395,6 +430,7 @@ class BaseTorchMLP(SkorchParameters, ABC):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = bool(self.allow_missing)
         return tags
 
 

@@ -111,6 +111,15 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
         three times as long as one. Each stops by itself. For the built-in network without callbacks.
     label_smoothing : float in [0, 1), default=0.0
         How far the targets are moved from the label towards even shares of the classes, in training.
+    categorical_features : "auto", array-like or None, default="auto"
+        Columns of X that hold categories: "auto" for those of a pandas data frame that are declared categorical or
+        hold text, else their names, positions, or a mask. They are taken by embeddings that are learnt (by
+        autograd, in skorch's loop), unknown and missing values as zeros; the other columns are then standardised.
+    numeric_embedding : "piecewise" or None, default=None
+        "piecewise" takes each number by how far it is through each of its column's quantile bins. Not for CSR.
+    allow_missing : bool, default=False
+        Whether numbers may be missing (nan): they are replaced by the mean and marked in a column of their own.
+        The columns are then standardised. Not for CSR.
     criterion : callable or None, default=None
         A torch criterion, or a function, in place of the built-in loss: called with raw outputs and
         class codes (n,) of three classes and more, else class indicators (n, n_outputs). With weights it must
@@ -189,6 +198,9 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
 
     References
     ----------
+    Gorishniy, Y., Rubachev, I. and Babenko, A. (2022). On embeddings for numerical features in tabular deep
+    learning. NeurIPS.
+
     Glorot, X. and Bengio, Y. (2010). Understanding the difficulty of training deep feedforward neural
     networks. AISTATS.
 
@@ -251,6 +263,9 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
         monitor_validation=False,
         n_networks=1,
         label_smoothing=0.0,
+        categorical_features="auto",
+        numeric_embedding=None,
+        allow_missing=False,
         criterion=None,
         optimizer=None,
         iterator_train=None,
@@ -289,6 +304,9 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
         self.monitor_validation = monitor_validation
         self.n_networks = n_networks
         self.label_smoothing = label_smoothing
+        self.categorical_features = categorical_features
+        self.numeric_embedding = numeric_embedding
+        self.allow_missing = allow_missing
         self.criterion = criterion
         self.optimizer = optimizer
         self.iterator_train = iterator_train
@@ -302,7 +320,7 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
         Parameters
         ----------
         X : {array-like, CSR} of shape (n_samples, n_features)
-            Training rows. CSR rows are made dense a batch at a time.
+            Training rows, or a data frame with columns of categories too. CSR rows are made dense a batch at a time.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Class labels of any kind, or label indicators.
         sample_weight : array-like of shape (n_samples,), default=None

@@ -105,6 +105,15 @@ class TorchMLPRegressor(RegressorMixin, BaseTorchMLP):
         Networks of this shape trained side by side, each from first weights and in row orders of its own, whose
         predictions are averaged; `predict_spread` tells how much they disagree. Eight small ones take two to
         three times as long as one. Each stops by itself. For the built-in network without callbacks.
+    categorical_features : "auto", array-like or None, default="auto"
+        Columns of X that hold categories: "auto" for those of a pandas data frame that are declared categorical or
+        hold text, else their names, positions, or a mask. They are taken by embeddings that are learnt (by
+        autograd, in skorch's loop), unknown and missing values as zeros; the other columns are then standardised.
+    numeric_embedding : "piecewise" or None, default=None
+        "piecewise" takes each number by how far it is through each of its column's quantile bins. Not for CSR.
+    allow_missing : bool, default=False
+        Whether numbers may be missing (nan): they are replaced by the mean and marked in a column of their own.
+        The columns are then standardised. Not for CSR.
     criterion : callable or None, default=None
         A torch criterion, or a function, in place of the built-in loss: called with raw outputs and
         standardised targets of shape (n, n_outputs). With weights it must
@@ -180,6 +189,9 @@ class TorchMLPRegressor(RegressorMixin, BaseTorchMLP):
 
     References
     ----------
+    Gorishniy, Y., Rubachev, I. and Babenko, A. (2022). On embeddings for numerical features in tabular deep
+    learning. NeurIPS.
+
     Glorot, X. and Bengio, Y. (2010). Understanding the difficulty of training deep feedforward neural
     networks. AISTATS.
 
@@ -238,6 +250,9 @@ class TorchMLPRegressor(RegressorMixin, BaseTorchMLP):
         module=None,
         monitor_validation=False,
         n_networks=1,
+        categorical_features="auto",
+        numeric_embedding=None,
+        allow_missing=False,
         criterion=None,
         optimizer=None,
         iterator_train=None,
@@ -275,6 +290,9 @@ class TorchMLPRegressor(RegressorMixin, BaseTorchMLP):
         self.module = module
         self.monitor_validation = monitor_validation
         self.n_networks = n_networks
+        self.categorical_features = categorical_features
+        self.numeric_embedding = numeric_embedding
+        self.allow_missing = allow_missing
         self.criterion = criterion
         self.optimizer = optimizer
         self.iterator_train = iterator_train
@@ -288,7 +306,7 @@ class TorchMLPRegressor(RegressorMixin, BaseTorchMLP):
         Parameters
         ----------
         X : {array-like, CSR} of shape (n_samples, n_features)
-            Training rows. CSR rows are made dense a batch at a time.
+            Training rows, or a data frame with columns of categories too. CSR rows are made dense a batch at a time.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
