@@ -8,7 +8,7 @@ from ._common import header, write
 
 # Each has a function main(quick) that returns its table as Markdown.
 MODULES = {
-    name: f".{name}" for name in ("solver", "path", "mlp", "ensemble", "auto_budget", "cliffs")
+    name: f".{name}" for name in ("solver", "path", "mlp", "ensemble", "tables", "auto_budget", "cliffs")
 }
 
 

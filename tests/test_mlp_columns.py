@@ -211,6 +211,7 @@ def test_smoothed_labels_are_the_share_that_a_network_learns(solver):
     """Without features that say anything, the probability is the share of the smoothed labels."""
     X, y = np.zeros((300, 1)), np.arange(300) % 3 == 0
     choice = {"hidden_layer_sizes": (), "solver": solver, "alpha": 0, "label_smoothing": 0.3, "max_iter": 500}
+    choice |= {"learning_rate": "cosine", "batch_size": 300}
     network = TorchMLPClassifier(**QUICK | choice).fit(X, y)
     assert_allclose(network.predict_proba(X)[0, 1], 0.7 / 3 + 0.15, atol=1e-3)
 

@@ -18,7 +18,7 @@ from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import check_array, check_is_fitted, check_X_y, validate_data
 
 from .._sklearn_private import _check_sample_weight
-from ._columns import TabularModule, as_numbers, cardinalities, categorical_columns, fit_columns
+from ._columns import TabularModule, as_numbers, cardinalities, categorical_columns, fit_columns, is_frame
 from ._module import MLPModule, looks_squashed, outputs
 from ._parameters import SkorchParameters
 from ._recipe import Progress, Recipe, python_scalar
@@ -136,7 +136,7 @@ class BaseTorchMLP(SkorchParameters, ABC):
                 "categories. Encode them before (for instance by OneHotEncoder in a ColumnTransformer), or set "
                 "n_networks=1."
             )
-        if not hasattr(X, "iloc"):
+        if not is_frame(X):
             X = check_array(X, dtype=None, ensure_all_finite=False)
         return fit_columns(X, categorical, self.numeric_embedding, self.allow_missing)
 
@@ -156,7 +156,7 @@ class BaseTorchMLP(SkorchParameters, ABC):
 
     def _numbers(self, X, reset):
         """The columns as numbers; feature names and count are those of the columns."""
-        if not hasattr(X, "iloc"):
+        if not is_frame(X):
             X = check_array(X, dtype=None, ensure_all_finite=False)
         validate_data(self, X, skip_check_array=True, reset=reset)
         return as_numbers(self._columns, X)

@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from scipy import sparse
 from sklearn import config_context
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
@@ -51,13 +50,19 @@ def _piecewise(column, edges):
     return np.clip(shares, lower, upper)
 
 
+def is_frame(X):
+    """Whether X is a data frame as pandas makes them."""
+    return hasattr(X, "iloc") and hasattr(X, "columns")
+
+
 def categorical_columns(X, categorical_features):
     """Positions of the categorical columns of a table."""
-    if categorical_features is None or sparse.issparse(X):
-        return []
-    n_columns = np.shape(X)[1] if np.ndim(X) == 2 else 0
     if isinstance(categorical_features, str):
-        return [i for i in range(n_columns) if hasattr(X, "iloc") and _holds_categories(X.iloc[:, i])]
+        columns = range(X.shape[1]) if is_frame(X) else ()
+        return [i for i in columns if _holds_categories(X.iloc[:, i])]
+    if categorical_features is None:
+        return []
+    n_columns = X.shape[1] if hasattr(X, "shape") else np.shape(X)[1]
     chosen = np.atleast_1d(np.asarray(categorical_features))
     if chosen.dtype.kind == "b":
         if len(chosen) != n_columns:
