@@ -20,6 +20,15 @@ def row_blocks(n_rows, n_columns, size=BLOCK):
     return (slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step))
 
 
+def blocks_in_turn(n_rows, n_columns, dtype=np.float64):
+    """The slices of `row_blocks`, each with an array to fill: the same memory for every block."""
+    room = None
+    for piece in row_blocks(n_rows, n_columns):
+        if room is None:
+            room = np.empty((piece.stop - piece.start, n_columns), dtype)
+        yield piece, room[: piece.stop - piece.start]
+
+
 class _Source:
     """What the sources have in common."""
 
@@ -94,6 +103,12 @@ class KernelSource(_Source):
         """K[rows, columns] as a new array."""
         return self._between(self.rows.take(rows), self.rows.take(columns))
 
+    def fill(self, array, rows, columns):
+        """array[...] = K[rows, columns], in blocks that stay in the processor's caches."""
+        right = self.rows.take(columns)
+        for piece, room in blocks_in_turn(*array.shape, self.dtype):
+            array[piece] = self._between(self.rows.take(rows[piece]), right, room)
+
     def diagonal(self):
         """k(x_i, x_i) for every sample."""
         if self.kernel.spec.unit_diagonal:
@@ -112,9 +127,9 @@ class KernelSource(_Source):
         if self.kernel.spec.combine:
             self._count(n_rows + len(columns))
             return self.kernel.spec.combine(self.rows if rows is None else self.rows.take(rows), right, values)
-        for piece in row_blocks(n_rows, len(columns)):
+        for piece, room in blocks_in_turn(n_rows, len(columns), self.dtype):
             left = self.rows.take(piece if rows is None else rows[piece])
-            out[piece] = matmul(self._between(left, right), values)
+            out[piece] = matmul(self._between(left, right, room), values)
         return out
 
     def stored(self):
@@ -129,10 +144,10 @@ class KernelSource(_Source):
             gram[piece.start :, piece] = values.T
         return GramSource(gram, self.kernel, self.rows).counted(self.tally)
 
-    def _between(self, left, right):
+    def _between(self, left, right, out=None):
         """Kernel values between prepared samples, counted."""
         self._count(left.n_samples * right.n_samples)
-        return self.kernel.between(left, right)
+        return self.kernel.between(left, right, out)
 
     def _count(self, n_values):
         if self.tally is not None:
@@ -177,6 +192,11 @@ class GramSource(_Source):
     def block(self, rows, columns):
         """K[rows, columns] as a new array."""
         return self.gram[rows][:, columns]
+
+    def fill(self, array, rows, columns):
+        """array[...] = K[rows, columns]."""
+        for piece in row_blocks(*array.shape):
+            array[piece] = self.gram[rows[piece]].take(columns, axis=1)
 
     def diagonal(self):
         """k(x_i, x_i) for every sample."""
@@ -246,6 +266,10 @@ class IndexedSource:
     def block(self, rows, columns):
         """K[rows, columns] as a new array."""
         return self.source.block(self.index[rows], self.index[columns])
+
+    def fill(self, array, rows, columns):
+        """array[...] = K[rows, columns]."""
+        self.source.fill(array, self.index[rows], self.index[columns])
 
     def diagonal(self):
         """k(x_i, x_i) for every sample."""
