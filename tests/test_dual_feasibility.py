@@ -171,7 +171,7 @@ def test_relaxed_fit_has_the_least_total_slack_and_is_the_solution_of_its_cost(n
     # At the largest cost within reach K beta is rounded to 1e-8.
     assert model.budget_[0] == pytest.approx(slack, rel=1e-7)
     # The relative gap of the problem with this cost, from its definition.
-    w, lam = model.coef_[0], model.penalty_[0]
+    w, lam = model.coef_[0], model.cost_[0]
     primal, dual = 0.5 * w @ w + lam * slack, np.abs(model.dual_coef_).sum() - 0.5 * w @ w
     assert abs(primal - dual) <= 1e-3 * primal
     assert np.abs(model.dual_coef_).max() <= lam * (1 + 1e-9)
