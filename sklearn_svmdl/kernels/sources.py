@@ -12,6 +12,8 @@ from .rows import centre_of
 MEGABYTE = 2**20
 # Kernel values evaluated at a time: 8 MB, about what the outer caches hold.
 BLOCK = 2**20
+# Kernel values that are copied to two places at a time: 512 kB.
+_COPIED = 2**16
 
 
 def row_blocks(n_rows, n_columns, size=BLOCK):
@@ -20,10 +22,10 @@ def row_blocks(n_rows, n_columns, size=BLOCK):
     return (slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step))
 
 
-def blocks_in_turn(n_rows, n_columns, dtype=np.float64):
+def blocks_in_turn(n_rows, n_columns, dtype=np.float64, size=BLOCK):
     """The slices of `row_blocks`, each with an array to fill: the same memory for every block."""
     room = None
-    for piece in row_blocks(n_rows, n_columns):
+    for piece in row_blocks(n_rows, n_columns, size=size):
         if room is None:
             room = np.empty((piece.stop - piece.start, n_columns), dtype)
         yield piece, room[: piece.stop - piece.start]
@@ -136,13 +138,19 @@ class KernelSource(_Source):
         """The same kernel values as a stored Gram matrix, exactly symmetric: half of it is evaluated."""
         n = self.n_samples
         gram = np.empty((n, n))
-        for piece in row_blocks(n, n):
-            values = self.block(piece, slice(piece.start, n))
+        # Few rows at a time: what is evaluated below the diagonal is wasted, and what is copied should stay in the cache.
+        for piece, room in blocks_in_turn(n, n, size=_COPIED):
+            room = room.reshape(-1)[: len(room) * (n - piece.start)].reshape(len(room), -1)
+            values = self._between(self.rows.take(piece), self.rows.take(slice(piece.start, n)), room)
             square = values[:, : len(values)]
             values[:, : len(values)] = 0.5 * (square + square.T)
             gram[piece, piece.start :] = values
             gram[piece.start :, piece] = values.T
         return GramSource(gram, self.kernel, self.rows).counted(self.tally)
+
+    def whole(self):
+        """K, which is not to be changed."""
+        return self.stored().gram
 
     def _between(self, left, right, out=None):
         """Kernel values between prepared samples, counted."""
@@ -221,6 +229,10 @@ class GramSource(_Source):
         """The source itself."""
         return self
 
+    def whole(self):
+        """K, which is not to be changed."""
+        return self.gram
+
 
 class IndexedSource:
     """Kernel values of samples that stand for those of another source and may repeat.
@@ -288,3 +300,7 @@ class IndexedSource:
     def stored(self):
         """The same kernel values from a stored Gram matrix of the source's samples."""
         return IndexedSource(self.source.stored(), self.index)
+
+    def whole(self):
+        """K, which is not to be changed."""
+        return self.source.whole()[self.index][:, self.index]
