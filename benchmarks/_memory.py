@@ -17,7 +17,7 @@ def megabytes(key):
 
 n_samples, C, cache_size = json.loads(sys.argv[1])
 X, y = made_up(n_samples, 20)
-warm = BudgetSVC(budget="relative", C=0.2).fit(X[:200], y[:200])
+warm = BudgetSVC(unit="relative", C=0.2).fit(X[:200], y[:200])
 start = megabytes("VmRSS")
 BudgetSVC(C=C, cache_size=cache_size).fit(X, y)
 print(megabytes("VmHWM") - start)

@@ -33,13 +33,13 @@ _QUICK_ROWS, _MOST_CERTIFIED = 30, 30_000
 class Case:
     """One problem, and the time aimed at: the larger of `least` seconds and `times` the rival's time.
 
-    `relative` is the budget, None the default; `scale` is gamma in units of "scale"; `feasible` a relative budget at
-    which our own time replaces the rival's in the goal; `goal` replaces the goal; `large` is for LinearSVC.
+    `relative` is the budget as a fraction of C_max; `scale` is gamma in units of "scale"; `feasible` a relative budget
+    at which our own time replaces the rival's in the goal; `goal` replaces the goal; `large` is for LinearSVC.
     """
 
     name: str
     load: object
-    relative: float | None = None
+    relative: float = 0.1
     kernel: str = "rbf"
     scale: float = 1.0
     times: float = 3.0
@@ -60,8 +60,7 @@ class Case:
 
     def ours(self, X, relative):
         """Our unfitted model."""
-        budget = {} if relative is None else {"C": relative, "budget": "relative"}
-        return BudgetSVC(**budget, **self.parameters(X))
+        return BudgetSVC(C=relative, unit="relative", **self.parameters(X))
 
     def rival(self, X, cost):
         """The rival at a cost: LinearSVC where SVC takes minutes. Both end also where they do not converge."""
@@ -71,7 +70,7 @@ class Case:
 
     def certificate(self, X, y, model):
         """The violation of our fitted binary model, as text."""
-        cost, several = model.penalty_[0], len(model.penalty_) > 1
+        cost, several = model.cost_[0], len(model.cost_) > 1
         if several or self.kernel == "precomputed" or len(X) > _MOST_CERTIFIED or not 0 < cost < np.inf:
             return "-"
         return f"{quality(X, np.where(y == np.max(y), 1.0, -1.0), self.parameters(X), model, cost).violation:.0e}"
@@ -106,7 +105,7 @@ def measure(case, quick, limit):
     ours, status = timed(model, X, y, limit)
     if np.isinf(ours):
         return [case.name, f"> {limit:g}", *["-"] * 3, "no", *["-"] * 5, "gave up", "-"]
-    cost = np.median(model.penalty_)
+    cost = np.median(model.cost_)
     theirs, rival_status = timed(case.rival(X, cost if 0 < cost < np.inf else 1.0), X, y, limit)
     unit = theirs if case.feasible is None else timed(case.ours(X, case.feasible), X, y, limit)[0]
     goal = max(case.times * min(unit, limit), case.least) if case.goal is None else case.goal

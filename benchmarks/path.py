@@ -74,7 +74,7 @@ def rbf_grids(X, y):
     ours = BudgetSVCCV(budgets, gammas=gammas, cv=_FOLDS, refit=False)
     svc = GridSearchCV(SVC(), {"C": _RBF_COSTS, "gamma": gammas}, cv=_FOLDS, refit=False)
     grid = {"C": budgets, "gamma": gammas}
-    cold = GridSearchCV(BudgetSVC(budget="relative"), grid, cv=_FOLDS, refit=False)
+    cold = GridSearchCV(BudgetSVC(unit="relative"), grid, cv=_FOLDS, refit=False)
     return ours, svc, cold
 
 
@@ -84,7 +84,7 @@ def poly_grids(X, y):
     ours = BudgetSVCCV(budgets, kernel="poly", gammas=["scale"], degrees=_DEGREES, cv=_FOLDS, refit=False)
     svc = GridSearchCV(SVC(**shared), {"C": _POLY_COSTS, "degree": _DEGREES}, cv=_FOLDS, refit=False)
     cold = GridSearchCV(
-        BudgetSVC(budget="relative", **shared), {"C": budgets, "degree": _DEGREES}, cv=_FOLDS, refit=False
+        BudgetSVC(unit="relative", **shared), {"C": budgets, "degree": _DEGREES}, cv=_FOLDS, refit=False
     )
     return ours, svc, cold
 

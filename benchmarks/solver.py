@@ -78,13 +78,13 @@ def measure(case, quick):
     X, target = case.data(quick)
     budget = case.budget(X, target)
     ours = BudgetSVC(C=budget, **case.kernel).fit(X, target)
-    theirs = case.competitor(ours.penalty_[0], case.kernel)
+    theirs = case.competitor(ours.cost_[0], case.kernel)
     times = compare(lambda: ours.fit(X, target), lambda: theirs.fit(X, target), quick=quick)
     kernel = numbers(case.kernel, X)
-    texts = [quality_text(X, target, kernel, model, ours.penalty_[0], budget) for model in (theirs, ours)]
+    texts = [quality_text(X, target, kernel, model, ours.cost_[0], budget) for model in (theirs, ours)]
     once = partial(expand, X, ours.support_, ours.dual_coef_[0], kernel)
     floor = np.median([seconds(once)[0] for _ in range(3 if case.growth else 1)])
-    row = [case.name, str(len(ours.support_)), f"{ours.penalty_[0]:.3g}"]
+    row = [case.name, str(len(ours.support_)), f"{ours.cost_[0]:.3g}"]
     row += [*compared(times, case.goal), *texts, f"{times.ours / floor:.1f}"]
     say(" | ".join(row))
     return Measured(case, len(X), budget, times, floor, row)
@@ -130,7 +130,7 @@ def prediction_row(measured, quick):
     case = measured.case
     X, target = case.data(quick)
     ours = BudgetSVC(C=measured.budget, **case.kernel).fit(X, target)
-    theirs = svc(ours.penalty_[0], case.kernel).fit(X, target)
+    theirs = svc(ours.cost_[0], case.kernel).fit(X, target)
     times = compare(lambda: ours.decision_function(X), lambda: theirs.decision_function(X), quick=quick)
     difference = np.abs(ours.decision_function(X) - theirs.decision_function(X)).max()
     sizes = [f"{len(X):,} rows", str(len(ours.support_)), str(len(theirs.support_))]

@@ -23,7 +23,7 @@ def describe(C, model):
         int((model.slack_ > 1).sum()),
         f"{w2 / w1:.3f}",
         f"{model.intercept_[0] * model.margin_[0]:.3f}",
-        f"{model.penalty_[0]:.4f}",
+        f"{model.cost_[0]:.4f}",
     ]
 
 

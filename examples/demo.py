@@ -54,7 +54,7 @@ def grids(C):
 def families():
     """Name, model and grid of the two families."""
     return [
-        ("BudgetSVC", BudgetSVC(budget="relative"), grids(BUDGETS)),
+        ("BudgetSVC", BudgetSVC(unit="relative"), grids(BUDGETS)),
         ("SVC", SVC(coef0=1.0), grids(COSTS)),
     ]
 
@@ -136,7 +136,7 @@ def picture():
     y = np.where(y == 1, "lower moon", "upper moon")
     figure, panels = axes(3)
     for ax, C in zip(panels, [0.06, 0.2, 0.4], strict=True):
-        model = BudgetSVC(C=C, budget="relative", gamma=0.5).fit(X, y)
+        model = BudgetSVC(C=C, unit="relative", gamma=0.5).fit(X, y)
         MarginDisplay.from_estimator(model, X, y, ax=ax)
         used, mistakes = model.slack_.sum(), int(np.sum(model.slack_ > 1))
         ax.set_title(

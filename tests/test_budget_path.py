@@ -35,10 +35,10 @@ def test_points_equal_independent_fits(kernel):
     path = budget_path(X, y, Cs=[0.02, 0.8, 0.1, 0.4], **kernel)
     assert path.Cs.tolist() == [0.8, 0.4, 0.1, 0.02]
     for c, C in enumerate(path.Cs):
-        model = BudgetSVC(C=C, budget="relative", **kernel).fit(X, y)
+        model = BudgetSVC(C=C, unit="relative", **kernel).fit(X, y)
         assert_allclose(decisions(path, c, X, model._kernel)[:, 0], model.decision_function(X), atol=1e-6)
         assert_allclose(path.margins[c], model.margin_, rtol=1e-6)
-        assert_allclose(path.penalties[c], model.penalty_, rtol=1e-3)
+        assert_allclose(path.costs[c], model.cost_, rtol=1e-3)
         assert_allclose(path.budgets[c], model.budget_, rtol=1e-12)
         assert path.certificates[c] < 1e-5
         assert_allclose(np.nansum(path.slack[c]), path.budgets[c, 0], rtol=1e-6)
@@ -50,7 +50,7 @@ def test_several_classes_and_weights():
     weight = np.random.RandomState(0).randint(0, 3, len(y)).astype(float)
     path = budget_path(X, y, Cs=[0.5, 0.1], sample_weight=weight, class_weight="balanced", multi_class="ovr")
     for c, C in enumerate(path.Cs):
-        model = BudgetSVC(C=C, budget="relative", class_weight="balanced", multi_class="ovr").fit(X, y, weight)
+        model = BudgetSVC(C=C, unit="relative", class_weight="balanced", multi_class="ovr").fit(X, y, weight)
         found = decisions(path, c, X, model._kernel)
         assert_allclose(found, model.decision_function(X), atol=1e-6)
     assert (path.dual_coefs[:, :, weight == 0] == 0).all()
@@ -93,7 +93,7 @@ def test_infeasible_budgets_get_the_least_slack_and_one_warning():
 def test_budgets_beyond_the_largest_are_constant():
     X, y = make_moons(60, noise=0.2, random_state=0)
     with pytest.warns(BudgetWarning, match="margin is infinite"):
-        path = budget_path(X, y, Cs=[70.0, 10.0], budget="total")
+        path = budget_path(X, y, Cs=[70.0, 10.0], unit="total")
     assert np.isinf(path.margins[0]) and (path.dual_coefs[0] == 0).all()
     assert np.isfinite(path.margins[1])
 
@@ -123,20 +123,21 @@ def test_odd_columns_are_named():
 
 
 @pytest.mark.parametrize(
-    "Cs, budget, message",
+    "Cs, unit, message",
     [
-        ([0.5, 1.0], "relative", "fractions of C_max"),
+        ([0.5, 1.0], "relative", "each of Cs is a fraction of C_max"),
         ([], "relative", "non-empty"),
         ([-1.0], "total", ">= 0"),
         ([np.nan], "total", "finite"),
-        (5, "total", "needs budget='relative'"),
+        (5, "total", "give the list of budgets, or choose unit='relative' or unit='cost'"),
         (0, "relative", "at least 1"),
+        ([1.0, 0.0], "cost", "cost of a unit of slack"),
     ],
 )
-def test_bad_budgets_are_explained(Cs, budget, message):
+def test_bad_budgets_are_explained(Cs, unit, message):
     X, y = make_moons(20, random_state=0)
     with pytest.raises(ValueError, match=message):
-        budget_path(X, y, Cs=Cs, budget=budget)
+        budget_path(X, y, Cs=Cs, unit=unit)
 
 
 @pytest.mark.parametrize("dtype, delta, tolerance", [(np.float32, 1e-2, 1e-4), (np.float64, 1e-6, 1e-12)])

@@ -62,17 +62,8 @@ def test_zero_budget_is_the_maximal_margin_classifier():
 
 def test_relative_budget_is_a_fraction_of_the_largest(moons):
     X, y = moons
-    relative = BudgetSVC(C=0.25, budget="relative").fit(X, y)
+    relative = BudgetSVC(C=0.25, unit="relative").fit(X, y)
     same_model(relative, BudgetSVC(C=0.25 * 2 * min(np.bincount(y))).fit(X, y), X)
-
-
-@pytest.mark.parametrize("budget", ["total", "relative"])
-def test_auto_budget_is_the_same_fraction_in_either_unit(budget, moons):
-    X, y = moons
-    model = BudgetSVC(budget=budget).fit(X, y)
-    _, largest = model.feasible_budget(X, y)
-    assert 0 < model.budget_[0] < largest[0]
-    same_model(model, BudgetSVC(C=model.budget_[0]).fit(X, y), X)
 
 
 def test_larger_budget_gives_a_wider_margin(moons):
@@ -122,7 +113,7 @@ def test_excessive_budget_gives_the_constant_majority_classifier(kernel, C):
     assert not model.predict(X).any()
     assert np.isinf(model.margin_).all()
     assert model.support_.shape == (0,) and model.dual_coef_.shape == (1, 0)
-    for name in ("intercept_", "slack_", "penalty_", "duality_gap_", "n_iter_", "budget_"):
+    for name in ("intercept_", "slack_", "cost_", "duality_gap_", "n_iter_", "budget_"):
         assert np.isfinite(getattr(model, name)).all(), name
     assert len(record) == 1
 
@@ -220,7 +211,7 @@ def test_gram_matrix_is_shared_or_not_with_the_same_result(iris, monkeypatch):
 def test_weights_equal_repetition_and_zero_equals_removal(kernel, iris):
     X, y = iris
     weight = np.random.RandomState(0).randint(0, 4, size=len(y))
-    options = dict(C=0.7, budget="relative", kernel=kernel)
+    options = dict(C=0.7, unit="relative", kernel=kernel)
     weighted = BudgetSVC(**options).fit(X, y, weight)
     repeated = BudgetSVC(**options).fit(np.repeat(X, weight, axis=0), np.repeat(y, weight))
     same_model(weighted, repeated, X)
@@ -250,15 +241,15 @@ def test_class_of_zero_weight_is_not_learnt(iris):
 
 def test_class_weight_multiplies_sample_weight(moons):
     X, y = moons
-    by_class = BudgetSVC(class_weight={0: 2.0, 1: 0.5}).fit(X, y)
-    by_sample = BudgetSVC(C=by_class.budget_[0]).fit(X, y, np.where(y == 0, 2.0, 0.5))
+    by_class = BudgetSVC(C=8, gamma=1.0, class_weight={0: 2.0, 1: 0.5}).fit(X, y)
+    by_sample = BudgetSVC(C=8, gamma=1.0).fit(X, y, np.where(y == 0, 2.0, 0.5))
     same_model(by_class, by_sample, X)
 
 
 def test_class_weights_shrink_no_relative_budget(moons):
     X, y = moons
     budgets = [
-        BudgetSVC(C=0.1, budget="relative", class_weight=class_weight).fit(X, y).budget_[0]
+        BudgetSVC(C=0.1, unit="relative", class_weight=class_weight).fit(X, y).budget_[0]
         for class_weight in (None, {1: 0.5}, {0: 2.0, 1: 2.0})
     ]
     np.testing.assert_allclose(budgets, [8.0, 8.0, 16.0])
@@ -266,8 +257,8 @@ def test_class_weights_shrink_no_relative_budget(moons):
 
 def test_cheap_class_is_sacrificed(overlapping):
     X, y = overlapping
-    model = BudgetSVC(C=0.5, budget="relative", kernel="rbf", class_weight={1: 0.6}).fit(X, y)
-    fair = BudgetSVC(C=0.5, budget="relative", kernel="rbf").fit(X, y)
+    model = BudgetSVC(C=0.5, unit="relative", kernel="rbf", class_weight={1: 0.6}).fit(X, y)
+    fair = BudgetSVC(C=0.5, unit="relative", kernel="rbf").fit(X, y)
     assert np.mean(model.predict(X)) < np.mean(fair.predict(X))
 
 
@@ -328,12 +319,12 @@ def test_swapped_labels_swap_the_sign(moons):
 @pytest.mark.parametrize(("scheme", "n_problems"), [("ovo", 6), ("ovr", 4)])
 def test_shapes_with_four_classes(scheme, n_problems):
     X, y = make_blobs(n_samples=80, centers=4, cluster_std=2.0, random_state=1)
-    model = BudgetSVC(C=0.3, budget="relative", multi_class=scheme).fit(X, y)
+    model = BudgetSVC(C=0.3, unit="relative", multi_class=scheme).fit(X, y)
     n_SV = len(model.support_)
     assert model.dual_coef_.shape == (n_problems, n_SV)
     assert model.support_vectors_.shape == (n_SV, 2)
     assert model.slack_.shape == (n_problems, 80)
-    for name in ("intercept_", "margin_", "budget_", "penalty_", "duality_gap_", "n_iter_"):
+    for name in ("intercept_", "margin_", "budget_", "cost_", "duality_gap_", "n_iter_"):
         assert getattr(model, name).shape == (n_problems,), name
     assert model.decision_function(X).shape == (80, 4)
     np.testing.assert_array_equal(model.predict(X), model.classes_[model.decision_function(X).argmax(axis=1)])
@@ -482,8 +473,9 @@ def test_iteration_limit_states_the_gap_and_names_the_columns():
         ({"C": -1.0}, "The 'C' parameter of BudgetSVC must be"),
         ({"C": np.nan}, "The 'C' parameter of BudgetSVC must be"),
         ({"C": "none"}, "The 'C' parameter of BudgetSVC must be"),
-        ({"C": 1.0, "budget": "relative"}, r"fraction of C_max and must be in \[0, 1\), got C=1.0"),
-        ({"budget": "cost"}, "The 'budget' parameter of BudgetSVC must be"),
+        ({"C": 1.0, "unit": "relative"}, r"fraction of C_max and must be in \[0, 1\).*unit='total'.*; got C=1.0"),
+        ({"C": 0, "unit": "cost"}, "cost of a unit of slack and must be a finite number > 0; .*; got C=0"),
+        ({"unit": "absolute"}, "The 'unit' parameter of BudgetSVC must be"),
         ({"kernel": "gauss"}, "The 'kernel' parameter of BudgetSVC must be"),
         ({"gamma": 0.0}, "The 'gamma' parameter of BudgetSVC must be"),
         ({"degree": 2.5}, "The 'degree' parameter of BudgetSVC must be"),

@@ -42,7 +42,7 @@ def grid(kernels, Cs=CS, gammas=(0.05, "scale"), degrees=(2, 3)):
 
 def both(X, y, kernels, cv=3, scoring=None, **params):
     ours = BudgetSVCCV(CS, kernel=kernels, gammas=[0.05, "scale"], cv=cv, scoring=scoring, **params).fit(X, y)
-    model = BudgetSVC(budget="relative", **params)
+    model = BudgetSVC(unit="relative", **params)
     theirs = GridSearchCV(model, grid(kernels), cv=cv, scoring=scoring).fit(X, y)
     return ours, theirs
 
@@ -69,8 +69,8 @@ def test_equals_grid_search(data, params):
 def test_fitted_attributes_are_those_of_the_refitted_model():
     X, y = breast_cancer()
     ours = BudgetSVCCV(CS, kernel=["linear", "poly"], degrees=[2], gammas=1, cv=3).fit(X, y)
-    best = BudgetSVC(budget="relative", **ours.best_params_).fit(X, y)
-    for name in ("support_", "dual_coef_", "intercept_", "margin_", "slack_", "budget_", "penalty_", "classes_"):
+    best = BudgetSVC(unit="relative", **ours.best_params_).fit(X, y)
+    for name in ("support_", "dual_coef_", "intercept_", "margin_", "slack_", "budget_", "cost_", "classes_"):
         assert_array_equal(getattr(ours, name), getattr(best, name), err_msg=name)
     assert (ours.C_, ours.kernel_) == (ours.best_params_["C"], ours.best_params_["kernel"])
     assert ours.degree_ == ours.best_params_.get("degree") and ours.gamma_ == ours.best_params_.get("gamma")
@@ -102,7 +102,7 @@ def test_kernels_without_a_shared_matrix_and_precomputed_ones(kernel):
     X, y = moons()
     X = np.exp(-((X[:, None] - X[None]) ** 2).sum(-1)) if kernel == "precomputed" else X
     ours = BudgetSVCCV(CS, kernel=kernel, gammas=["scale"], cv=3).fit(X, y)
-    theirs = GridSearchCV(BudgetSVC(kernel=kernel, budget="relative"), {"C": CS}, cv=3).fit(X, y)
+    theirs = GridSearchCV(BudgetSVC(kernel=kernel, unit="relative"), {"C": CS}, cv=3).fit(X, y)
     assert_array_equal(ours.cv_results_["mean_test_score"], theirs.cv_results_["mean_test_score"])
     assert_array_equal(ours.predict(X), theirs.predict(X))
 
@@ -178,7 +178,7 @@ def test_infeasible_at_refit_follows_the_policy():
 def test_trivial_budgets_are_told_once():
     X, y = moons()
     with pytest.warns(BudgetWarning, match="whole class") as caught:
-        BudgetSVCCV([500.0, 5.0], budget="total", gammas=[1.0], cv=2, refit=False).fit(X, y)
+        BudgetSVCCV([500.0, 5.0], unit="total", gammas=[1.0], cv=2, refit=False).fit(X, y)
     assert len(caught) == 1
 
 
@@ -212,7 +212,7 @@ def test_groups_reach_the_splitter_with_and_without_routing():
     X, y = moons()
     groups = np.random.RandomState(0).randint(0, 4, len(y))
     cv = GroupKFold(4)
-    expected = GridSearchCV(BudgetSVC(budget="relative", gamma=1.0), {"C": CS}, cv=cv).fit(X, y, groups=groups)
+    expected = GridSearchCV(BudgetSVC(unit="relative", gamma=1.0), {"C": CS}, cv=cv).fit(X, y, groups=groups)
     search = BudgetSVCCV(CS, gammas=[1.0], cv=cv)
     plain = clone(search).fit(X, y, groups=groups).cv_results_
     assert_array_equal(plain["mean_test_score"], expected.cv_results_["mean_test_score"])
@@ -229,7 +229,7 @@ def test_sample_weight_reaches_fits_and_scorer():
     cv = list(KFold(3).split(X))
     search = BudgetSVCCV([0.1], gammas=[1.0], cv=cv, refit=False)
     scored = search.fit(X, y, sample_weight=weight).cv_results_["mean_test_score"][0]
-    fitted = [(BudgetSVC(0.1, budget="relative", gamma=1.0).fit(X[a], y[a], weight[a]), b) for a, b in cv]
+    fitted = [(BudgetSVC(0.1, unit="relative", gamma=1.0).fit(X[a], y[a], weight[a]), b) for a, b in cv]
     weighted = np.mean([model.score(X[b], y[b], weight[b]) for model, b in fitted])
     plain = np.mean([model.score(X[b], y[b]) for model, b in fitted])
     assert scored == pytest.approx(weighted, rel=1e-12) and weighted != plain
@@ -257,7 +257,7 @@ def test_in_a_pipeline_and_splitters():
         ({"gammas": [0.1, -1.0]}, "gammas must be"),
         ({"gammas": ["wide"]}, "gammas must be"),
         ({"kernel": "poly", "degrees": [2.5]}, "degrees must be"),
-        ({"Cs": [1.5]}, "fractions of C_max"),
+        ({"Cs": [1.5]}, "each of Cs is a fraction of C_max"),
     ],
 )
 def test_bad_parameters_are_explained(params, message):

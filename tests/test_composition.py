@@ -20,7 +20,7 @@ def moons():
 
 @pytest.fixture
 def pipeline():
-    return Pipeline([("scale", StandardScaler()), ("svc", BudgetSVC(budget="relative"))])
+    return Pipeline([("scale", StandardScaler()), ("svc", BudgetSVC(unit="relative"))])
 
 
 GRID = [
@@ -58,15 +58,15 @@ def test_one_vs_rest_wrapper_agrees_with_our_own():
     X, y = load_iris(return_X_y=True)
     X = StandardScaler().fit_transform(X)
     # Unlike "scale", a number: sub-problems then share the kernel.
-    model = BudgetSVC(C=0.2, budget="relative", gamma=0.5)
+    model = BudgetSVC(C=0.2, unit="relative", gamma=0.5)
     wrapped = OneVsRestClassifier(model).fit(X, y)
-    own = BudgetSVC(C=0.2, budget="relative", gamma=0.5, multi_class="ovr").fit(X, y)
+    own = BudgetSVC(C=0.2, unit="relative", gamma=0.5, multi_class="ovr").fit(X, y)
     np.testing.assert_allclose(wrapped.decision_function(X), own.decision_function(X), atol=1e-6)
 
 
 def test_bagging(moons):
     X, y = moons
-    bagging = BaggingClassifier(BudgetSVC(C=0.3, budget="relative"), n_estimators=5, random_state=0).fit(X, y)
+    bagging = BaggingClassifier(BudgetSVC(C=0.3, unit="relative"), n_estimators=5, random_state=0).fit(X, y)
     assert bagging.score(X, y) > 0.85
     assert bagging.decision_function(X).shape == (120,)
 

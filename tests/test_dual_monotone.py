@@ -185,7 +185,7 @@ def test_the_same_kernel_values_from_another_source_give_the_same_solution(name,
 def test_the_margin_of_a_linear_problem_is_that_of_its_hyperplane(name, share):
     """w is the sum of the samples times their duals: 1 / |w| is the margin, whatever digits the duals' sums lose."""
     X, y = samples(name)
-    model = BudgetSVC(C=share, budget="relative", kernel="linear")
+    model = BudgetSVC(C=share, unit="relative", kernel="linear")
     if share < 0.5:
         with pytest.warns(BudgetWarning):
             model.fit(X, y)

@@ -109,8 +109,8 @@ COMBINATIONS = [
 def test_decision_is_that_of_libsvm_with_the_multiplier_as_cost(name, kernel, fraction):
     X, y = load(name)
     K = single_precision(gram_of(X, kernel))
-    model = BudgetSVC(C=fraction, budget="relative", kernel="precomputed", tol=1e-8).fit(K, y)
-    decision, expected = model.decision_function(K), cost_svm(K, y, model.penalty_[0])
+    model = BudgetSVC(C=fraction, unit="relative", kernel="precomputed", tol=1e-8).fit(K, y)
+    decision, expected = model.decision_function(K), cost_svm(K, y, model.cost_[0])
     assert np.abs(decision - expected).max() <= 1e-7 * np.abs(expected).max()
 
     budget = fraction * 2 * min((y > 0).sum(), (y < 0).sum())
@@ -218,7 +218,7 @@ def test_polynomial_kernel_has_the_objective_of_the_primal_in_its_features(fract
 )
 def test_explicit_features_and_polynomial_kernel_agree(name, fraction):
     X, y = load(name)
-    options = {"C": fraction, "budget": "relative", "tol": 1e-8}
+    options = {"C": fraction, "unit": "relative", "tol": 1e-8}
     implicit = BudgetSVC(kernel="poly", degree=2, gamma=1, coef0=1, **options)
     explicit = BudgetSVC(kernel="linear", **options)
     phi = second_degree_map(X)
@@ -231,8 +231,8 @@ def test_squares_of_the_features_are_a_kernel():
     X, y = load("iris 1, 2")
     phi = np.hstack([X, X**2])
     K = X @ X.T + (X**2) @ (X**2).T
-    linear = BudgetSVC(C=0.2, budget="relative", kernel="linear", tol=1e-8).fit(phi, y)
-    kernel = BudgetSVC(C=0.2, budget="relative", kernel="precomputed", tol=1e-8).fit(K, y)
+    linear = BudgetSVC(C=0.2, unit="relative", kernel="linear", tol=1e-8).fit(phi, y)
+    kernel = BudgetSVC(C=0.2, unit="relative", kernel="precomputed", tol=1e-8).fit(K, y)
     decision = linear.decision_function(phi)
     np.testing.assert_allclose(kernel.decision_function(K), decision, atol=1e-6 * np.abs(decision).max())
     least = least_total_slack(phi, y)
@@ -357,7 +357,7 @@ def test_margin_never_falls_with_the_budget(case):
     margins = np.array([fit(case, budget).margin_[0] for budget in budgets])
     assert (np.diff(margins) > 0).all()
     # 1/2 |w|^2 is convex in the budget with slope -lam.
-    penalties = np.array([fit(case, budget).penalty_[0] for budget in budgets])
+    penalties = np.array([fit(case, budget).cost_[0] for budget in budgets])
     objective = 0.5 / margins**2
     for k in range(6):
         fall = objective[k] - objective[k + 1]
@@ -566,6 +566,6 @@ def test_number_of_threads_of_the_linear_algebra_changes_nothing(kernel, fractio
     decisions = []
     for threads in (1, 2):
         with threadpool_limits(threads):
-            model = BudgetSVC(C=fraction, budget="relative", kernel=kernel).fit(X, y)
+            model = BudgetSVC(C=fraction, unit="relative", kernel=kernel).fit(X, y)
             decisions.append(model.decision_function(X))
     np.testing.assert_allclose(decisions[1], decisions[0], atol=1e-8 * np.abs(decisions[0]).max())

@@ -105,11 +105,11 @@ def test_a_hundred_classes_take_few_solves_of_their_own():
     random = np.random.RandomState(0)
     y = np.repeat(np.arange(100), 3)
     X = 2.0 * random.randn(100, 5)[y] + random.randn(300, 5)
-    model = BudgetSVC(C=0.1, budget="relative").fit(X, y)
+    model = BudgetSVC(C=0.1, unit="relative").fit(X, y)
     assert model.n_iter_.max() <= MOST_ROUNDS
     assert np.abs(model.duality_gap_).max() <= 1e-8
     some = y < 2
-    alone = BudgetSVC(C=0.1, budget="relative", gamma=model._kernel.params["gamma"]).fit(X[some], y[some])
+    alone = BudgetSVC(C=0.1, unit="relative", gamma=model._kernel.params["gamma"]).fit(X[some], y[some])
     assert model.margin_[0] == pytest.approx(alone.margin_[0], rel=1e-8)
 
 

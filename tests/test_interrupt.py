@@ -11,7 +11,7 @@ LONG_FIT = """
 from sklearn.datasets import make_classification
 from sklearn_svmdl import BudgetSVC
 X, y = make_classification(4000, 20, flip_y=0.3, random_state=0)
-model = BudgetSVC(solver={solver!r}, kernel={kernel!r}, C=0.05, budget="relative", tol=1e-15, max_iter=10**9)
+model = BudgetSVC(solver={solver!r}, kernel={kernel!r}, C=0.05, unit="relative", tol=1e-15, max_iter=10**9)
 print("fitting", flush=True)
 while True:
     model.fit(X, y)

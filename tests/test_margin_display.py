@@ -99,7 +99,7 @@ def test_what_cannot_be_drawn_is_said(data):
         MarginDisplay.from_estimator(BudgetSVC(C=10).fit(X3, y), X3, y)
     with pytest.raises(ValueError, match="estimator has 3 classes"):
         y3 = np.where(X[:, 1] > 1, 2, y)
-        MarginDisplay.from_estimator(BudgetSVC(C=0.2, budget="relative").fit(X, y3), X, y3)
+        MarginDisplay.from_estimator(BudgetSVC(C=0.2, unit="relative").fit(X, y3), X, y3)
     with pytest.raises(ValueError, match="classifiers with a decision_function, got DecisionTreeClassifier"):
         MarginDisplay.from_estimator(DecisionTreeClassifier().fit(X, y), X, y)
     with pytest.raises(ValueError, match=r"not fitted on: \[5\]"):

@@ -1,27 +1,25 @@
 """The solutions of a budget problem along decreasing budgets."""
 
 from dataclasses import dataclass, replace
-from numbers import Integral
 
 import numpy as np
 
 from ..dual.path import walk
-from ..kernels import MEGABYTE, GramSource
+from ..kernels import MEGABYTE, GramSource, spec_of
 from ._budget_svc import BudgetSVC
-from ._training import binary_problem
-
-# A number of budgets spans these fractions of C_max: from a margin with hardly a slack to nearly the largest.
-_SMALLEST_FRACTION, _LARGEST_FRACTION = 1e-3, 0.9
+from ._messages import report
+from ._training import checked_samples, resolved_kernel, training_on, weigh
+from ._units import UNITS, check_Cs
 
 
 @dataclass(frozen=True)
 class BudgetPath:
-    """Solutions along decreasing budgets, from `budget_path`.
+    """Solutions from the softest to the hardest, from `budget_path`.
 
     Attributes
     ----------
     Cs : ndarray of shape (n_Cs,)
-        The budgets asked for, largest first, in the unit asked for.
+        What was asked for, the softest first, in the unit asked for: falling budgets or rising costs.
     classes : ndarray of shape (n_classes,)
         Sorted class labels. In each binary problem +1 is the later class.
     dual_coefs : ndarray of shape (n_Cs, n_problems, n_samples)
@@ -34,9 +32,9 @@ class BudgetPath:
     n_support : ndarray of shape (n_Cs, n_problems)
         Numbers of support vectors.
     budgets : ndarray of shape (n_Cs, n_problems)
-        The budgets in force, as total slack: C_min where a budget was infeasible.
-    penalties : ndarray of shape (n_Cs, n_problems)
-        The multipliers of the budgets: the equivalent costs of `sklearn.svm.SVC`.
+        The budgets in force, as total slack, as `BudgetSVC.budget_`.
+    costs : ndarray of shape (n_Cs, n_problems)
+        The costs in force: `sklearn.svm.SVC` with this C has the same solution.
     certificates : ndarray of shape (n_Cs, n_problems)
         Relative duality gaps, each evaluated afresh.
     """
@@ -49,7 +47,7 @@ class BudgetPath:
     slack: np.ndarray
     n_support: np.ndarray
     budgets: np.ndarray
-    penalties: np.ndarray
+    costs: np.ndarray
     certificates: np.ndarray
 
 
@@ -58,7 +56,7 @@ def budget_path(
     y,
     *,
     Cs=10,
-    budget="relative",
+    unit="relative",
     kernel="rbf",
     gamma="scale",
     degree=3,
@@ -71,9 +69,9 @@ def budget_path(
     max_iter=100_000,
     cache_size=500,
 ):
-    """Solve the budget problem of `BudgetSVC` for many budgets, each solution starting from the last.
+    """Solve the problem of `BudgetSVC` for many budgets or costs, each solution starting from the last.
 
-    Each point is the one that `BudgetSVC` finds for its budget, certified by itself; a point costs a few
+    Each point is the one that `BudgetSVC` finds for its C, certified by itself; a point costs a few
     factorisations of the free support vectors' kernel matrix.
 
     Parameters
@@ -83,10 +81,10 @@ def budget_path(
     y : array-like of shape (n_samples,)
         Class labels.
     Cs : int or array-like of floats, default=10
-        The budgets, or how many of them between 0.001 and 0.9 of C_max, evenly spaced in their logarithm
-        (budget="relative" only).
-    budget : {"total", "relative"}, default="relative"
-        Unit of the budgets.
+        The values of C, or how many of them, evenly spaced in their logarithm: between 0.001 and 0.9 of C_max for
+        unit="relative", between 0.01 and 1000 for unit="cost".
+    unit : {"total", "relative", "cost"}, default="relative"
+        What C means, as for `BudgetSVC`: total slacks, fractions of C_max, or costs of a unit of slack.
     kernel, gamma, degree, coef0, multi_class, infeasible, class_weight, tol, max_iter
         As for `BudgetSVC`.
     sample_weight : array-like of shape (n_samples,), default=None
@@ -99,7 +97,7 @@ def budget_path(
     Returns
     -------
     path : BudgetPath
-        The solutions, largest budget first.
+        The solutions, the softest first.
 
     Raises
     ------
@@ -118,9 +116,8 @@ def budget_path(
     >>> path.slack.sum(axis=2).ravel().round(3)
     array([2., 0.])
     """
-    Cs = np.sort(check_Cs(Cs, budget))[::-1]
-    common = dict(
-        budget=budget,
+    estimator = BudgetSVC(
+        unit=unit,
         kernel=kernel,
         gamma=gamma,
         degree=degree,
@@ -132,9 +129,28 @@ def budget_path(
         max_iter=max_iter,
         cache_size=cache_size,
     )
-    models = [BudgetSVC(C=float(C), **common) for C in Cs]
-    models[0]._validate_params()
-    return _path_of(models, X, y, sample_weight, Cs)
+    estimator._validate_params()
+    Cs = sorted(check_Cs(Cs, unit).tolist(), key=UNITS[unit].hardness)
+    X, y, weight, seen = checked_samples(estimator, X, y, sample_weight)
+    data = weigh(X, y, weight, class_weight, pairwise=spec_of(kernel).pairwise)
+    training = training_on(
+        data,
+        resolved_kernel(kernel, data, gamma=gamma, degree=degree, coef0=coef0),
+        multi_class,
+        cache_size=cache_size,
+    )
+    asked, solutions = walk_tasks(training, Cs, UNITS[unit], tol=tol, max_iter=max_iter)
+    report(
+        training,
+        [_Point(task, c, C) for c, C in enumerate(Cs) for task in training.tasks],
+        [problem for row in asked for problem in row],
+        [solution for row in solutions for solution in row],
+        infeasible=infeasible,
+        tol=tol,
+        max_iter=max_iter,
+        feature_names=seen.get("feature_names_in_"),
+    )
+    return _path_of(training, np.array(Cs), solutions)
 
 
 @dataclass(frozen=True)
@@ -151,81 +167,46 @@ class _Point:
         return f"{self.task.name}, path.Cs[{self.number}]={self.C:.4g}"
 
 
-def _path_of(models, X, y, sample_weight, Cs):
-    first = models[0]
-    data, tasks, source, memory = first._stage(X, y, sample_weight)
-    rows = walk_tasks(models, tasks, source, data, memory)
-    points = [_Point(task, c, model.C) for c, model in enumerate(models) for task in tasks]
-    asked, solutions = zip(*(pair for row in rows for pair in row))
-    first._report(data, points, asked, solutions, source)
+def _path_of(training, Cs, solutions):
+    data, tasks = training.data, training.tasks
     beta = np.zeros((len(Cs), len(tasks), data.n_given))
     slack = np.full(beta.shape, np.nan)
-    for c, row in enumerate(rows):
-        for k, (task, (_, solution)) in enumerate(zip(tasks, row, strict=True)):
+    for c, row in enumerate(solutions):
+        for k, (task, solution) in enumerate(zip(tasks, row, strict=True)):
             beta[c, k, data.kept[task.rows]] = solution.beta
             slack[c, k, data.kept[task.rows]] = solution.slack
     return BudgetPath(
         Cs=Cs,
         classes=data.classes,
         dual_coefs=beta,
-        intercepts=_each(rows, "intercept"),
-        margins=_each(rows, "margin"),
+        intercepts=_each(solutions, "intercept"),
+        margins=_each(solutions, "margin"),
         slack=slack,
         n_support=np.count_nonzero(beta, axis=2),
-        budgets=_each(rows, "budget"),
-        penalties=_each(rows, "lam"),
-        certificates=_each(rows, "duality_gap"),
+        budgets=_each(solutions, "budget"),
+        costs=_each(solutions, "lam"),
+        certificates=_each(solutions, "duality_gap"),
     )
 
 
-def _each(rows, name):
-    return np.array([[getattr(solution, name) for _, solution in row] for row in rows])
+def _each(solutions, name):
+    return np.array([[getattr(solution, name) for solution in row] for row in solutions])
 
 
-def check_Cs(Cs, budget):
-    """The budgets as a float array; a number of them becomes fractions of C_max."""
-    if isinstance(Cs, Integral) and not isinstance(Cs, bool):
-        return _spread_Cs(int(Cs), budget)
-    budgets = np.asarray(Cs, dtype=np.float64)
-    if budgets.ndim != 1 or len(budgets) == 0:
-        raise ValueError(f"Cs must be a number of budgets or a non-empty list of them, got {Cs!r}.")
-    if not (np.isfinite(budgets).all() and (budgets >= 0).all()):
-        raise ValueError(f"Budgets must be finite numbers >= 0, got Cs={Cs!r}.")
-    if budget == "relative" and budgets.max() >= 1:
-        raise ValueError(
-            f"With budget='relative', budgets are fractions of C_max and must be in [0, 1), got "
-            f"Cs={Cs!r}. Use budget='total' to give total slacks."
-        )
-    return budgets
-
-
-def _spread_Cs(count, budget):
-    if count < 1:
-        raise ValueError(f"Cs must ask for at least 1 budget, got Cs={count}.")
-    if budget != "relative":
-        raise ValueError(
-            f"Cs={count} asks for {count} budgets as fractions of C_max, which needs budget='relative'. "
-            f"With budget={budget!r} give the list of budgets."
-        )
-    return np.geomspace(_SMALLEST_FRACTION, _LARGEST_FRACTION, count)
-
-
-def walk_tasks(models, tasks, source, data, memory):
-    """Solve every binary task for the budgets of all models, which must not grow.
+def walk_tasks(training, Cs, unit, *, tol, max_iter):
+    """Solve every binary problem for all Cs, which must come from the softest to the hardest.
 
     Returns
     -------
-    list of lists of (BudgetProblem, DualSolution) : for each model, what was asked and found for each task
+    asked, solutions : lists of lists of DualProblem and DualSolution, a list for each C with one for each task
     """
-    limits = dict(tol=models[0].tol, max_iter=models[0].max_iter, cache_size=memory)
-    columns = []
-    for task in tasks:
-        problem = binary_problem(task, source, data, lambda unit: unit)
-        budgets = [model._total_budget(problem.budget) for model in models]
-        stored = _stored_if_it_fits(problem, memory)
-        solutions = walk([stored.with_budget(budget) for budget in budgets], **limits)
-        columns.append([(problem.with_budget(b), s) for b, s in zip(budgets, solutions, strict=True)])
-    return [list(row) for row in zip(*columns)]
+    limits = dict(tol=tol, max_iter=max_iter, cache_size=training.memory)
+    asked, solutions = [], []
+    for problem in training.problems():
+        asked.append([problem.asking(C, unit) for C in Cs])
+        stored = replace(problem, dual=_stored_if_it_fits(problem.dual, training.memory))
+        solutions.append(walk([stored.asking(C, unit) for C in Cs], **limits))
+    return [list(row) for row in zip(*asked)], [list(row) for row in zip(*solutions, strict=True)]
 
 
 def _stored_if_it_fits(problem, megabytes):

@@ -4,29 +4,19 @@ from numbers import Integral, Real
 from time import perf_counter
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from .._sklearn_private import Interval, StrOptions, _check_sample_weight, _fit_context
+from .._sklearn_private import Interval, StrOptions, _fit_context
 from ..dual.feasibility import least_budget
 from ..dual.solve import solve, solve_small
-from ..kernels import (
-    KERNELS,
-    Kernel,
-    check_kernel_values,
-    check_symmetric,
-    resolve_gamma,
-    spec_of,
-)
-from ..kernels.blas import dense_product
-from . import _messages as messages
+from ..kernels import KERNELS, spec_of
+from ._fitted import KernelMachine, fitted_attributes, publish
+from ._messages import report
 from ._multiclass import SCHEMES
-from ._training import binary_problem, check_square, indefiniteness, share_kernel_values, weigh
-
-# C="auto" as a fraction of C_max.
-AUTO_FRACTION = 0.1
+from ._training import checked_samples, checked_X, resolved_kernel, training_on, weigh
+from ._units import UNITS, unit_and_value
 
 
 class BudgetSVC(ClassifierMixin, BaseEstimator):
@@ -43,16 +33,24 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
     the least total slack of any hyperplane (0 for separable classes), C_max = 2 min(W+, W-) with the classes'
     total weights.
 
+    To every budget belongs a cost of slack with the same solution, and to every cost > 0 a budget. With
+    unit="cost", C is that cost, and the model is the one of `SVC(C)`,
+
+        min |w|^2 / 2 + C sum_i s_i e_i   s.t.   y_i (w.x_i + b) >= 1 - e_i,   e_i >= 0
+
+    Whatever the unit, the fitted model tells both: `budget_` and `cost_`.
+
     Parameters
     ----------
     C : float >= 0 or "auto", default="auto"
-        The budget, in the unit that `budget` says. "auto" is 0.1 C_max in either unit.
-    budget : {"total", "relative"}, default="total"
-        "total": C is the total slack allowed. "relative": C in [0, 1) is a fraction of each binary problem's
-        C_max; it means the same for any number of samples, class balance and sample weights, so it is the
-        unit to tune. C_max is taken before or after class_weight, whichever is larger: to weigh a class less
-        makes its slacks cheaper, not the budget smaller. Each binary problem of a multiclass fit gets the
-        budget.
+        How much slack, in the unit that `unit` says. "auto" is, in every unit, the budget that a cost of 1 buys:
+        the model that the default of `sklearn.svm.SVC` has.
+    unit : {"total", "relative", "cost"}, default="total"
+        "total": C >= 0 is the total slack allowed. "relative": C in [0, 1) is a fraction of each binary problem's
+        C_max; it means the same for any number of samples, class balance and sample weights. C_max is taken before or
+        after class_weight, whichever is larger: to weigh a class less makes its slacks cheaper, not the budget
+        smaller. "cost": C > 0 is the cost of a unit of slack, the C of `sklearn.svm.SVC`: *larger* is *harder*, and
+        every value is feasible. Each binary problem of a multiclass fit gets the same C.
     kernel : str or callable, default="rbf"
         "linear" <x, x'>, "poly" (gamma <x, x'> + coef0)^degree, "rbf" exp(-gamma |x - x'|^2), "sigmoid",
         "laplacian", "cosine", "chi2", "additive_chi2" as in `sklearn.metrics.pairwise`; "precomputed" where X
@@ -61,7 +59,7 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
     degree : int >= 1, default=3
         Degree of the polynomial kernel. Ignored by other kernels.
     gamma : {"scale", "auto"} or float > 0, default="scale"
-        "scale" is 1 / (n_features * weighted variance of X), "auto" is 1 / n_features.
+        "scale" is 1 / (n_features * variance of X), with sample_weight but not class_weight; "auto" is 1 / n_features.
     coef0 : float, default=1.0
         Constant term of the polynomial and the sigmoid kernel. With gamma=1 and coef0=1 the polynomial kernel
         is the textbooks' (1 + <x, x'>)^p.
@@ -119,13 +117,14 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
     slack_ : ndarray of shape (n_problems, n_samples)
         Slacks e_i; nan where a sample takes no part in a problem.
     budget_ : ndarray of shape (n_problems,)
-        The budget in force: C in units of total slack, or the total slack of the model where C is infeasible or out
-        of numerical reach.
-    penalty_ : ndarray of shape (n_problems,)
-        The multiplier of the budget: `sklearn.svm.SVC` with this C finds the same hyperplane.
+        The budget in force: the total slack sum_i s_i e_i allowed, or that of the model where a cost is given, or where
+        C is infeasible or out of numerical reach.
+    cost_ : ndarray of shape (n_problems,)
+        The cost in force, the multiplier of the budget: `sklearn.svm.SVC` with this C finds the same hyperplane. 0
+        where C >= C_max.
     duality_gap_ : ndarray of shape (n_problems,)
-        (primal - dual objective) / (|w|^2 / 2): how far the solution may be from the optimum. Where the budget could
-        not be kept, relative to the objective of the cost in force, |w|^2 / 2 + penalty_ * total slack.
+        (primal - dual objective) / (|w|^2 / 2): how far the solution may be from the optimum. Where a cost is given,
+        or the budget could not be kept, relative to the objective of that cost, |w|^2 / 2 + cost_ * total slack.
     n_features_in_ : int
         Number of features seen during fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -134,6 +133,7 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
     See Also
     --------
     sklearn.svm.SVC : The same family of classifiers, with a cost in place of the budget.
+    BudgetSVCCV : The same with C, kernel and its parameters chosen by cross-validation.
     sklearn_svmdl.MarginDisplay : Picture of boundary, margins and support vectors in two dimensions.
 
     References
@@ -153,11 +153,19 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
     array(['left', 'right'], dtype='<U5')
     >>> model.margin_.round(3), model.support_
     (array([1.]), array([1, 2]))
+
+    The budget that a cost buys, and back:
+
+    >>> model = BudgetSVC(C=0.3, unit="cost", kernel="linear").fit(X, y)
+    >>> model.budget_.round(3), model.margin_.round(3)
+    (array([0.8]), array([1.667]))
+    >>> BudgetSVC(C=model.budget_[0], kernel="linear").fit(X, y).cost_.round(3)
+    array([0.3])
     """
 
     _parameter_constraints = {
         "C": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
-        "budget": [StrOptions({"total", "relative"})],
+        "unit": [StrOptions(set(UNITS))],
         "kernel": [StrOptions(set(KERNELS)), callable],
         "degree": [Interval(Integral, 1, None, closed="left")],
         "gamma": [StrOptions({"scale", "auto"}), Interval(Real, 0, None, closed="neither")],
@@ -178,7 +186,7 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         self,
         C="auto",
         *,
-        budget="total",
+        unit="total",
         kernel="rbf",
         degree=3,
         gamma="scale",
@@ -195,7 +203,7 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         verbose=0,
     ):
         self.C = C
-        self.budget = budget
+        self.unit = unit
         self.kernel = kernel
         self.degree = degree
         self.gamma = gamma
@@ -233,16 +241,26 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         Raises
         ------
         InfeasibleBudgetError
-            C < C_min and infeasible="raise".
+            C < C_min and infeasible="raise"; never with unit="cost".
         ValueError
-            Bad input, or kernel values that overflow.
+            Bad input, a C that its unit does not allow, or kernel values that overflow.
         """
-        self._check_parameters_together()
-        data, tasks, source, memory = self._stage(X, y, sample_weight)
-        problems = [binary_problem(task, source, data, self._total_budget) for task in tasks]
-        solutions = self._solve(tasks, problems, memory)
-        self._report(data, tasks, problems, solutions, source)
-        self._store(data, tasks, solutions)
+        unit, C = unit_and_value(self.C, self.unit)
+        self._check_shape_of_decisions()
+        training, seen = self._training(X, y, sample_weight)
+        asked = [problem.asking(C, unit) for problem in training.problems()]
+        solutions = self._solve(training, asked)
+        report(
+            training,
+            training.tasks,
+            asked,
+            solutions,
+            infeasible=self.infeasible,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            feature_names=seen.get("feature_names_in_"),
+        )
+        publish(self, {**seen, **fitted_attributes(training, solutions)})
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -265,10 +283,10 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         largest : ndarray of shape (n_problems,)
             C_max = 2 min(W+, W-), from which on the margin is infinite.
         """
-        data, tasks, source, _ = clone(self)._stage(X, y, sample_weight)
-        problems = [binary_problem(task, source, data, lambda unit: 0.0) for task in tasks]
-        least = [least_budget(problem) for problem in problems]
-        return np.array(least, dtype=float), np.array([problem.largest_budget for problem in problems])
+        training, _ = self._training(X, y, sample_weight)
+        duals = [problem.dual for problem in training.problems()]
+        least = [least_budget(dual) for dual in duals]
+        return np.array(least, dtype=float), np.array([dual.largest_budget for dual in duals])
 
     def decision_function(self, X):
         """Signed distances from the boundary in units of the margin, or scores of the classes.
@@ -312,7 +330,7 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
     @property
     def coef_(self):
         """The normals w (n_problems, n_features), linear kernel only."""
-        check_is_fitted(self, "dual_coef_")
+        check_is_fitted(self)
         if self._coef is None:
             raise AttributeError(f"coef_ exists for the linear kernel only, not for {self._kernel.name!r}.")
         return self._coef
@@ -326,58 +344,25 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
             tags.input_tags.positive_only = not spec.takes_negative
         return tags
 
-    def _check_parameters_together(self):
-        if self.budget == "relative" and self.C != "auto" and self.C >= 1:
-            raise ValueError(
-                f"With budget='relative', C is a fraction of C_max and must be in [0, 1), got C={self.C!r}. "
-                f"Use budget='total' to give the total slack itself."
-            )
+    def __sklearn_is_fitted__(self):
+        return "dual_coef_" in vars(self)
+
+    def _check_shape_of_decisions(self):
         if self.decision_function_shape == "ovo" and self.multi_class != "ovo":
             raise ValueError(
                 f"decision_function_shape='ovo' asks for the decisions of all pairs of classes, but "
                 f"multi_class={self.multi_class!r} trains none; use multi_class='ovo'."
             )
 
-    def _stage(self, X, y, sample_weight):
-        """All that precedes the solver: checked samples, binary tasks, kernel values, megabytes for each."""
-        data = self._training_set(X, y, sample_weight)
-        self._scheme = SCHEMES[self.multi_class]
-        self._kernel = self._resolved_kernel(data)
-        tasks = self._scheme.tasks(data.codes, data.classes)
-        source = self._kernel.source(data.X)
-        check_kernel_values(source)
-        return data, tasks, *share_kernel_values(source, tasks, self.n_jobs, self.cache_size)
+    def _training(self, X, y, sample_weight):
+        """All that precedes a C, and what the input says of itself; the estimator stays as it is."""
+        X, y, weight, seen = checked_samples(self, X, y, sample_weight)
+        data = weigh(X, y, weight, self.class_weight, pairwise=spec_of(self.kernel).pairwise)
+        kernel = resolved_kernel(self.kernel, data, gamma=self.gamma, degree=self.degree, coef0=self.coef0)
+        return training_on(data, kernel, self.multi_class, cache_size=self.cache_size, n_jobs=self.n_jobs), seen
 
-    def _checked_X(self, X, **options):
-        spec = spec_of(self.kernel)
-        options.setdefault("accept_sparse", "csr" if spec.takes_sparse else False)
-        return validate_data(self, X, dtype=[np.float64, np.float32], **options)
-
-    def _training_set(self, X, y, sample_weight):
-        """Check the input; sets n_features_in_ and feature_names_in_."""
-        X, y = self._checked_X(X, y=y)
-        check_classification_targets(y)
-        pairwise = spec_of(self.kernel).pairwise
-        if pairwise:
-            check_square(X)
-        sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        data = weigh(X, y, sample_weight, self.class_weight, pairwise=pairwise)
-        if pairwise:
-            check_symmetric(data.X)
-        return data
-
-    def _resolved_kernel(self, data):
-        wanted = spec_of(self.kernel).parameters
-        gamma = resolve_gamma(self.gamma, data.X, data.weight) if "gamma" in wanted else None
-        return Kernel.of(self.kernel, gamma=gamma, degree=self.degree, coef0=self.coef0)
-
-    def _total_budget(self, unit):
-        """C as a total slack, for a problem with this unit of relative budgets."""
-        if self.C == "auto":
-            return AUTO_FRACTION * unit
-        return self.C * unit if self.budget == "relative" else float(self.C)
-
-    def _solve(self, tasks, problems, memory):
+    def _solve(self, training, problems):
+        tasks, memory = training.tasks, training.memory
         limits = dict(solver=self.solver, tol=self.tol, max_iter=self.max_iter)
         solutions = solve_small(problems, **limits)
         left = [k for k, solution in enumerate(solutions) if solution is None]
@@ -393,64 +378,12 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
             solutions[k] = solution
         return solutions
 
-    def _report(self, data, tasks, problems, solutions, source):
-        """Warn or raise where a solution is not what was asked for: at most one warning of a kind.
-
-        A task is a binary problem, or such a problem at one point of a path.
-        """
-        if self.infeasible == "raise":
-            message = messages.describe_infeasible(tasks, solutions, problems)
-            if message is not None:
-                raise messages.InfeasibleBudgetError(message)
-        curvature = indefiniteness(self._kernel, source)
-        if curvature:
-            # Budgets and gaps follow from convexity: where that fails, nothing else is worth telling.
-            messages.warn_indefinite(self.kernel, curvature)
-            return
-        messages.warn_infeasible(tasks, solutions, problems)
-        messages.warn_unbounded(tasks, solutions, problems)
-        messages.warn_unconverged(
-            tasks,
-            solutions,
-            tol=self.tol,
-            max_iter=self.max_iter,
-            X=None if self._kernel.spec.pairwise else data.X,
-            feature_names=getattr(self, "feature_names_in_", None),
-        )
-
-    def _store(self, data, tasks, solutions):
-        """Set the fitted attributes."""
-        beta = np.zeros((len(tasks), len(data.kept)))
-        slack = np.full((len(tasks), data.n_given), np.nan)
-        for k, (task, solution) in enumerate(zip(tasks, solutions, strict=True)):
-            beta[k, task.rows] = solution.beta
-            slack[k, data.kept[task.rows]] = solution.slack
-        support = np.flatnonzero(beta.any(axis=0))
-        pairwise = self._kernel.spec.pairwise
-        self.classes_ = data.classes
-        self.support_ = data.kept[support]
-        self.support_vectors_ = np.empty((0, 0)) if pairwise else data.X[support]
-        self.n_support_ = np.bincount(data.codes[support], minlength=len(data.classes))
-        self.dual_coef_ = beta[:, support]
-        self.slack_ = slack
-        self.intercept_ = np.array([solution.intercept for solution in solutions])
-        self.margin_ = np.array([solution.margin for solution in solutions])
-        self.budget_ = np.array([solution.budget for solution in solutions])
-        self.penalty_ = np.array([solution.lam for solution in solutions])
-        self.duality_gap_ = np.array([solution.duality_gap for solution in solutions])
-        self.n_iter_ = np.array([solution.n_iter for solution in solutions])
-        self._coef = None
-        if self._kernel.is_linear:
-            self._coef = dense_product(self.dual_coef_, self.support_vectors_)
-
     def _decisions(self, X):
         """The decisions of all binary problems, (n_samples, n_problems)."""
-        check_is_fitted(self, "dual_coef_")
-        X = self._checked_X(X, reset=False)
-        if self._coef is not None:
-            return dense_product(X, self._coef.T) + self.intercept_
+        check_is_fitted(self)
+        X = checked_X(self, X, reset=False)
         basis = self.support_ if self._kernel.spec.pairwise else self.support_vectors_
-        return self._kernel.expand(X, basis, self.dual_coef_.T) + self.intercept_
+        return KernelMachine(self._kernel, basis, self.dual_coef_, self.intercept_, self._coef).decisions(X)
 
     def _scores(self, decisions):
         """One score for each class, (n_samples, n_classes)."""

@@ -1,6 +1,5 @@
 """Cross-validated choice of budget, kernel and kernel parameters."""
 
-import warnings
 from numbers import Integral, Real
 from time import perf_counter
 
@@ -26,13 +25,13 @@ from .._sklearn_private import (
 )
 from ..dual.problem import BEYOND_REACH, Status
 from ..kernels import KERNELS, MEGABYTE, SharedKernelMatrix, resolve_gamma, spec_of
-from ._budget_path import check_Cs
 from ._budget_svc import BudgetSVC
 from ._folds import Fold, Samples, Scoring, score_walk, score_walk_aloud
-from ._messages import BudgetWarning, IndefiniteKernelWarning
+from ._messages import BudgetWarning, IndefiniteKernelWarning, warn
 from ._multiclass import SCHEMES
 from ._search_results import best_candidate, one_standard_error, search_results
 from ._training import check_square
+from ._units import UNITS, check_Cs
 
 # A number of gammas spans a factor of ten on either side of "scale".
 _GAMMA_RANGE = 10.0
@@ -47,7 +46,7 @@ _OF_BEST = (
     "margin_",
     "slack_",
     "budget_",
-    "penalty_",
+    "cost_",
     "duality_gap_",
 )
 
@@ -71,11 +70,11 @@ class BudgetSVCCV(ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     Cs : int or array-like of floats, default=10
-        The budgets, or how many of them between 0.001 and 0.9 of C_max, evenly spaced in their logarithm
-        (budget="relative" only).
-    budget : {"total", "relative"}, default="relative"
-        "relative": budgets are fractions in [0, 1) of each binary problem's C_max. "total": budgets are total
-        slacks.
+        The values of C, or how many of them, evenly spaced in their logarithm: between 0.001 and 0.9 of C_max for
+        unit="relative", between 0.01 and 1000 for unit="cost".
+    unit : {"total", "relative", "cost"}, default="relative"
+        What C means, as for `BudgetSVC`: total slacks, fractions in [0, 1) of each binary problem's C_max, or costs of
+        a unit of slack.
     kernel : str, callable, or list of them, default="rbf"
         The kernels to choose from, as for `BudgetSVC`. Each is crossed with the parameters it has only.
     gammas : int or array-like of float > 0, "scale" and "auto", default=5
@@ -91,8 +90,8 @@ class BudgetSVCCV(ClassifierMixin, BaseEstimator):
         A scikit-learn scorer; None is accuracy.
     refit : bool, "one_standard_error" or callable, default=True
         Which candidate is fitted on all samples. True: the best mean score. "one_standard_error": of those
-        within one standard error of the best the simplest, with the softest margin (largest C), then the
-        least degree, then the smallest gamma. A callable maps `cv_results_` to the index of its choice. False:
+        within one standard error of the best the simplest, with the softest margin (largest budget, least cost), then
+        the least degree, then the smallest gamma. A callable maps `cv_results_` to the index of its choice. False:
         none; `best_index_` is that of the best mean score.
     multi_class : {"ovo", "ovr"}, default="ovo"
         As for `BudgetSVC`.
@@ -129,7 +128,7 @@ class BudgetSVCCV(ClassifierMixin, BaseEstimator):
     best_score_ : float
         Its mean score.
     C_ : float
-        The chosen budget, in the unit of `budget`.
+        The chosen C, in the unit of `unit`.
     kernel_ : str or callable
         The chosen kernel.
     gamma_ : float, "scale", "auto" or None
@@ -139,7 +138,7 @@ class BudgetSVCCV(ClassifierMixin, BaseEstimator):
     best_estimator_ : BudgetSVC
         The model fitted on all samples, unless refit=False. Its fitted attributes `support_`,
         `support_vectors_`, `n_support_`, `dual_coef_`, `intercept_`, `coef_` (linear kernel), `n_iter_`,
-        `margin_`, `slack_`, `budget_`, `penalty_` and `duality_gap_` are attributes here as well.
+        `margin_`, `slack_`, `budget_`, `cost_` and `duality_gap_` are attributes here as well.
     refit_time_ : float
         Seconds of its fit.
     scorer_ : callable
@@ -172,7 +171,7 @@ class BudgetSVCCV(ClassifierMixin, BaseEstimator):
 
     _parameter_constraints = {
         "Cs": [Interval(Integral, 1, None, closed="left"), "array-like"],
-        "budget": [StrOptions({"total", "relative"})],
+        "unit": [StrOptions(set(UNITS))],
         "kernel": [StrOptions(set(KERNELS)), callable, list, tuple],
         "gammas": [Interval(Integral, 1, None, closed="left"), "array-like"],
         "degrees": ["array-like"],
@@ -194,7 +193,7 @@ class BudgetSVCCV(ClassifierMixin, BaseEstimator):
         self,
         Cs=10,
         *,
-        budget="relative",
+        unit="relative",
         kernel="rbf",
         gammas=5,
         degrees=(2, 3),
@@ -212,7 +211,7 @@ class BudgetSVCCV(ClassifierMixin, BaseEstimator):
         verbose=0,
     ):
         self.Cs = Cs
-        self.budget = budget
+        self.unit = unit
         self.kernel = kernel
         self.gammas = gammas
         self.degrees = degrees
@@ -406,7 +405,7 @@ class BudgetSVCCV(ClassifierMixin, BaseEstimator):
     def _candidates(self, samples):
         """One dict of parameters for each candidate, in the order of GridSearchCV."""
         values = {
-            "C": check_Cs(self.Cs, self.budget).tolist(),
+            "C": check_Cs(self.Cs, self.unit).tolist(),
             "gamma": self._checked_gammas(samples),
             "degree": self._checked_degrees(),
         }
@@ -439,7 +438,7 @@ class BudgetSVCCV(ClassifierMixin, BaseEstimator):
     def _score(self, candidates, samples, folds, scoring):
         """(numbers of the candidates, number of the fold, WalkScores) for each kernel with its parameters and fold."""
         shared = self._model_params()
-        groups = _walks_of(candidates)
+        groups = _walks_of(candidates, UNITS[self.unit])
         keys = [(indices, f) for indices in groups for f in range(len(folds))]
         named = [Fold(train, test, f"fold {f + 1}") for f, (train, test) in enumerate(folds)]
         jobs = [(shared, [candidates[k] for k in group], samples, named[f], scoring) for group, f in keys]
@@ -453,14 +452,14 @@ class BudgetSVCCV(ClassifierMixin, BaseEstimator):
 
     def _model_params(self):
         """Parameters of BudgetSVC that all candidates share."""
-        names = ("budget", "coef0", "multi_class", "infeasible", "class_weight", "tol", "max_iter", "cache_size")
+        names = ("unit", "coef0", "multi_class", "infeasible", "class_weight", "tol", "max_iter", "cache_size")
         return {name: getattr(self, name) for name in names}
 
     def _tell(self, walks, n_fits):
         """At most one warning of a kind about the fits on folds."""
         bent = [walk for _, _, walk in walks if walk.indefinite]
         if bent:
-            _warn(
+            warn(
                 f"In {sum(len(walk.statuses) for walk in bent)} of {n_fits} fits on folds the kernel is not positive "
                 f"semi-definite on the training samples (its smallest eigenvalue is down to "
                 f"{-max(walk.indefinite for walk in bent):.3g} of its largest): it is no inner product. Choose another "
@@ -473,7 +472,7 @@ class BudgetSVCCV(ClassifierMixin, BaseEstimator):
         short = sum(status in BEYOND_REACH for status in statuses + refused)
         if short:
             outcome = "fitted with the hardest margin within reach" if self.infeasible == "relax" else "scored nan"
-            _warn(
+            warn(
                 f"In {short} of {n_fits} fits on folds the budget was infeasible: no hyperplane within reach has as "
                 f"little total slack. They were {outcome}. Leave out the smallest of Cs, or choose a more flexible "
                 f"kernel.",
@@ -481,17 +480,17 @@ class BudgetSVCCV(ClassifierMixin, BaseEstimator):
             )
         trivial = statuses.count(Status.UNBOUNDED_MARGIN)
         if trivial:
-            _warn(
+            warn(
                 f"In {trivial} of {n_fits} fits on folds the budget pays for misclassifying a whole class. Leave out "
-                f"the largest of Cs, or choose budget='relative' with Cs in [0, 1).",
+                f"the largest of Cs, or choose unit='relative' with Cs in [0, 1).",
                 BudgetWarning,
             )
         unfinished = statuses.count(Status.MAX_ITER)
         if unfinished:
-            _warn(
+            warn(
                 f"In {unfinished} of {n_fits} fits on folds the solver stopped (max_iter={self.max_iter}) "
                 f"without reaching tol={self.tol:g}. Scale the data, for example with "
-                f"sklearn.preprocessing.StandardScaler, or leave out the smallest of Cs.",
+                f"sklearn.preprocessing.StandardScaler, or leave out the hardest of Cs.",
                 ConvergenceWarning,
             )
 
@@ -516,7 +515,7 @@ class BudgetSVCCV(ClassifierMixin, BaseEstimator):
                 raise IndexError(f"refit returned {index}, which is no index into cv_results_['params'].")
             return index
         if self.refit == "one_standard_error":
-            return one_standard_error(self.cv_results_, self.n_splits_)
+            return one_standard_error(self.cv_results_, self.n_splits_, UNITS[self.unit])
         return best_candidate(self.cv_results_)
 
     def _fit_best(self, X, y, sample_weight):
@@ -529,15 +528,10 @@ class BudgetSVCCV(ClassifierMixin, BaseEstimator):
             setattr(self, name, getattr(self.best_estimator_, name))
 
 
-def _walks_of(candidates):
-    """Lists of the numbers of candidates that differ in C only, largest C first."""
+def _walks_of(candidates, unit):
+    """Lists of the numbers of candidates that differ in C only, from the softest to the hardest."""
     walks = {}
     for number, candidate in enumerate(candidates):
         key = tuple((name, value) for name, value in sorted(candidate.items()) if name != "C")
         walks.setdefault(key, []).append(number)
-    return [sorted(numbers, key=lambda k: -candidates[k]["C"]) for numbers in walks.values()]
-
-
-def _warn(message, category):
-    # The frames above: the function here, _tell, fit, scikit-learn's wrapper of fit.
-    warnings.warn(message, category, stacklevel=5)
+    return [sorted(numbers, key=lambda k: unit.hardness(candidates[k]["C"])) for numbers in walks.values()]

@@ -1,4 +1,4 @@
-"""Scores of all budgets of one kernel on one fold: kernel values taken from a shared matrix, one warm-started walk."""
+"""Scores of all Cs of one kernel on one fold: kernel values taken from a shared matrix, one warm-started walk."""
 
 from dataclasses import dataclass
 from time import perf_counter
@@ -7,12 +7,13 @@ import numpy as np
 
 from .._sklearn_private import _check_method_params
 from ..dual.problem import BEYOND_REACH, Status
-from ..kernels import check_kernel_values, check_symmetric, spec_of
+from ..kernels import spec_of
 from ..kernels.blas import matmul
 from ._budget_path import walk_tasks
 from ._budget_svc import BudgetSVC
-from ._multiclass import SCHEMES
-from ._training import indefiniteness, share_kernel_values, weigh
+from ._fitted import fitted_attributes, publish
+from ._training import resolved_kernel, training_on, weigh
+from ._units import UNITS
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Scoring:
 
 @dataclass(frozen=True)
 class WalkScores:
-    """Scores and statuses for each budget of a walk (worst status of its binary problems), and mean times.
+    """Scores and statuses for each C of a walk (worst status of its binary problems), and mean times.
 
     `indefinite` is how far the kernel is from positive semi-definite on the training samples, 0 where it is not.
     """
@@ -78,12 +79,12 @@ class FoldModel(BudgetSVC):
 
 
 def score_walk(params, candidates, samples, fold, scoring):
-    """Walk the budgets of `candidates` on the fold's training samples and score every model on its test samples.
+    """Walk the Cs of `candidates` on the fold's training samples and score every model on its test samples.
 
     Parameters
     ----------
     params : dict, parameters of BudgetSVC that all candidates share
-    candidates : list of dicts that differ in C, which must not grow
+    candidates : list of dicts that differ in C, from the softest to the hardest
     samples : Samples
     fold : Fold
     scoring : Scoring
@@ -94,15 +95,20 @@ def score_walk(params, candidates, samples, fold, scoring):
     """
     start = perf_counter()
     models = [FoldModel(**params, **candidate) for candidate in candidates]
-    data, tasks, rows, indefinite = _fit_all(models, samples, fold)
-    decisions = _test_decisions(models[0], data, tasks, rows, samples, fold)
+    first = models[0]
+    training = _training(first, samples, fold)
+    Cs = [candidate["C"] for candidate in candidates]
+    _, solutions = walk_tasks(training, Cs, UNITS[first.unit], tol=first.tol, max_iter=first.max_iter)
+    indefinite = training.indefiniteness
+    decisions = _test_decisions(training, solutions, samples, fold)
     fitted = perf_counter()
     X_test, y_test = samples.X[fold.test], samples.y[fold.test]
-    if models[0]._kernel.spec.pairwise:
+    if training.kernel.spec.pairwise:
         X_test = X_test[:, fold.train]
+    n_features = len(fold.train) if training.kernel.spec.pairwise else samples.X.shape[1]
     scores, statuses = [], []
-    for c, (model, row) in enumerate(zip(models, rows, strict=True)):
-        model._store(data, tasks, [solution for _, solution in row])
+    for c, (model, row) in enumerate(zip(models, solutions, strict=True)):
+        publish(model, {"n_features_in_": n_features, **fitted_attributes(training, row)})
         if decisions is not None:
             model._known = X_test, decisions[c]
         statuses.append(_worst(row))
@@ -118,50 +124,33 @@ def score_walk(params, candidates, samples, fold, scoring):
     )
 
 
-def _fit_all(models, samples, fold):
-    """The training set, its binary tasks, what was asked and found for each model and task, and indefiniteness."""
-    first = models[0]
-    train, pairwise = fold.train, spec_of(first.kernel).pairwise
+def _training(model, samples, fold):
+    """The fold's training samples, with kernel values from those that all folds share where there are any."""
+    train, pairwise = fold.train, spec_of(model.kernel).pairwise
     X = samples.X[train][:, train] if pairwise else samples.X[train]
-    data = weigh(X, samples.y[train], samples.weight[train], first.class_weight, pairwise=pairwise)
-    if pairwise:
-        check_symmetric(data.X)
-    kernel = first._resolved_kernel(data)
-    for model in models:
-        model._scheme, model._kernel = SCHEMES[model.multi_class], kernel
-        model.n_features_in_ = X.shape[1]
-    tasks = first._scheme.tasks(data.codes, data.classes)
-    source, memory = _source(kernel, data, tasks, samples, train[data.kept], first.cache_size)
-    return data, tasks, walk_tasks(models, tasks, source, data, memory), indefiniteness(kernel, source)
-
-
-def _source(kernel, data, tasks, samples, kept, cache_size):
-    """Where the walks read kernel values, and the megabytes they may keep of others."""
-    if _is_shared(kernel, samples):
-        source = samples.base.source(kernel, kept)
-        check_kernel_values(source)
-        return source, cache_size
-    source = kernel.source(data.X)
-    check_kernel_values(source)
-    return share_kernel_values(source, tasks, 1, cache_size)
+    data = weigh(X, samples.y[train], samples.weight[train], model.class_weight, pairwise=pairwise)
+    kernel = resolved_kernel(model.kernel, data, gamma=model.gamma, degree=model.degree, coef0=model.coef0)
+    source = samples.base.source(kernel, train[data.kept]) if _is_shared(kernel, samples) else None
+    return training_on(data, kernel, model.multi_class, cache_size=model.cache_size, source=source)
 
 
 def _is_shared(kernel, samples):
     return samples.base is not None and kernel.spec.base is not None
 
 
-def _test_decisions(model, data, tasks, rows, samples, fold):
+def _test_decisions(training, solutions, samples, fold):
     """Decisions (n_models, n_test, n_tasks) from the shared kernel values; None where there are none."""
-    if not _is_shared(model._kernel, samples):
+    kernel, tasks, kept = training.kernel, training.tasks, training.data.kept
+    if not _is_shared(kernel, samples):
         return None
-    beta = np.zeros((len(rows), len(tasks), len(data.kept)))
-    intercepts = np.empty((len(rows), 1, len(tasks)))
-    for c, row in enumerate(rows):
-        for k, (task, (_, solution)) in enumerate(zip(tasks, row, strict=True)):
+    beta = np.zeros((len(solutions), len(tasks), len(kept)))
+    intercepts = np.empty((len(solutions), 1, len(tasks)))
+    for c, row in enumerate(solutions):
+        for k, (task, solution) in enumerate(zip(tasks, row, strict=True)):
             beta[c, k, task.rows], intercepts[c, 0, k] = solution.beta, solution.intercept
-    cross = samples.base.gram(model._kernel, fold.test, fold.train[data.kept])
+    cross = samples.base.gram(kernel, fold.test, fold.train[kept])
     flat = matmul(cross, beta.reshape(-1, beta.shape[2]).T)
-    return flat.reshape(len(cross), len(rows), len(tasks)).transpose(1, 0, 2) + intercepts
+    return flat.reshape(len(cross), len(solutions), len(tasks)).transpose(1, 0, 2) + intercepts
 
 
 _SEVERITY = [
@@ -174,7 +163,7 @@ _SEVERITY = [
 
 
 def _worst(row):
-    return max((solution.status for _, solution in row), key=_SEVERITY.index)
+    return max((solution.status for solution in row), key=_SEVERITY.index)
 
 
 def score_walk_aloud(number, total, params, candidates, samples, fold, scoring):
@@ -184,8 +173,8 @@ def score_walk_aloud(number, total, params, candidates, samples, fold, scoring):
     shown = {name: value for name, value in candidates[0].items() if name != "C"}
     described = (_shown(name, value) for name, value in shown.items())
     print(
-        f"[BudgetSVCCV] {number}/{total} {fold.name}, {', '.join(described)}: {len(candidates)} budgets, best score "
-        f"{_best(walk.scores)}, {perf_counter() - start:.2f} s",
+        f"[BudgetSVCCV] {number}/{total} {fold.name}, {', '.join(described)}: {len(candidates)} values of C, best "
+        f"score {_best(walk.scores)}, {perf_counter() - start:.2f} s",
         flush=True,
     )
     return walk

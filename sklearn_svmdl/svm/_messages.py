@@ -1,8 +1,13 @@
 """What the user is told about a fit: warnings and errors that say what happened and what to do."""
 
+import os
+import sys
 import warnings
+from pathlib import Path
 
+import joblib
 import numpy as np
+import sklearn
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
@@ -12,6 +17,10 @@ from ..dual.problem import BEYOND_REACH, Status
 _ODD_SCALE = 100.0
 # Names listed in a message before it says "and n more".
 _MOST_NAMES = 5
+# Where the code of this package, scikit-learn and joblib lies.
+_NOT_THE_USERS = tuple(
+    f"{Path(origin).parent}{os.sep}" for origin in (Path(__file__).parent, sklearn.__file__, joblib.__file__)
+)
 
 
 class BudgetWarning(UserWarning):
@@ -24,6 +33,32 @@ class InfeasibleBudgetError(ValueError):
 
 class IndefiniteKernelWarning(UserWarning):
     """The kernel has negative eigenvalues, so it is no inner product and the problem is not convex."""
+
+
+def report(training, tasks, asked, solutions, *, infeasible, tol, max_iter, feature_names):
+    """Warn or raise where solutions are not what was asked for: at most one warning of a kind.
+
+    Parameters
+    ----------
+    training : Training
+    tasks : what was solved, with a name and a noun: binary problems, or such problems at the points of a path
+    asked, solutions : lists of DualProblem and DualSolution, one for each of the tasks
+    infeasible, tol, max_iter : the parameters of `BudgetSVC`
+    feature_names : sequence or None
+    """
+    if infeasible == "raise":
+        message = describe_infeasible(tasks, solutions, asked)
+        if message is not None:
+            raise InfeasibleBudgetError(message)
+    curvature = training.indefiniteness
+    if curvature:
+        # Budgets and gaps follow from convexity: where that fails, nothing else is worth telling.
+        warn_indefinite(training.kernel.name, curvature)
+        return
+    warn_infeasible(tasks, solutions, asked)
+    warn_unbounded(tasks, solutions, asked)
+    X = None if training.kernel.spec.pairwise else training.data.X
+    warn_unconverged(tasks, solutions, tol=tol, max_iter=max_iter, X=X, feature_names=feature_names)
 
 
 def describe_infeasible(tasks, solutions, asked):
@@ -62,7 +97,7 @@ def warn_infeasible(tasks, solutions, asked):
     """Say which budgets could not be kept, and what was fitted instead."""
     message = describe_infeasible(tasks, solutions, asked)
     if message is not None:
-        _warn(message + ' infeasible="raise" makes this an error.', BudgetWarning)
+        warn(message + ' infeasible="raise" makes this an error.', BudgetWarning)
 
 
 def warn_unbounded(tasks, solutions, asked):
@@ -71,11 +106,11 @@ def warn_unbounded(tasks, solutions, asked):
     if not trivial:
         return
     worst = max(trivial, key=lambda k: asked[k].budget - asked[k].largest_budget)
-    _warn(
+    warn(
         f"The budget C={asked[worst].budget:.6g} pays for misclassifying a whole class"
         f"{_where(trivial, tasks, worst)}: the margin is infinite and every sample is put into the heavier "
         f"class. Choose C below C_max={asked[worst].largest_budget:.6g}, "
-        f"or budget='relative' with C in [0, 1).",
+        f"or unit='relative' with C in [0, 1).",
         BudgetWarning,
     )
 
@@ -87,7 +122,7 @@ def warn_unconverged(tasks, solutions, *, tol, max_iter, X, feature_names):
         return
     worst = max(open_, key=lambda k: abs(solutions[k].duality_gap))
     solution = solutions[worst]
-    _warn(
+    warn(
         f"The solver stopped after {solution.n_iter} of max_iter={max_iter} iterations without reaching tol={tol:g}"
         f"{_where(open_, tasks, worst)}: relative duality gap {solution.duality_gap:.3g}, violation "
         f"{solution.violation:.3g}, budget error {solution.budget_error:.3g}. "
@@ -98,10 +133,10 @@ def warn_unconverged(tasks, solutions, *, tol, max_iter, X, feature_names):
 
 def warn_indefinite(kernel_name, negative_curvature):
     name = getattr(kernel_name, "__name__", kernel_name)
-    _warn(
+    warn(
         f"The kernel {name!r} is not positive semi-definite on these samples (its smallest eigenvalue is "
         f"{-negative_curvature:.3g} of its largest): it is no inner product. The model is a stationary point "
-        f"that can be used to predict, but margin_, penalty_ and duality_gap_ lose their meaning. Choose "
+        f"that can be used to predict, but margin_, cost_ and duality_gap_ lose their meaning. Choose "
         f"another kernel, or other values of gamma and coef0.",
         IndefiniteKernelWarning,
     )
@@ -139,7 +174,9 @@ def _where(affected, tasks, worst):
     return f" in {len(affected)} of {len(tasks)} {tasks[worst].noun} (numbers of the worst, {tasks[worst].name})"
 
 
-def _warn(message, category):
-    # The frames above: the function here, fit's report, fit, scikit-learn's wrapper of fit; or, for a path,
-    # the function here, the report, _path_of, budget_path.
-    warnings.warn(message, category, stacklevel=6)
+def warn(message, category):
+    """Warn at the line of the user, however many frames of this package, scikit-learn and joblib are in between."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_NOT_THE_USERS):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)

@@ -1,9 +1,9 @@
 """Cross-validated scores as `sklearn.model_selection.GridSearchCV` writes them, and the choice among them."""
 
-import warnings
-
 import numpy as np
 from scipy.stats import rankdata
+
+from ._messages import warn
 
 
 def search_results(candidates, scores, fit_times, score_times):
@@ -17,8 +17,7 @@ def search_results(candidates, scores, fit_times, score_times):
         results[f"split{split}_test_score"] = column
     mean = np.average(scores, axis=1)
     if not np.isfinite(mean).all():
-        # The frames above: _choose, fit, scikit-learn's wrapper of fit.
-        warnings.warn(f"One or more of the test scores are non-finite: {mean}", stacklevel=5)
+        warn(f"One or more of the test scores are non-finite: {mean}", UserWarning)
     results["mean_test_score"] = mean
     results["std_test_score"] = np.sqrt(np.average((scores - mean[:, None]) ** 2, axis=1))
     results["rank_test_score"] = _ranks(mean)
@@ -54,18 +53,18 @@ def best_candidate(results):
     return int(results["rank_test_score"].argmin())
 
 
-def one_standard_error(results, n_splits):
+def one_standard_error(results, n_splits, unit):
     """Index of the simplest candidate whose score is within one standard error of the best.
 
-    Simplest is the softest margin (largest C), then the least degree, the smallest gamma, the better score.
+    Simplest is the softest margin, then the least degree, the smallest gamma, the better score.
     """
     best = best_candidate(results)
     mean, std = results["mean_test_score"], results["std_test_score"]
     error = std[best] / np.sqrt(n_splits - 1) if n_splits > 1 else 0.0
     eligible = [k for k in range(len(mean)) if mean[k] >= mean[best] - error] or [best]
-    return min(eligible, key=lambda k: (*_complexity(results["params"][k]), -mean[k], k))
+    return min(eligible, key=lambda k: (*_complexity(results["params"][k], unit), -mean[k], k))
 
 
-def _complexity(params):
+def _complexity(params, unit):
     gamma = params.get("gamma", 0.0)
-    return -params["C"], params.get("degree", 1), 0.0 if isinstance(gamma, str) else gamma
+    return unit.hardness(params["C"]), params.get("degree", 1), 0.0 if isinstance(gamma, str) else gamma

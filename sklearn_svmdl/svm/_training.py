@@ -1,14 +1,32 @@
-"""From checked input to binary budget problems: weights and classes, kernel values within memory, budgets."""
+"""From the user's samples to binary problems that can be solved: checks, weights, classes, kernel values within memory.
 
+    checked_samples  ->  weigh  ->  resolved_kernel  ->  training_on  ->  Training.problems
+
+Estimators, the path and the folds of a search go the same way; a search brings kernel values that its folds share.
+"""
+
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
 from joblib import effective_n_jobs
 from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import validate_data
 
 from .._class_weight import balanced_factors
-from ..dual.problem import classification, largest_budget_of_classes
-from ..kernels import MEGABYTE, negative_curvature
+from .._sklearn_private import _check_sample_weight
+from ..dual.problem import DualProblem, classification, largest_budget_of_classes
+from ..kernels import (
+    MEGABYTE,
+    Kernel,
+    check_kernel_values,
+    check_symmetric,
+    negative_curvature,
+    resolve_gamma,
+    spec_of,
+)
+from ._multiclass import SCHEMES
 
 # Eigenvalues below -this times the largest are no rounding error, not even of single precision Gram matrices.
 _NEGATIVE_CURVATURE = 1e-6
@@ -38,6 +56,103 @@ class TrainingSet:
     n_given: int
 
 
+@dataclass(frozen=True)
+class BinaryProblem:
+    """A binary task in the form that the solver takes, but for C.
+
+    Parameters
+    ----------
+    task : BinaryTask
+    dual : DualProblem without budget or cost
+    whole : float, what relative budgets are fractions of
+    """
+
+    task: object
+    dual: DualProblem
+    whole: float
+
+    def asking(self, C, unit):
+        """The dual problem with this C in this unit."""
+        return unit.ask(self.dual, C, self.whole)
+
+
+@dataclass(frozen=True)
+class Training:
+    """All that is known before a C is: the samples that count, the kernel, the binary tasks, where kernel values are.
+
+    Parameters
+    ----------
+    data : TrainingSet
+    kernel : Kernel
+    scheme : a value of `SCHEMES`
+    tasks : list of BinaryTask
+    source : KernelSource or GramSource of all samples
+    memory : float, megabytes of kernel values that each solver may keep
+    """
+
+    data: TrainingSet
+    kernel: Kernel
+    scheme: type
+    tasks: list
+    source: object
+    memory: float
+
+    def problems(self):
+        """The binary problems, one after the other."""
+        return (_binary_problem(task, self.source, self.data) for task in self.tasks)
+
+    @property
+    def indefiniteness(self):
+        """-smallest / largest eigenvalue of the kernel on these samples; 0 where it is none but for rounding."""
+        curvature = 0.0 if self.kernel.semidefinite else negative_curvature(self.source)
+        return curvature if curvature > _NEGATIVE_CURVATURE else 0.0
+
+
+def checked_samples(estimator, X, y, sample_weight):
+    """Check a user's input for `estimator`, which stays as it is.
+
+    Returns
+    -------
+    X, y : the checked samples and labels
+    sample_weight : ndarray (n,)
+    seen : dict, n_features_in_ and, where X has names, feature_names_in_
+    """
+    shadow = copy(estimator)
+    X, y = checked_X(shadow, X, y=y)
+    check_classification_targets(y)
+    if spec_of(estimator.kernel).pairwise:
+        check_square(X)
+    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    names = ("n_features_in_", "feature_names_in_")
+    return X, y, weight, {name: vars(shadow)[name] for name in names if name in vars(shadow)}
+
+
+def checked_X(estimator, X, **options):
+    """Samples in the form that the estimator's kernel takes."""
+    options.setdefault("accept_sparse", "csr" if spec_of(estimator.kernel).takes_sparse else False)
+    return validate_data(estimator, X, dtype=[np.float64, np.float32], **options)
+
+
+def resolved_kernel(name, data, *, gamma, degree, coef0):
+    """The kernel with the parameters it has, as numbers."""
+    gamma = resolve_gamma(gamma, data.X, data.sample_weight) if "gamma" in spec_of(name).parameters else None
+    return Kernel.of(name, gamma=gamma, degree=degree, coef0=coef0)
+
+
+def training_on(data, kernel, multi_class, *, cache_size, n_jobs=1, source=None):
+    """The tasks of a training set and its kernel values: those of `source` or, where it is None, of its own.
+
+    Where there are several problems and memory allows, the Gram matrix is evaluated once for all of them.
+    """
+    scheme = SCHEMES[multi_class]
+    tasks = scheme.tasks(data.codes, data.classes)
+    own = kernel.source(data.X) if source is None else source
+    check_kernel_values(own)
+    if source is None:
+        own, cache_size = _share_kernel_values(own, tasks, n_jobs, cache_size)
+    return Training(data, kernel, scheme, tasks, own, cache_size)
+
+
 def weigh(X, y, sample_weight, class_weight, *, pairwise):
     """Multiply sample and class weights, and drop the samples of weight 0 as if they had never been there."""
     labels, codes = np.unique(y, return_inverse=True)
@@ -54,6 +169,8 @@ def weigh(X, y, sample_weight, class_weight, *, pairwise):
         )
     if len(kept) < len(weight):
         X = X[kept][:, kept] if pairwise else X[kept]
+    if pairwise:
+        check_symmetric(X)
     return TrainingSet(X, codes, weight[kept], sample_weight[kept], labels[present], kept, len(weight))
 
 
@@ -64,12 +181,6 @@ def check_square(K):
             f"Precomputed matrix must be a square matrix: fit takes the kernel values between all pairs of "
             f"training samples, got shape {K.shape}."
         )
-
-
-def indefiniteness(kernel, source):
-    """-smallest / largest eigenvalue of the kernel on these samples; 0 where it is none but for rounding."""
-    curvature = 0.0 if kernel.semidefinite else negative_curvature(source)
-    return curvature if curvature > _NEGATIVE_CURVATURE else 0.0
 
 
 def _class_factors(class_weight, labels, y, totals):
@@ -84,7 +195,7 @@ def _class_factors(class_weight, labels, y, totals):
     return factor
 
 
-def share_kernel_values(source, tasks, n_jobs, cache_size):
+def _share_kernel_values(source, tasks, n_jobs, cache_size):
     """Evaluate the Gram matrix once for all problems, if there are several and it fits in half the cache.
 
     Returns the source and the megabytes of kernel values that each of the `n_jobs` solvers may keep.
@@ -98,14 +209,14 @@ def share_kernel_values(source, tasks, n_jobs, cache_size):
     return source.stored(), 0.5 * cache_size / workers
 
 
-def binary_problem(task, source, data, budget_of):
-    """The budget problem of a task; `budget_of` turns the unit of relative budgets into the budget.
+def _binary_problem(task, source, data):
+    """The binary problem of a task.
 
-    The unit is C_max before or after class weights, whichever is larger: a class that is made to weigh less
-    has cheaper slacks. Were the unit to shrink with it, its slacks would cost what they did before.
+    Relative budgets are fractions of C_max before or after class weights, whichever is larger: a class that is made to
+    weigh less has cheaper slacks. Were the whole to shrink with it, its slacks would cost what they did before.
     """
     rows = task.rows
     weight = data.weight[rows]
     before, after = (largest_budget_of_classes(task.target, of) for of in (data.sample_weight[rows], weight))
     own = source if len(rows) == source.n_samples else source.take(rows)
-    return classification(own, task.target, weight, budget=budget_of(max(before, after)))
+    return BinaryProblem(task, classification(own, task.target, weight), max(before, after))

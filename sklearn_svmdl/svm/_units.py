@@ -1,0 +1,146 @@
+"""What C may mean: a total slack, a fraction of the largest one, or the price of slack.
+
+Every unit knows which values it allows, how a binary problem is asked with one of them, and how to read it off a
+solution. `whole` is what fractions are of: `BinaryProblem.whole`.
+"""
+
+import numpy as np
+
+
+def _at_least_zero(C):
+    return None if np.isfinite(C) and C >= 0 else "must be a finite number >= 0"
+
+
+class TotalSlack:
+    """C is the total slack allowed."""
+
+    name = "total"
+    meaning = "a budget on the total slack: larger is softer, unlike the C of sklearn.svm.SVC"
+
+    refusal = staticmethod(_at_least_zero)
+
+    @staticmethod
+    def ask(problem, C, whole):
+        """The dual problem with this C."""
+        return problem.with_budget(C)
+
+    @staticmethod
+    def in_force(solution, whole):
+        """The C that a solution keeps."""
+        return solution.budget
+
+    @staticmethod
+    def hardness(C):
+        """What grows as the margin gets harder."""
+        return -C
+
+    @staticmethod
+    def spread(count):
+        """So many values over the range of use."""
+        raise ValueError(
+            f"Cs={count} asks for {count} values, but how much total slack is of use depends on the data: give the "
+            f"list of budgets, or choose unit='relative' or unit='cost'."
+        )
+
+
+class Fraction:
+    """C is a fraction of the largest budget that makes sense."""
+
+    name = "relative"
+    meaning = "a budget on the total slack, as a fraction of C_max: larger is softer, unlike the C of sklearn.svm.SVC"
+
+    # From a margin with hardly a slack to nearly the largest.
+    _smallest, _largest = 1e-3, 0.9
+    hardness = TotalSlack.hardness
+
+    @staticmethod
+    def refusal(C):
+        """Why C is no value of this unit, None where it is one."""
+        if _at_least_zero(C) is None and C < 1:
+            return None
+        return "is a fraction of C_max and must be in [0, 1); unit='total' takes the total slack itself"
+
+    @staticmethod
+    def ask(problem, C, whole):
+        """The dual problem with this C."""
+        return problem.with_budget(C * whole)
+
+    @staticmethod
+    def in_force(solution, whole):
+        """The C that a solution keeps."""
+        return solution.budget / whole
+
+    @classmethod
+    def spread(cls, count):
+        """So many values over the range of use, evenly spaced in their logarithm."""
+        return np.geomspace(cls._smallest, cls._largest, count)
+
+
+class Cost:
+    """C is the price of a unit of slack, as in `sklearn.svm.SVC`."""
+
+    name = "cost"
+    meaning = "the cost of a unit of slack, as in sklearn.svm.SVC: larger is harder"
+
+    # From where most samples are slack to where hardly any is, on scaled features.
+    _smallest, _largest = 1e-2, 1e3
+
+    @staticmethod
+    def refusal(C):
+        """Why C is no value of this unit, None where it is one."""
+        if np.isfinite(C) and C > 0:
+            return None
+        return "is the cost of a unit of slack and must be a finite number > 0; unit='total' takes C=0, no slack at all"
+
+    @staticmethod
+    def ask(problem, C, whole):
+        """The dual problem with this C."""
+        return problem.with_cost(C)
+
+    @staticmethod
+    def in_force(solution, whole):
+        """The C that a solution keeps."""
+        return solution.lam
+
+    @staticmethod
+    def hardness(C):
+        """What grows as the margin gets harder."""
+        return C
+
+    @classmethod
+    def spread(cls, count):
+        """So many values over the range of use, evenly spaced in their logarithm."""
+        return np.geomspace(cls._smallest, cls._largest, count)
+
+
+UNITS = {unit.name: unit for unit in (TotalSlack, Fraction, Cost)}
+# C="auto": the default of `sklearn.svm.SVC`.
+_AUTO_COST = 1.0
+
+
+def unit_and_value(C, unit):
+    """The unit and the number behind the parameters C and unit; raises where they do not go together."""
+    if C == "auto":
+        return Cost, _AUTO_COST
+    found = UNITS[unit]
+    reason = found.refusal(C)
+    if reason is not None:
+        raise ValueError(f"With unit={unit!r}, C {reason}; got C={C!r}.")
+    return found, float(C)
+
+
+def check_Cs(Cs, unit):
+    """The values of C as a float array; a whole number asks for so many over the range of use."""
+    found = UNITS[unit]
+    if isinstance(Cs, (int, np.integer)) and not isinstance(Cs, bool):
+        if Cs < 1:
+            raise ValueError(f"Cs must ask for at least 1 value, got Cs={Cs}.")
+        return found.spread(int(Cs))
+    values = np.asarray(Cs, dtype=np.float64)
+    if values.ndim != 1 or len(values) == 0:
+        raise ValueError(f"Cs must be a number of values or a non-empty list of them, got {Cs!r}.")
+    for C in values:
+        reason = found.refusal(C)
+        if reason is not None:
+            raise ValueError(f"With unit={unit!r}, each of Cs {reason}; got Cs={Cs!r}.")
+    return values
