@@ -15,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from sklearn_svmdl import TorchMLPClassifier
+from sklearn_svmdl.neural_network._columns import PiecewiseLinearEncoder
 
 from ._common import markdown, say
 
@@ -60,13 +61,12 @@ def models(text, quick):
         make_pipeline(one_hot(scaled), TorchMLPClassifier(**same)),
         TorchMLPClassifier(allow_missing=True, **same),
         TorchMLPClassifier(allow_missing=True, numeric_embedding="piecewise", **same),
-        make_pipeline(one_hot(_Piecewise()), TorchMLPClassifier(**same)),
+        make_pipeline(one_hot(piecewise_numbers()), TorchMLPClassifier(**same)),
     ]
 
 
-def _Piecewise():
-    from sklearn_svmdl.neural_network._columns import PiecewiseLinearEncoder
-
+def piecewise_numbers():
+    """The package's encoding of numbers, as a step of a pipeline."""
     return make_pipeline(SimpleImputer(add_indicator=True), PiecewiseLinearEncoder())
 
 

@@ -314,6 +314,18 @@ def test_a_warm_start_that_loses_its_weights_goes_back(diabetes):
     assert_array_equal(network.predict(X), before)
 
 
+def test_a_partial_fit_that_fails_leaves_no_trace(diabetes):
+    X, y = diabetes
+    network, twin = (TorchMLPRegressor(solver="sgd", **LEARNS).partial_fit(X, y) for _ in range(2))
+    with pytest.raises(ValueError, match="non-finite weights"):
+        network.set_params(learning_rate_init=1e200).fit(X, y)
+    with pytest.raises(ValueError, match="negative|Negative"):
+        network.partial_fit(X, y, sample_weight=-np.ones(len(y)))
+    network.set_params(learning_rate_init=LEARNS["learning_rate_init"])
+    assert len(network.history_) == 1
+    assert_array_equal(network.partial_fit(X, y).predict(X), twin.partial_fit(X, y).predict(X))
+
+
 # --- words of other libraries
 
 

@@ -98,14 +98,14 @@ class BaseTorchMLP(SkorchParameters, ABC):
     def _all_or_nothing(self):
         """A fit that fails leaves the estimator as it was: not fitted, or fitted as before."""
         before = dict(vars(self))
-        weights = deepcopy(self.net_.module_.state_dict()) if hasattr(self, "net_") else None
+        snapshot = self.net_.snapshot() if hasattr(self, "net_") else None
         try:
             yield
         except BaseException:
             vars(self).clear()
             vars(self).update(before)
-            if weights is not None:
-                self.net_.module_.load_state_dict(weights)
+            if snapshot is not None:
+                self.net_.go_back(snapshot)
             raise
 
     def _check_choices(self, incremental):

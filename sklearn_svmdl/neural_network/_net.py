@@ -6,6 +6,7 @@ and what the net itself does at each moment, before the callbacks are told.
 """
 
 from contextlib import nullcontext
+from copy import deepcopy
 from inspect import signature
 from math import inf
 
@@ -209,6 +210,18 @@ class MLPNet(NeuralNet):
         """Take over the weights and the history of another net with the same module."""
         self.module_.load_state_dict(other.module_.state_dict())
         self.history = History(other.history)
+
+    def snapshot(self):
+        """What training changes, for `go_back`."""
+        kept = ("recipe", "seeds", "solver_state_", "verbose")
+        return deepcopy(self.module_.state_dict()), len(self.history), {name: getattr(self, name) for name in kept}
+
+    def go_back(self, snapshot):
+        """Undo a training."""
+        weights, n_epochs, kept = snapshot
+        self.module_.load_state_dict(weights)
+        self.history = History(self.history[:n_epochs])
+        vars(self).update(kept, run_=None)
 
     def constant_loss(self, rows):
         """The loss of the best prediction that is the same for all rows; inf, unknown, by a user's criterion."""
