@@ -320,15 +320,9 @@ def _votes(graph, decisions, n_classes):
     return graph("Add", votes, graph("Div", confidence, scale))
 
 
-def _budget_svr(graph, svm, X):
-    decisions = graph("Squeeze", _decisions(graph, svm, X), graph.constant([1]))
-    return {"prediction": (decisions, np.float64, ["n"])}
-
-
 _TRANSFORMERS = {StandardScaler.__name__: _scaler}
 _PREDICTORS = {
     "TorchMLPClassifier": _network_classifier,
     "TorchMLPRegressor": _network_regressor,
     "BudgetSVC": _budget_svc,
-    "BudgetSVR": _budget_svr,
 }
