@@ -76,7 +76,11 @@ def test_infeasible_budget_is_relaxed_with_a_warning(overlapping):
     X, y = overlapping
     least, largest = BudgetSVC(kernel="linear").feasible_budget(X, y)
     assert 0 < least[0] < largest[0] == 60
-    message = f"C=0.001 is infeasible.* C_min={least[0]:.6g}.*Raise C"
+    message = (
+        f"C=0.001 is infeasible: no .* below C_min={least[0]:.6g}. C is a budget on the total slack: larger is softer, "
+        f"unlike .*Feasible: {least[0]:.6g} <= C < 60. Returned is the hardest margin within reach, which spends "
+        f"{least[0]:.5g}.*unit='cost': there C=0.001 is what it is in sklearn.svm.SVC"
+    )
     with pytest.warns(BudgetWarning, match=message) as record:
         model = BudgetSVC(C=0.001, kernel="linear").fit(X, y)
     assert len(record) == 1
@@ -88,7 +92,7 @@ def test_infeasible_budget_raises_on_request(overlapping):
     X, y = overlapping
     least, _ = BudgetSVC(kernel="linear").feasible_budget(X, y)
     model = BudgetSVC(C=0.001, kernel="linear", infeasible="raise")
-    with pytest.raises(InfeasibleBudgetError, match=f"Feasible budgets: {least[0]:.6g} <= C < 60") as caught:
+    with pytest.raises(InfeasibleBudgetError, match=f"Feasible: {least[0]:.6g} <= C < 60. The hard") as caught:
         model.fit(X, y)
     assert isinstance(caught.value, ValueError)
     with pytest.raises(NotFittedError):
@@ -453,7 +457,7 @@ def test_iteration_limit_states_the_gap_and_names_the_columns():
     frame = pd.DataFrame(X, columns=["age", "height", "income", "weight"])
     y = (X[:, 0] + rng.normal(size=200) > 0).astype(int)
     model = BudgetSVC(C=150, kernel="linear", solver="smo", max_iter=5)
-    message = "max_iter=5 .*relative duality gap .*'income'.*StandardScaler"
+    message = "stopped after max_iter=5 iterations .*relative duality gap .*'income'.*StandardScaler"
     with pytest.warns(ConvergenceWarning, match=message):
         model.fit(frame, y)
     with pytest.warns(ConvergenceWarning, match="column.s. 2. Scale"):

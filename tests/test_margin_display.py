@@ -86,7 +86,7 @@ def test_other_classifiers_can_be_drawn(data):
 
 def test_constant_classifier_has_no_boundary_to_draw(data):
     X, y = data
-    with pytest.warns(UserWarning, match="margin is infinite"):
+    with pytest.warns(UserWarning, match="classifier of infinite margin"):
         model = BudgetSVC(C=100).fit(X, y)
     display = MarginDisplay.from_estimator(model, X, y)
     assert display.boundary_ is None and display.margins_ is None

@@ -7,7 +7,7 @@ import numpy as np
 from ..dual.path import walk
 from ..kernels import MEGABYTE, GramSource, spec_of
 from ._budget_svc import BudgetSVC
-from ._messages import report
+from ._messages import Outcome, report
 from ._training import checked_samples, resolved_kernel, training_on, weigh
 from ._units import UNITS, check_Cs
 
@@ -139,32 +139,21 @@ def budget_path(
         multi_class,
         cache_size=cache_size,
     )
-    asked, solutions = walk_tasks(training, Cs, UNITS[unit], tol=tol, max_iter=max_iter)
+    solutions = walk_tasks(training, Cs, UNITS[unit], tol=tol, max_iter=max_iter)
     report(
         training,
-        [_Point(task, c, C) for c, C in enumerate(Cs) for task in training.tasks],
-        [problem for row in asked for problem in row],
-        [solution for row in solutions for solution in row],
+        [
+            Outcome(f"{problem.task.name}, path.Cs[{c}]={C:.4g}", problem, C, UNITS[unit], row[k])
+            for k, problem in enumerate(training.problems())
+            for c, (C, row) in enumerate(zip(Cs, solutions, strict=True))
+        ],
+        "solutions of the path",
         infeasible=infeasible,
         tol=tol,
         max_iter=max_iter,
         feature_names=seen.get("feature_names_in_"),
     )
     return _path_of(training, np.array(Cs), solutions)
-
-
-@dataclass(frozen=True)
-class _Point:
-    """A binary problem at one budget, as messages name it."""
-
-    task: object
-    number: int
-    C: float
-    noun = "solutions of the path"
-
-    @property
-    def name(self):
-        return f"{self.task.name}, path.Cs[{self.number}]={self.C:.4g}"
 
 
 def _path_of(training, Cs, solutions):
@@ -198,15 +187,14 @@ def walk_tasks(training, Cs, unit, *, tol, max_iter):
 
     Returns
     -------
-    asked, solutions : lists of lists of DualProblem and DualSolution, a list for each C with one for each task
+    list of lists of DualSolution : for each C one for each task
     """
     limits = dict(tol=tol, max_iter=max_iter, cache_size=training.memory)
-    asked, solutions = [], []
+    columns = []
     for problem in training.problems():
-        asked.append([problem.asking(C, unit) for C in Cs])
         stored = replace(problem, dual=_stored_if_it_fits(problem.dual, training.memory))
-        solutions.append(walk([stored.asking(C, unit) for C in Cs], **limits))
-    return [list(row) for row in zip(*asked)], [list(row) for row in zip(*solutions, strict=True)]
+        columns.append(walk([stored.asking(C, unit) for C in Cs], **limits))
+    return [list(row) for row in zip(*columns, strict=True)]
 
 
 def _stored_if_it_fits(problem, megabytes):

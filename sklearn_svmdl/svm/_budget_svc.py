@@ -13,7 +13,7 @@ from ..dual.feasibility import least_budget
 from ..dual.solve import solve, solve_small
 from ..kernels import KERNELS, spec_of
 from ._fitted import KernelMachine, fitted_attributes, publish
-from ._messages import report
+from ._messages import Outcome, report
 from ._multiclass import SCHEMES
 from ._training import checked_samples, checked_X, resolved_kernel, training_on, weigh
 from ._units import UNITS, unit_and_value
@@ -248,13 +248,12 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         unit, C = unit_and_value(self.C, self.unit)
         self._check_shape_of_decisions()
         training, seen = self._training(X, y, sample_weight)
-        asked = [problem.asking(C, unit) for problem in training.problems()]
-        solutions = self._solve(training, asked)
+        problems = list(training.problems())
+        solutions = self._solve(training, [problem.asking(C, unit) for problem in problems])
         report(
             training,
-            training.tasks,
-            asked,
-            solutions,
+            [Outcome(p.task.name, p, C, unit, found) for p, found in zip(problems, solutions, strict=True)],
+            "binary problems",
             infeasible=self.infeasible,
             tol=self.tol,
             max_iter=self.max_iter,
