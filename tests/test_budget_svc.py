@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_iris, make_blobs, make_moons
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics.pairwise import rbf_kernel
@@ -529,6 +530,19 @@ def test_bad_weights(moons):
         BudgetSVC().fit(X, y, y)
     with pytest.raises(ValueError, match="sample_weight"):
         BudgetSVC().fit(X, y, np.ones(79))
+
+
+@pytest.mark.parametrize("method", ["predict_proba", "predict_log_proba"])
+def test_missing_probabilities_say_what_to_use(method, moons):
+    X, y = moons
+    model = BudgetSVC().fit(X, y)
+    assert not hasattr(model, method)
+    with pytest.raises(AttributeError, match="CalibratedClassifierCV") as caught:
+        getattr(model, method)
+    # The code that it says works.
+    code = str(caught.value).split("sklearn.calibration.")[1].rstrip(".").replace("(...)", "()")
+    names = {"CalibratedClassifierCV": CalibratedClassifierCV, "BudgetSVC": BudgetSVC, "X": X, "y": y}
+    assert eval(code, names).shape == (80, 2)
 
 
 def test_tags_follow_the_kernel():

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from numpy.testing import assert_array_equal
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
@@ -19,7 +20,7 @@ class Interrupt(KeyboardInterrupt):
 
 def interrupted(call, after):
     """Run `call`, interrupted as the function number `after` is entered; whether it was, and how many there are."""
-    entered = 0
+    entered, configuration = 0, sklearn.get_config()
 
     def watch(frame, event, argument):
         nonlocal entered
@@ -34,6 +35,8 @@ def interrupted(call, after):
         return True, entered
     finally:
         sys.setprofile(None)
+        # Interrupted as it leaves its own context, scikit-learn does not restore it.
+        sklearn.set_config(**configuration)
     return False, entered
 
 

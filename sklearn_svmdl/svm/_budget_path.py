@@ -143,7 +143,7 @@ def budget_path(
     report(
         training,
         [
-            Outcome(f"{problem.task.name}, path.Cs[{c}]={C:.4g}", problem, C, UNITS[unit], row[k])
+            Outcome.of(problem, C, UNITS[unit], row[k], at=f", path.Cs[{c}]={C:.4g}")
             for k, problem in enumerate(training.problems())
             for c, (C, row) in enumerate(zip(Cs, solutions, strict=True))
         ],

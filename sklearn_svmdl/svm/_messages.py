@@ -7,7 +7,7 @@ from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
 from ..dual.problem import BEYOND_REACH, DualSolution, Status
-from ._training import BinaryProblem
+from ._multiclass import BinaryTask
 from ._warn import warn
 
 # Feature scales this many times larger or smaller than the median scale slow any kernel method down.
@@ -35,26 +35,31 @@ class Outcome:
     Parameters
     ----------
     name : str, what messages call it among others
-    problem : BinaryProblem
+    task : BinaryTask
     C : float, in `unit`
     unit : a value of `UNITS`
+    whole : float, what relative budgets are fractions of
+    largest : float, C_max as total slack
     solution : DualSolution
     """
 
     name: str
-    problem: BinaryProblem
+    task: BinaryTask
     C: float
     unit: type
+    whole: float
+    largest: float
     solution: DualSolution
 
-    @property
-    def largest(self):
-        """C_max as total slack."""
-        return self.problem.dual.largest_budget
+    @classmethod
+    def of(cls, problem, C, unit, solution, at=""):
+        """The outcome of a `BinaryProblem`; `at` says at which of several C."""
+        task = problem.task
+        return cls(f"{task.name}{at}", task, C, unit, problem.whole, problem.dual.largest_budget, solution)
 
     def in_unit(self, budget):
         """A total slack in the unit of C."""
-        return self.unit.of_budget(budget, self.problem.whole)
+        return self.unit.of_budget(budget, self.whole)
 
 
 def report(training, outcomes, noun, *, infeasible, tol, max_iter, feature_names):
@@ -104,10 +109,9 @@ def describe_infeasible(outcomes, noun, policy):
             f"{_meaning(worst)} {_spent(worst, policy)} Choose a more flexible kernel or other features."
         )
     if solution.status is Status.OUT_OF_REACH:
-        asked = worst.unit.ask(worst.problem.dual, worst.C, worst.problem.whole).budget
         reason = (
             f"The budget {C} is out of numerical reach{where}: a hyperplane with so little slack, if there is one, has "
-            f"a margin below {solution.margin_of_less(asked):.3g}."
+            f"a margin below {solution.margin_of_less(worst.C / worst.in_unit(1.0)):.3g}."
         )
     else:
         reason = (
@@ -126,7 +130,7 @@ def warn_unbounded(outcomes, noun):
     if not trivial:
         return
     worst = max(trivial, key=lambda outcome: outcome.C - outcome.in_unit(outcome.largest))
-    task = worst.problem.task
+    task = worst.task
     constant = task.positive if worst.solution.intercept > 0 else task.negative
     warn(
         f"The budget C={worst.C:.6g} pays for misclassifying a whole class{_where(trivial, outcomes, noun, worst)}: "
