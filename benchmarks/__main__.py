@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from ._common import header, write
 
 # Each has a function main(quick) that returns its table as Markdown.
-MODULES = {"solver": ".solver", "path": ".path", "mlp": ".mlp", "cliffs": ".cliffs"}
+MODULES = {"solver": ".solver", "path": ".path", "mlp": ".mlp", "defaults": ".defaults", "cliffs": ".cliffs"}
 
 
 def present():

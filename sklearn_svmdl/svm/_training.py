@@ -98,7 +98,19 @@ class Training:
 
     def problems(self):
         """The binary problems, one after the other."""
-        return (_binary_problem(task, self.source, self.data) for task in self.tasks)
+        return (self.problem(task) for task in self.tasks)
+
+    def problem(self, task):
+        """The binary problem of a task.
+
+        Relative budgets are fractions of C_max before or after class weights, whichever is larger: a class that is made
+        to weigh less has cheaper slacks. Were the whole to shrink with it, its slacks would cost what they did before.
+        """
+        rows, data = task.rows, self.data
+        weight = data.weight[rows]
+        before, after = (largest_budget_of_classes(task.target, of) for of in (data.sample_weight[rows], weight))
+        own = self.source if len(rows) == self.source.n_samples else self.source.take(rows)
+        return BinaryProblem(task, classification(own, task.target, weight), max(before, after))
 
     @property
     def indefiniteness(self):
@@ -208,16 +220,3 @@ def _share_kernel_values(source, tasks, n_jobs, cache_size):
     if len(tasks) == 1 or 8 * values > 0.5 * cache_size * MEGABYTE:
         return source, cache_size / workers
     return source.stored(), 0.5 * cache_size / workers
-
-
-def _binary_problem(task, source, data):
-    """The binary problem of a task.
-
-    Relative budgets are fractions of C_max before or after class weights, whichever is larger: a class that is made to
-    weigh less has cheaper slacks. Were the whole to shrink with it, its slacks would cost what they did before.
-    """
-    rows = task.rows
-    weight = data.weight[rows]
-    before, after = (largest_budget_of_classes(task.target, of) for of in (data.sample_weight[rows], weight))
-    own = source if len(rows) == source.n_samples else source.take(rows)
-    return BinaryProblem(task, classification(own, task.target, weight), max(before, after))
