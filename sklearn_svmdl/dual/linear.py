@@ -58,7 +58,9 @@ def features_of(problem, lam):
     if n > _MOST_SAMPLES:
         return None
     diagonal = source.diagonal()
-    largest = max(float(np.abs(diagonal).max()), _SMALLEST)
+    largest = float(diagonal.max())
+    if largest <= 0:
+        return None
     share = min(max(_UNSEEN / max(lam * largest, _SMALLEST), _LEAST_LEFT), _MOST_LEFT)
     X = pivoted_cholesky(source, int(min(_MOST_FOUND, _FEW_FEATURES * n)), share, _HOPE)
     if X is None:

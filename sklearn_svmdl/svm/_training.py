@@ -7,6 +7,7 @@ Estimators, the path and the folds of a search go the same way; a search brings 
 
 from copy import copy
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from joblib import effective_n_jobs
@@ -53,6 +54,11 @@ class TrainingSet:
     classes: np.ndarray
     kept: np.ndarray
     n_given: int
+
+    @cached_property
+    def has_class_weights(self):
+        """Whether some class counts for more or less than its samples."""
+        return not np.array_equal(self.weight, self.sample_weight)
 
 
 @dataclass(frozen=True)
@@ -107,10 +113,12 @@ class Training:
         to weigh less has cheaper slacks. Were the whole to shrink with it, its slacks would cost what they did before.
         """
         rows, data = task.rows, self.data
-        weight = data.weight[rows]
-        before, after = (largest_budget_of_classes(task.target, of) for of in (data.sample_weight[rows], weight))
         own = self.source if len(rows) == self.source.n_samples else self.source.take(rows)
-        return BinaryProblem(task, classification(own, task.target, weight), max(before, after))
+        dual = classification(own, task.target, data.weight[rows])
+        whole = dual.largest_budget
+        if data.has_class_weights:
+            whole = max(whole, largest_budget_of_classes(task.target, data.sample_weight[rows]))
+        return BinaryProblem(task, dual, whole)
 
     @property
     def indefiniteness(self):
