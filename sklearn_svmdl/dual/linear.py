@@ -58,6 +58,9 @@ def features_of(problem, lam):
     if n > _MOST_SAMPLES:
         return None
     diagonal = source.diagonal()
+    if diagonal.max() <= 0:
+        # Semi-definite only on duals that sum to zero, like minus a squared distance: no inner products.
+        return None
     largest = max(float(np.abs(diagonal).max()), _SMALLEST)
     share = min(max(_UNSEEN / max(lam * largest, _SMALLEST), _LEAST_LEFT), _MOST_LEFT)
     X = pivoted_cholesky(source, int(min(_MOST_FOUND, _FEW_FEATURES * n)), share, _HOPE)
