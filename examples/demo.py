@@ -1,4 +1,4 @@
-"""The main job on real data: BudgetSVC in a pipeline, tuned by GridSearchCV, next to scikit-learn's SVC.
+"""The main job on real data: BudgetSVC in a pipeline, as it comes and tuned, next to scikit-learn's SVC.
 
 Ends in a table of the tuned models, and a picture of what the budget does in two dimensions.
 """
@@ -11,6 +11,7 @@ from _common import axes, one_legend, save, table
 from _progress import Progress
 from _rows import HEADER, Row, cells
 from demo_mlp import mlp_rows
+from first_fit import first_fits, span
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine, make_moons
 from sklearn.model_selection import GridSearchCV, ParameterGrid, train_test_split
 from sklearn.pipeline import Pipeline
@@ -73,12 +74,6 @@ def tune(name, model, grid, X, y, progress):
     seconds = perf_counter() - start
     progress.end()
     return search, seconds
-
-
-def span(values):
-    """The one value, or the range of several binary problems'."""
-    low, high = f"{np.min(values):.3g}", f"{np.max(values):.3g}"
-    return low if low == high else f"{low} to {high}"
 
 
 def budget_columns(model):
@@ -151,6 +146,7 @@ def picture():
 def main():
     """Tune, tell, draw."""
     start = perf_counter()
+    print(f"At the defaults, a cost of 1:\n\n{first_fits()}\n\nTuned:\n", flush=True)
     # The grid offers every kernel every budget, also those that a plain plane cannot keep: these are relaxed.
     warnings.simplefilter("ignore", BudgetWarning)
     rows = svm_rows() + network_rows()

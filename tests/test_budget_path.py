@@ -1,5 +1,7 @@
 """The path equals independent fits, whatever the kernel, the memory and the budgets; its linear algebra is exact."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -92,7 +94,7 @@ def test_infeasible_budgets_get_the_least_slack_and_one_warning():
 
 def test_budgets_beyond_the_largest_are_constant():
     X, y = make_moons(60, noise=0.2, random_state=0)
-    with pytest.warns(BudgetWarning, match="margin is infinite"):
+    with pytest.warns(BudgetWarning, match="classifier of infinite margin that puts every sample into '1'"):
         path = budget_path(X, y, Cs=[70.0, 10.0], unit="total")
     assert np.isinf(path.margins[0]) and (path.dual_coefs[0] == 0).all()
     assert np.isfinite(path.margins[1])
@@ -184,3 +186,50 @@ def test_base_values_give_the_kernel_values(kernel):
     assert_allclose(base.gram(kernel, rows, columns), expected, rtol=1e-10, atol=1e-12)
     # The base survives: values are mapped in a copy.
     assert_allclose(base.gram(kernel, rows, columns), expected, rtol=1e-10, atol=1e-12)
+
+
+def test_models_of_the_path_predict_and_are_found_by_their_C():
+    X, y = load_iris(return_X_y=True)
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    path = budget_path(frame, y, Cs=4, unit="cost")
+    for C in path.Cs:
+        single = BudgetSVC(C=C, unit="cost").fit(frame, y)
+        assert path.at(C).get_params() == {**single.get_params(), "cache_size": 500}
+        assert set(vars(path.at(C))) == set(vars(single))
+        assert (path.predict(frame, C) == single.predict(frame)).all()
+        assert_allclose(path.at(C).decision_function(frame), single.decision_function(frame), atol=1e-6)
+    assert_allclose(path.costs, np.repeat(path.Cs[:, None], 3, axis=1))
+    with pytest.raises(ValueError, match="C=0.5 is not on this path. Choose one of path.Cs: .0.01"):
+        path.predict(frame, C=0.5)
+
+
+def test_a_path_is_described_in_a_line():
+    X, y = load_iris(return_X_y=True)
+    path = budget_path(X, y, Cs=[0.9, 0.5])
+    assert repr(path) == "BudgetPath(2 solutions, C=0.9 to 0.5, unit='relative', 3 binary problems, 150 samples)"
+    with pytest.raises(AttributeError):
+        path.Cs = None
+
+
+@pytest.mark.parametrize("quantity", ["margins", "budgets", "costs", "n_support"])
+@pytest.mark.parametrize("unit, Cs", [("cost", 5), ("total", [100.0, 50.0, 0.0])])
+def test_a_path_draws_its_quantities(quantity, unit, Cs):
+    plt = pytest.importorskip("matplotlib.pyplot")
+    X, y = load_iris(return_X_y=True)
+    keep = y != 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BudgetWarning)
+        path = budget_path(X[keep], y[keep], Cs=Cs, unit=unit)
+    _, ax = plt.subplots()
+    assert path.plot(quantity, ax=ax) is ax
+    (line,) = ax.get_lines()
+    expected = getattr(path, quantity)[:, 0].astype(float)
+    assert_allclose(line.get_ydata(), np.where(np.isinf(expected), np.nan, expected))
+    assert_allclose(line.get_xdata(), path.Cs)
+    left, right = ax.get_xlim()
+    # The softest is at the left.
+    assert abs(path.Cs[0] - left) < abs(path.Cs[0] - right)
+    assert path.plot(quantity).figure is not ax.figure
+    plt.close("all")
+    with pytest.raises(ValueError, match="must be one of .*'margins'"):
+        path.plot("width")

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_iris, make_blobs, make_moons
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics.pairwise import rbf_kernel
@@ -76,7 +77,11 @@ def test_infeasible_budget_is_relaxed_with_a_warning(overlapping):
     X, y = overlapping
     least, largest = BudgetSVC(kernel="linear").feasible_budget(X, y)
     assert 0 < least[0] < largest[0] == 60
-    message = f"C=0.001 is infeasible.* C_min={least[0]:.6g}.*Raise C"
+    message = (
+        f"C=0.001 is infeasible: no .* below C_min={least[0]:.6g}. C is a budget on the total slack: larger is softer, "
+        f"unlike .*Feasible: .* <= C < 60. Returned is the hardest margin within reach, which spends "
+        f"{least[0]:.5g}.*unit='cost': there C=0.001 is what it is in sklearn.svm.SVC"
+    )
     with pytest.warns(BudgetWarning, match=message) as record:
         model = BudgetSVC(C=0.001, kernel="linear").fit(X, y)
     assert len(record) == 1
@@ -88,7 +93,7 @@ def test_infeasible_budget_raises_on_request(overlapping):
     X, y = overlapping
     least, _ = BudgetSVC(kernel="linear").feasible_budget(X, y)
     model = BudgetSVC(C=0.001, kernel="linear", infeasible="raise")
-    with pytest.raises(InfeasibleBudgetError, match=f"Feasible budgets: {least[0]:.6g} <= C < 60") as caught:
+    with pytest.raises(InfeasibleBudgetError, match="Feasible: .* <= C < 60. The hard") as caught:
         model.fit(X, y)
     assert isinstance(caught.value, ValueError)
     with pytest.raises(NotFittedError):
@@ -453,7 +458,7 @@ def test_iteration_limit_states_the_gap_and_names_the_columns():
     frame = pd.DataFrame(X, columns=["age", "height", "income", "weight"])
     y = (X[:, 0] + rng.normal(size=200) > 0).astype(int)
     model = BudgetSVC(C=150, kernel="linear", solver="smo", max_iter=5)
-    message = "max_iter=5 .*relative duality gap .*'income'.*StandardScaler"
+    message = "stopped after max_iter=5 iterations .*relative duality gap .*'income'.*StandardScaler"
     with pytest.warns(ConvergenceWarning, match=message):
         model.fit(frame, y)
     with pytest.warns(ConvergenceWarning, match="column.s. 2. Scale"):
@@ -525,6 +530,19 @@ def test_bad_weights(moons):
         BudgetSVC().fit(X, y, y)
     with pytest.raises(ValueError, match="sample_weight"):
         BudgetSVC().fit(X, y, np.ones(79))
+
+
+@pytest.mark.parametrize("method", ["predict_proba", "predict_log_proba"])
+def test_missing_probabilities_say_what_to_use(method, moons):
+    X, y = moons
+    model = BudgetSVC().fit(X, y)
+    assert not hasattr(model, method)
+    with pytest.raises(AttributeError, match="CalibratedClassifierCV") as caught:
+        getattr(model, method)
+    # The code that it says works.
+    code = str(caught.value).split("sklearn.calibration.")[1].rstrip(".").replace("(...)", "()")
+    names = {"CalibratedClassifierCV": CalibratedClassifierCV, "BudgetSVC": BudgetSVC, "X": X, "y": y}
+    assert eval(code, names).shape == (80, 2)
 
 
 def test_tags_follow_the_kernel():

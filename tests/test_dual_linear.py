@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from reference import cost_svm, single_precision
 from scipy import sparse
-from sklearn.datasets import make_classification
+from sklearn.datasets import make_classification, make_moons
+from sklearn.svm import SVC
 
 from sklearn_svmdl.dual.buffer import Buffer
 from sklearn_svmdl.dual.levels import cold_state
@@ -110,7 +111,7 @@ def features_at(source, cost=1.0):
 
 def test_known_features_are_used_where_they_are_few():
     X, _ = data_of(500, d=50)
-    wide, _ = data_of(500, d=101)
+    wide, _ = data_of(500, d=180)
     few = LINEAR.source(X)
     np.testing.assert_array_equal(features_at(few).X, few.features)
     assert isinstance(features_at(LINEAR.source(sparse.csr_array(X))).X, np.ndarray)
@@ -139,3 +140,42 @@ def test_no_features_of_a_kernel_of_high_rank():
     # That is told from a few columns.
     assert tally.kernel_values <= 10 * 500
     assert features_at(GramSource(np.eye(500))) is None
+
+
+SMOOTH = {
+    "linear": LINEAR,
+    "cubic": Kernel("poly", {"gamma": 0.5, "degree": 3, "coef0": 1.0}),
+    "rbf": Kernel("rbf", {"gamma": 0.5}),
+}
+
+
+@pytest.mark.parametrize("n", [150, 400, 800])
+@pytest.mark.parametrize("cost", [0.1, 1.0, 10.0])
+@pytest.mark.parametrize("name", SMOOTH)
+def test_noisy_classes_in_two_dimensions_take_a_few_dozen_steps_at_any_size(name, cost, n):
+    """Where pivoting alone does not settle, on labels that are noise; the answer is libsvm's, whatever was left out.
+
+    libsvm keeps kernel values in single precision.
+    """
+    X, y = make_moons(n, noise=0.4, random_state=n)
+    kernel, target = SMOOTH[name], np.where(y, 1.0, -1.0)
+    solution = solve(classification(kernel.source(X), target, np.ones(n), cost=cost), tol=1e-8)
+    assert solution.status is Status.OPTIMAL
+    assert solution.n_iter <= 60
+    assert max(solution.work.factored) <= 150
+    gram = kernel.source(X).whole()
+    oracle = SVC(C=cost, kernel="precomputed", tol=1e-8).fit(gram, target).decision_function(gram)
+    decisions = gram @ solution.beta + solution.intercept
+    np.testing.assert_allclose(decisions, oracle, atol=1e-4 * np.abs(oracle).max())
+
+
+@pytest.mark.parametrize("share", [0.5, 0.3, 0.1])
+def test_budgets_beyond_what_found_features_tell_are_solved_without_them(share):
+    """The multiplier that a small budget asks for is larger than any that the features were made for."""
+    X, y = make_moons(300, noise=0.4, random_state=0)
+    problem = classification(SMOOTH["rbf"].source(X), np.where(y, 1.0, -1.0), np.ones(300))
+    problem = problem.with_budget(share * problem.largest_budget)
+    solution = solve(problem, tol=1e-6)
+    assert solution.status in (Status.OPTIMAL, Status.OUT_OF_REACH)
+    again = certify(problem.with_cost(solution.lam), solution.beta, solution.lam, solution.work, 1e-6)
+    assert again.status is Status.OPTIMAL

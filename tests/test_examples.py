@@ -1,6 +1,7 @@
 """The examples run without a display or a warning, and make the table and the picture they promise."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 PICTURES = {
     "budget_and_margin": "budget_and_margin.png",
     "feasible_budgets": None,
+    "first_fit": None,
     "kernels": "kernels.png",
     "maximal_margin": "maximal_margin.png",
 }
@@ -43,7 +45,10 @@ def test_demo_fills_its_table_from_rows(tmp_path):
         "demo.DATA = {'iris': demo.DATA['iris']}\ndemo.BUDGETS[:] = demo.COSTS[:] = [0.1]\n"
         "demo.main()\n"
     )
-    output = run(short, tmp_path)
+    first, output = run(short, tmp_path).split("Tuned:")
+    rows = [line for line in first.splitlines() if line.startswith(("iris ", "wine ", "breast cancer "))]
+    alike = [re.search(r" (\d+) of (\d+) ", line).groups() for line in rows]
+    assert len(alike) == 3 and all(same == total for same, total in alike)
     models = [line.split()[1] for line in output.splitlines() if line.startswith("iris ")]
     assert models == ["BudgetSVC", "SVC"]
     assert (tmp_path / "demo_output" / "budgets.png").stat().st_size > 0

@@ -358,7 +358,7 @@ class InteriorSolver:
                 break
             tally.interior_steps += 1
             # Far too small a lam grows in many short steps, while one far too large falls in a few long ones.
-            stuck = stuck + 1 if length < _SHORT and step.lam > 0 and state.unmet > _UNMET else 0
+            stuck = stuck + 1 if length < _SHORT and step.lam > iterate.lam and state.unmet > _UNMET else 0
             if stuck >= _PATIENCE and stays:
                 stuck, iterate = 0, self.start(min(lift * iterate.lam, self.highest))
                 lift = min(lift**2, _HIGHEST_LIFT)

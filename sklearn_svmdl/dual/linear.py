@@ -20,13 +20,13 @@ from .kkt import FREE
 from .working_set import TooLarge, dense_features, inward, refine, whole_block
 
 # Features are few up to this share of the samples, and those that are found up to this many.
-_FEW_FEATURES, _MOST_FOUND = 0.2, 96
+_FEW_FEATURES, _MOST_FOUND = 0.35, 96
 # lam times what found features leave of k(x, x) should change f by no more than this, and must by no more than so many
 # times it; they leave between so little and so much of the largest k(x, x).
 _UNSEEN, _MOST_SEEN, _LEAST_LEFT, _MOST_LEFT = 1e-3, 30.0, 1e-13, 1e-4
-# What so many features may leave of the trace where few will do in the end (measured: .5, .2, .01 at most; else .7, .2,
+# What so many features may leave of the trace where few will do in the end (measured: .7, .2, .02 at most; else .7, .2,
 # .1 at least), and the most samples for which they are sought: coarse to fine costs less for more.
-_HOPE, _MOST_SAMPLES = {8: 0.65, 16: 0.3, 32: 0.08}, 5000
+_HOPE, _MOST_SAMPLES = {8: 0.7, 16: 0.3, 32: 0.08}, 5000
 # More free samples than these, as a multiple of those at a vertex, say that the sides cannot be told yet.
 _MOST_FREE = 20
 # Relative gaps at which sides are handed over, and samples beside the margin that join the free ones.
@@ -58,7 +58,9 @@ def features_of(problem, lam):
     if n > _MOST_SAMPLES:
         return None
     diagonal = source.diagonal()
-    largest = max(float(np.abs(diagonal).max()), _SMALLEST)
+    largest = float(diagonal.max())
+    if largest <= 0:
+        return None
     share = min(max(_UNSEEN / max(lam * largest, _SMALLEST), _LEAST_LEFT), _MOST_LEFT)
     X = pivoted_cholesky(source, int(min(_MOST_FOUND, _FEW_FEATURES * n)), share, _HOPE)
     if X is None:
@@ -68,8 +70,9 @@ def features_of(problem, lam):
 
 
 def pivoted_cholesky(source, most, tolerance, hope=None):
-    """Features (n, r), r <= most, with phi phi' = K but for `tolerance`, relative to the largest k(x, x); None if `most`
-    are not enough or K has full rank, or after k features if more than hope[k] of the trace is left.
+    """Features (n, r), r <= most, with phi phi' = K but for `tolerance`, relative to the largest k(x, x).
+
+    None if `most` are not enough or K has full rank, or after k features if more than hope[k] of the trace is left.
 
     Cholesky with diagonal pivoting (Fine, Scheinberg, JMLR 2001): the next feature is the column of the sample that the
     features so far explain least.

@@ -1,7 +1,24 @@
 """What a solve takes, counted: kernel values, factorisations, pivots, interior steps and pair steps."""
 
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import NamedTuple
+
+
+# Where tallies that begin in this context are entered, None where no one follows.
+_FOLLOWED = ContextVar("followed", default=None)
+
+
+@contextmanager
+def followed():
+    """A list of the tallies that begin within the block, for another thread to read while the solve goes on."""
+    tallies = []
+    token = _FOLLOWED.set(tallies)
+    try:
+        yield tallies
+    finally:
+        _FOLLOWED.reset(token)
 
 
 class Work(NamedTuple):
@@ -35,21 +52,35 @@ class Work(NamedTuple):
 
 @dataclass
 class Tally:
-    """Counts while a solve is under way, and the most iterations it may take."""
+    """Counts while a solve is under way, and the most iterations it may take.
+
+    `gap` is the relative duality gap where a solver last knew it, nan until then.
+    """
 
     most: float = float("inf")
     kernel_values: int = 0
     pivots: int = 0
     interior_steps: int = 0
     pair_steps: int = 0
+    gap: float = float("nan")
 
     def __post_init__(self):
         self.factored = []
+        tallies = _FOLLOWED.get()
+        if tallies is not None:
+            tallies.append(self)
 
     @property
     def left(self):
         """Iterations that may still be taken."""
         return self.most - self.pivots - self.interior_steps - self.pair_steps
+
+    def line(self):
+        """Where the solve is, in words."""
+        stages = {"interior steps": self.interior_steps, "pair steps": self.pair_steps, "pivots": self.pivots}
+        taken = ", ".join(f"{count} {stage}" for stage, count in stages.items() if count)
+        gap = "" if self.gap != self.gap else f", relative gap {self.gap:.2g}"
+        return f"{self.kernel_values:,} kernel values, {taken or 'no steps yet'}{gap}"
 
     def done(self):
         """The counts so far, as a record."""

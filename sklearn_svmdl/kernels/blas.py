@@ -41,7 +41,7 @@ def matmul(A, B):
 
 
 def product_into(out, A, B):
-    """A @ B for C- or Fortran-contiguous A (n, k) and B (k, m) or (k,), written to the C-contiguous `out` of their type."""
+    """A @ B, A (n, k) and B (k, m) or (k,) in C or Fortran order, written to the C-contiguous `out` of their type."""
     if out.size == 0 or A.size == 0:
         out[...] = 0.0
         return out

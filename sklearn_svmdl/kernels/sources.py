@@ -138,7 +138,7 @@ class KernelSource(_Source):
         """The same kernel values as a stored Gram matrix, exactly symmetric: half of it is evaluated."""
         n = self.n_samples
         gram = np.empty((n, n))
-        # Few rows at a time: what is evaluated below the diagonal is wasted, and what is copied should stay in the cache.
+        # Few rows at a time: what is evaluated below the diagonal is wasted, what is copied should stay in the cache.
         for piece, room in blocks_in_turn(n, n, size=_COPIED):
             room = room.reshape(-1)[: len(room) * (n - piece.start)].reshape(len(room), -1)
             values = self._between(self.rows.take(piece), self.rows.take(slice(piece.start, n)), room)

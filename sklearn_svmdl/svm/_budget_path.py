@@ -3,16 +3,30 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+from sklearn.base import clone
 
+from .._colours import of_classes
 from ..dual.path import walk
 from ..kernels import MEGABYTE, GramSource, spec_of
 from ._budget_svc import BudgetSVC
-from ._messages import report
+from ._fitted import fitted_attributes, publish
+from ._messages import Outcome, report
 from ._training import checked_samples, resolved_kernel, training_on, weigh
 from ._units import UNITS, check_Cs
 
 
-@dataclass(frozen=True)
+# A legend names up to so many binary problems.
+_MOST_NAMED = 10
+# Quantities that a path can draw, and what their axis is called.
+_DRAWN = {
+    "margins": "margin M",
+    "budgets": "budget in force (total slack)",
+    "costs": "cost in force (C of SVC)",
+    "n_support": "support vectors",
+}
+
+
+@dataclass(frozen=True, repr=False)
 class BudgetPath:
     """Solutions from the softest to the hardest, from `budget_path`.
 
@@ -20,6 +34,12 @@ class BudgetPath:
     ----------
     Cs : ndarray of shape (n_Cs,)
         What was asked for, the softest first, in the unit asked for: falling budgets or rising costs.
+    unit : {"total", "relative", "cost"}
+        What C means.
+    models : tuple of BudgetSVC
+        The fitted model of each C.
+    problems : tuple of str
+        What each binary problem is called.
     classes : ndarray of shape (n_classes,)
         Sorted class labels. In each binary problem +1 is the later class.
     dual_coefs : ndarray of shape (n_Cs, n_problems, n_samples)
@@ -40,15 +60,141 @@ class BudgetPath:
     """
 
     Cs: np.ndarray
-    classes: np.ndarray
-    dual_coefs: np.ndarray
-    intercepts: np.ndarray
-    margins: np.ndarray
-    slack: np.ndarray
-    n_support: np.ndarray
-    budgets: np.ndarray
-    costs: np.ndarray
-    certificates: np.ndarray
+    unit: str
+    models: tuple
+    problems: tuple
+
+    def __repr__(self):
+        ends = f"C={self.Cs[0]:.4g}" + (f" to {self.Cs[-1]:.4g}" if len(self.Cs) > 1 else "")
+        problems = f"{len(self.problems)} binary problem{'s' * (len(self.problems) > 1)}"
+        n_samples = self.models[0].slack_.shape[1]
+        return f"BudgetPath({len(self.Cs)} solutions, {ends}, unit={self.unit!r}, {problems}, {n_samples} samples)"
+
+    @property
+    def classes(self):
+        """Sorted class labels."""
+        return self.models[0].classes_
+
+    @property
+    def dual_coefs(self):
+        """Signed duals (n_Cs, n_problems, n_samples)."""
+        duals = np.zeros((len(self.Cs), *self.models[0].slack_.shape))
+        for of_one, model in zip(duals, self.models, strict=True):
+            of_one[:, model.support_] = model.dual_coef_
+        return duals
+
+    @property
+    def slack(self):
+        """Slacks (n_Cs, n_problems, n_samples)."""
+        return self._each("slack_")
+
+    @property
+    def intercepts(self):
+        """Intercepts (n_Cs, n_problems)."""
+        return self._each("intercept_")
+
+    @property
+    def margins(self):
+        """M = 1 / |w|, (n_Cs, n_problems)."""
+        return self._each("margin_")
+
+    @property
+    def n_support(self):
+        """Numbers of support vectors (n_Cs, n_problems)."""
+        return np.array([np.count_nonzero(model.dual_coef_, axis=1) for model in self.models])
+
+    @property
+    def budgets(self):
+        """Budgets in force (n_Cs, n_problems)."""
+        return self._each("budget_")
+
+    @property
+    def costs(self):
+        """Costs in force (n_Cs, n_problems)."""
+        return self._each("cost_")
+
+    @property
+    def certificates(self):
+        """Relative duality gaps (n_Cs, n_problems)."""
+        return self._each("duality_gap_")
+
+    def _each(self, name):
+        return np.array([np.asarray(getattr(model, name)) for model in self.models])
+
+    def at(self, C):
+        """The fitted model of one of the path's C.
+
+        Parameters
+        ----------
+        C : float
+            One of `Cs`.
+
+        Returns
+        -------
+        model : BudgetSVC
+            The model.
+
+        Raises
+        ------
+        ValueError
+            C is none of `Cs`.
+        """
+        (found,) = np.nonzero(np.isclose(self.Cs, C, rtol=1e-9, atol=0.0))
+        if len(found) == 0:
+            raise ValueError(f"C={C!r} is not on this path. Choose one of path.Cs: {self.Cs.tolist()}.")
+        return self.models[found[0]]
+
+    def predict(self, X, C):
+        """Predict the class of each sample with one of the path's models.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Samples, or their kernel values with the training samples if kernel="precomputed".
+        C : float
+            One of `Cs`.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            Predicted class labels.
+        """
+        return self.at(C).predict(X)
+
+    def plot(self, quantity="margins", *, ax=None):
+        """Draw a quantity of each binary problem against C.
+
+        Parameters
+        ----------
+        quantity : {"margins", "budgets", "costs", "n_support"}, default="margins"
+            What to draw.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; a new figure if None.
+
+        Returns
+        -------
+        ax : matplotlib Axes
+            The axes.
+        """
+        if quantity not in _DRAWN:
+            raise ValueError(f"quantity must be one of {sorted(_DRAWN)}, got {quantity!r}.")
+        if ax is None:
+            import matplotlib.pyplot as plt
+
+            _, ax = plt.subplots()
+        values = getattr(self, quantity).astype(float)
+        values[np.isinf(values)] = np.nan
+        for name, line, (color, marker) in zip(self.problems, values.T, of_classes(len(self.problems))):
+            ax.plot(self.Cs, line, color=color, marker=marker, markersize=4, label=name)
+        ax.set(xlabel=f"C, unit={self.unit!r} (softest at the left)", ylabel=_DRAWN[quantity])
+        ax.set_xscale("log" if self.Cs.min() > 0 else "linear")
+        if self.Cs[0] > self.Cs[-1]:
+            ax.invert_xaxis()
+        if np.nanmin(values, initial=np.inf) > 0:
+            ax.set_yscale("log")
+        if len(self.problems) <= _MOST_NAMED:
+            ax.legend()
+        return ax
 
 
 def budget_path(
@@ -111,8 +257,12 @@ def budget_path(
     >>> from sklearn_svmdl import budget_path
     >>> X, y = [[0.0], [1.0], [3.0], [5.0]], [0, 0, 1, 1]
     >>> path = budget_path(X, y, Cs=[0.5, 0.0], kernel="linear")
+    >>> path
+    BudgetPath(2 solutions, C=0.5 to 0, unit='relative', 1 binary problem, 4 samples)
     >>> path.margins.ravel().round(3)
     array([3.5, 1. ])
+    >>> path.predict([[1.5], [2.5]], C=0.0)
+    array([0, 1])
     >>> path.slack.sum(axis=2).ravel().round(3)
     array([2., 0.])
     """
@@ -139,58 +289,24 @@ def budget_path(
         multi_class,
         cache_size=cache_size,
     )
-    asked, solutions = walk_tasks(training, Cs, UNITS[unit], tol=tol, max_iter=max_iter)
+    solutions = walk_tasks(training, Cs, UNITS[unit], tol=tol, max_iter=max_iter)
     report(
         training,
-        [_Point(task, c, C) for c, C in enumerate(Cs) for task in training.tasks],
-        [problem for row in asked for problem in row],
-        [solution for row in solutions for solution in row],
+        [
+            Outcome.of(problem, C, UNITS[unit], row[k], at=f", path.Cs[{c}]={C:.4g}")
+            for k, problem in enumerate(training.problems())
+            for c, (C, row) in enumerate(zip(Cs, solutions, strict=True))
+        ],
+        "solutions of the path",
         infeasible=infeasible,
         tol=tol,
         max_iter=max_iter,
         feature_names=seen.get("feature_names_in_"),
     )
-    return _path_of(training, np.array(Cs), solutions)
-
-
-@dataclass(frozen=True)
-class _Point:
-    """A binary problem at one budget, as messages name it."""
-
-    task: object
-    number: int
-    C: float
-    noun = "solutions of the path"
-
-    @property
-    def name(self):
-        return f"{self.task.name}, path.Cs[{self.number}]={self.C:.4g}"
-
-
-def _path_of(training, Cs, solutions):
-    data, tasks = training.data, training.tasks
-    beta = np.zeros((len(Cs), len(tasks), data.n_given))
-    slack = np.full(beta.shape, np.nan)
-    for c, row in enumerate(solutions):
-        for k, (task, solution) in enumerate(zip(tasks, row, strict=True)):
-            beta[c, k, data.kept[task.rows]] = solution.beta
-            slack[c, k, data.kept[task.rows]] = solution.slack
-    return BudgetPath(
-        Cs=Cs,
-        classes=data.classes,
-        dual_coefs=beta,
-        intercepts=_each(solutions, "intercept"),
-        margins=_each(solutions, "margin"),
-        slack=slack,
-        n_support=np.count_nonzero(beta, axis=2),
-        budgets=_each(solutions, "budget"),
-        costs=_each(solutions, "lam"),
-        certificates=_each(solutions, "duality_gap"),
-    )
-
-
-def _each(solutions, name):
-    return np.array([[getattr(solution, name) for solution in row] for row in solutions])
+    models = [clone(estimator).set_params(C=C) for C in Cs]
+    for model, row in zip(models, solutions, strict=True):
+        publish(model, {**seen, **fitted_attributes(training, row)})
+    return BudgetPath(np.array(Cs), unit, tuple(models), tuple(task.name for task in training.tasks))
 
 
 def walk_tasks(training, Cs, unit, *, tol, max_iter):
@@ -198,15 +314,14 @@ def walk_tasks(training, Cs, unit, *, tol, max_iter):
 
     Returns
     -------
-    asked, solutions : lists of lists of DualProblem and DualSolution, a list for each C with one for each task
+    list of lists of DualSolution : for each C one for each task
     """
     limits = dict(tol=tol, max_iter=max_iter, cache_size=training.memory)
-    asked, solutions = [], []
+    columns = []
     for problem in training.problems():
-        asked.append([problem.asking(C, unit) for C in Cs])
         stored = replace(problem, dual=_stored_if_it_fits(problem.dual, training.memory))
-        solutions.append(walk([stored.asking(C, unit) for C in Cs], **limits))
-    return [list(row) for row in zip(*asked)], [list(row) for row in zip(*solutions, strict=True)]
+        columns.append(walk([stored.asking(C, unit) for C in Cs], **limits))
+    return [list(row) for row in zip(*columns, strict=True)]
 
 
 def _stored_if_it_fits(problem, megabytes):

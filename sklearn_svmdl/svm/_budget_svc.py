@@ -1,20 +1,19 @@
 """The budget-C support vector classifier."""
 
 from numbers import Integral, Real
-from time import perf_counter
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from .._sklearn_private import Interval, StrOptions, _fit_context
 from ..dual.feasibility import least_budget
-from ..dual.solve import solve, solve_small
-from ..kernels import KERNELS, spec_of
+from ..kernels import KERNELS, row_blocks, spec_of
 from ._fitted import KernelMachine, fitted_attributes, publish
 from ._messages import report
 from ._multiclass import SCHEMES
+from ._solving import solve_tasks
 from ._training import checked_samples, checked_X, resolved_kernel, training_on, weigh
 from ._units import UNITS, unit_and_value
 
@@ -90,7 +89,7 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         Number of threads that solve binary problems. None means 1 unless in a `joblib.parallel_config`
         context.
     verbose : bool or int, default=0
-        From 1 on, prints a line for each binary problem solved.
+        From 1 on, prints a line for each binary problem solved, and one a second while it is being solved.
 
     Attributes
     ----------
@@ -104,7 +103,8 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         Number of support vectors of each class.
     dual_coef_ : ndarray of shape (n_problems, n_SV)
         Signed duals y_i alpha_i; 0 where a problem does not use a support vector. The decisions of all
-        problems are K(X, support_vectors_) @ dual_coef_.T + intercept_.
+        problems are K(X, support_vectors_) @ dual_coef_.T + intercept_. Of pairs of many classes the array is made
+        when it is asked for.
     intercept_ : ndarray of shape (n_problems,)
         Intercepts b.
     coef_ : ndarray of shape (n_problems, n_features)
@@ -115,7 +115,8 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
     margin_ : ndarray of shape (n_problems,)
         M = 1 / |w|; infinite where C >= C_max.
     slack_ : ndarray of shape (n_problems, n_samples)
-        Slacks e_i; nan where a sample takes no part in a problem.
+        Slacks e_i; nan where a sample takes no part in a problem. Of the pairs of three or more classes it is an
+        array-like that stores those that take part: `slack_[k]` is the row of a problem, `np.asarray(slack_)` all.
     budget_ : ndarray of shape (n_problems,)
         The budget in force: the total slack sum_i s_i e_i allowed, or that of the model where a cost is given, or where
         C is infeasible or out of numerical reach.
@@ -248,18 +249,26 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         unit, C = unit_and_value(self.C, self.unit)
         self._check_shape_of_decisions()
         training, seen = self._training(X, y, sample_weight)
-        asked = [problem.asking(C, unit) for problem in training.problems()]
-        solutions = self._solve(training, asked)
+        outcomes = solve_tasks(
+            training,
+            C,
+            unit,
+            solver=self.solver,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            n_jobs=self.n_jobs,
+            verbose=self.verbose,
+        )
         report(
             training,
-            training.tasks,
-            asked,
-            solutions,
+            outcomes,
+            "binary problems",
             infeasible=self.infeasible,
             tol=self.tol,
             max_iter=self.max_iter,
             feature_names=seen.get("feature_names_in_"),
         )
+        solutions = [outcome.solution for outcome in outcomes]
         publish(self, {**seen, **fitted_attributes(training, solutions)})
         return self
 
@@ -284,9 +293,9 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
             C_max = 2 min(W+, W-), from which on the margin is infinite.
         """
         training, _ = self._training(X, y, sample_weight)
-        duals = [problem.dual for problem in training.problems()]
-        least = [least_budget(dual) for dual in duals]
-        return np.array(least, dtype=float), np.array([dual.largest_budget for dual in duals])
+        duals = (problem.dual for problem in training.problems())
+        least, largest = zip(*((least_budget(dual), dual.largest_budget) for dual in duals))
+        return np.array(least, dtype=float), np.array(largest)
 
     def decision_function(self, X):
         """Signed distances from the boundary in units of the margin, or scores of the classes.
@@ -304,10 +313,10 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
             (-1/3, 1/3) ("ovo"). With decision_function_shape="ovo" the decisions of all pairs, positive for
             the later class.
         """
-        decisions = self._decisions(X)
+        check_is_fitted(self)
         if len(self.classes_) == 2:
-            return decisions[:, 0]
-        return decisions if self.decision_function_shape == "ovo" else self._scores(decisions)
+            return self._decisions(X)[:, 0]
+        return self._decisions(X) if self.decision_function_shape == "ovo" else self._scores(X)
 
     def predict(self, X):
         """Predict the class of each sample: the one of the highest score.
@@ -322,10 +331,26 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         labels : ndarray of shape (n_samples,)
             Predicted class labels.
         """
-        decisions = self._decisions(X)
+        check_is_fitted(self)
         if len(self.classes_) == 2:
-            return self.classes_[(decisions[:, 0] > 0).astype(int)]
-        return self.classes_[self._scores(decisions).argmax(axis=1)]
+            return self.classes_[(self._decisions(X)[:, 0] > 0).astype(int)]
+        return self.classes_[self._scores(X).argmax(axis=1)]
+
+    @property
+    def predict_proba(self):
+        """Not available: raises AttributeError with what to use instead."""
+        raise AttributeError(_no_probabilities("predict_proba"))
+
+    @property
+    def predict_log_proba(self):
+        """Not available: raises AttributeError with what to use instead."""
+        raise AttributeError(_no_probabilities("predict_log_proba"))
+
+    @property
+    def dual_coef_(self):
+        """Signed duals (n_problems, n_SV)."""
+        check_is_fitted(self)
+        return self._duals.toarray() if issparse(self._duals) else self._duals
 
     @property
     def coef_(self):
@@ -345,7 +370,7 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         return tags
 
     def __sklearn_is_fitted__(self):
-        return "dual_coef_" in vars(self)
+        return "_duals" in vars(self)
 
     def _check_shape_of_decisions(self):
         if self.decision_function_shape == "ovo" and self.multi_class != "ovo":
@@ -361,47 +386,27 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         kernel = resolved_kernel(self.kernel, data, gamma=self.gamma, degree=self.degree, coef0=self.coef0)
         return training_on(data, kernel, self.multi_class, cache_size=self.cache_size, n_jobs=self.n_jobs), seen
 
-    def _solve(self, training, problems):
-        tasks, memory = training.tasks, training.memory
-        limits = dict(solver=self.solver, tol=self.tol, max_iter=self.max_iter)
-        solutions = solve_small(problems, **limits)
-        left = [k for k, solution in enumerate(solutions) if solution is None]
-        if self.verbose and len(left) < len(tasks):
-            print(f"[BudgetSVC] {len(tasks) - len(left)} of {len(tasks)} binary problems solved together", flush=True)
-        run = _solve_aloud if self.verbose else _solve_quietly
-        jobs = [(f"{k + 1}/{len(tasks)} {tasks[k].name}", problems[k], dict(limits, cache_size=memory)) for k in left]
-        if len(jobs) == 1:
-            found = [run(*jobs[0])]
-        else:
-            found = Parallel(n_jobs=self.n_jobs, prefer="threads")(delayed(run)(*job) for job in jobs)
-        for k, solution in zip(left, found, strict=True):
-            solutions[k] = solution
-        return solutions
+    def _machine(self):
+        """What predicts."""
+        check_is_fitted(self)
+        basis = self.support_ if self._kernel.spec.pairwise else self.support_vectors_
+        return KernelMachine(self._kernel, basis, self._duals, self.intercept_, self._coef)
 
     def _decisions(self, X):
         """The decisions of all binary problems, (n_samples, n_problems)."""
-        check_is_fitted(self)
+        machine = self._machine()
+        return machine.decisions(checked_X(self, X, reset=False))
+
+    def _scores(self, X):
+        """One score for each class, (n_samples, n_classes); of many pairs never all decisions at once."""
+        machine = self._machine()
         X = checked_X(self, X, reset=False)
-        basis = self.support_ if self._kernel.spec.pairwise else self.support_vectors_
-        return KernelMachine(self._kernel, basis, self.dual_coef_, self.intercept_, self._coef).decisions(X)
-
-    def _scores(self, decisions):
-        """One score for each class, (n_samples, n_classes)."""
-        return self._scheme.scores(decisions, len(self.classes_))
+        pieces = row_blocks(X.shape[0], len(self.intercept_))
+        return np.vstack([self._scheme.scores(machine.decisions(X[piece]), len(self.classes_)) for piece in pieces])
 
 
-def _solve_quietly(name, problem, options):
-    return solve(problem, **options)
-
-
-def _solve_aloud(name, problem, options):
-    start = perf_counter()
-    solution = solve(problem, **options)
-    print(
-        f"[BudgetSVC] {name}: {solution.status.name}, budget {solution.budget:.4g}, margin "
-        f"{solution.margin:.4g}, {np.count_nonzero(solution.beta)} of {problem.n_samples} samples are "
-        f"support vectors, relative duality gap {solution.duality_gap:.2g}, {solution.n_iter} iterations, "
-        f"{perf_counter() - start:.2f} s ({solution.work})",
-        flush=True,
+def _no_probabilities(method):
+    return (
+        f"BudgetSVC has no {method}: its decisions are no probabilities. Calibrate them by cross-validation: "
+        f"sklearn.calibration.CalibratedClassifierCV(BudgetSVC(...), ensemble=False).fit(X, y).predict_proba(X)."
     )
-    return solution

@@ -27,11 +27,12 @@ from ..dual.problem import BEYOND_REACH, Status
 from ..kernels import KERNELS, MEGABYTE, SharedKernelMatrix, resolve_gamma, spec_of
 from ._budget_svc import BudgetSVC
 from ._folds import Fold, Samples, Scoring, score_walk, score_walk_aloud
-from ._messages import BudgetWarning, IndefiniteKernelWarning, warn
+from ._messages import BudgetWarning, IndefiniteKernelWarning
 from ._multiclass import SCHEMES
 from ._search_results import best_candidate, one_standard_error, search_results
 from ._training import check_square
 from ._units import UNITS, check_Cs
+from ._warn import warn
 
 # A number of gammas spans a factor of ten on either side of "scale".
 _GAMMA_RANGE = 10.0

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+from scipy.sparse import csr_array, issparse
 
-from ..kernels import Kernel
+from ..kernels import Kernel, row_blocks
 from ..kernels.blas import dense_product
 
 
@@ -16,14 +18,14 @@ class KernelMachine:
     ----------
     kernel : Kernel
     basis : the x_i, (n_SV, d), or for precomputed kernels the numbers of the columns that take part
-    coefficients : ndarray (n_problems, n_SV)
+    coefficients : ndarray (n_problems, n_SV), or CSR where each problem uses few of the support vectors
     intercepts : ndarray (n_problems,)
     normals : ndarray (n_problems, d), or None where the kernel is not linear
     """
 
     kernel: Kernel
     basis: object
-    coefficients: np.ndarray
+    coefficients: object
     intercepts: np.ndarray
     normals: np.ndarray | None
 
@@ -31,7 +33,53 @@ class KernelMachine:
         """f_p(x) for the rows of X, (n, n_problems)."""
         if self.normals is not None:
             return dense_product(X, self.normals.T) + self.intercepts
-        return self.kernel.expand(X, self.basis, self.coefficients.T) + self.intercepts
+        if not issparse(self.coefficients):
+            return self.kernel.expand(X, self.basis, self.coefficients.T) + self.intercepts
+        out = np.tile(self.intercepts, (X.shape[0], 1))
+        for piece in row_blocks(X.shape[0], max(self.coefficients.shape)):
+            out[piece] += self._kernel_values(X[piece]) @ self.coefficients.T
+        return out
+
+    def _kernel_values(self, X):
+        return X[:, self.basis] if self.kernel.spec.pairwise else self.kernel(X, self.basis)
+
+
+class PairwiseRows(NDArrayOperatorsMixin):
+    """Array (n_problems, n) of which each row has entries in some columns only; the others are nan.
+
+    For k classes and n samples the k (k - 1) / 2 pairs have n (k - 1) entries.
+
+    Parameters
+    ----------
+    columns, values : lists of n_problems ndarrays, the columns of a row that have entries, and the entries
+    n : int, number of columns
+    """
+
+    ndim, dtype = 2, np.dtype(float)
+
+    def __init__(self, columns, values, n):
+        self.columns, self.values = columns, values
+        self.shape = len(values), n
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, key):
+        """A row (n,) for a whole number; anything else as for an array, which is then made."""
+        if not isinstance(key, (int, np.integer)):
+            return np.asarray(self)[key]
+        row = np.full(self.shape[1], np.nan)
+        row[self.columns[key]] = self.values[key]
+        return row
+
+    def __array__(self, dtype=None, copy=None):
+        return np.stack([self[k] for k in range(len(self))]).astype(dtype or self.dtype, copy=False)
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **options):
+        return getattr(ufunc, method)(*(np.asarray(x) if x is self else x for x in inputs), **options)
+
+    def __repr__(self):
+        return f"PairwiseRows of shape {self.shape}, {sum(map(len, self.values))} entries"
 
 
 def fitted_attributes(training, solutions):
@@ -43,20 +91,14 @@ def fitted_attributes(training, solutions):
     solutions : list of DualSolution, one for each of its tasks
     """
     data, kernel = training.data, training.kernel
-    beta = np.zeros((len(training.tasks), len(data.kept)))
-    slack = np.full((len(training.tasks), data.n_given), np.nan)
-    for k, (task, solution) in enumerate(zip(training.tasks, solutions, strict=True)):
-        beta[k, task.rows] = solution.beta
-        slack[k, data.kept[task.rows]] = solution.slack
-    support = np.flatnonzero(beta.any(axis=0))
+    duals, support = _duals(training, solutions)
     vectors = np.empty((0, 0)) if kernel.spec.pairwise else data.X[support]
     return {
         "classes_": data.classes,
         "support_": data.kept[support],
         "support_vectors_": vectors,
         "n_support_": np.bincount(data.codes[support], minlength=len(data.classes)),
-        "dual_coef_": beta[:, support],
-        "slack_": slack,
+        "slack_": _slack(training, solutions),
         "intercept_": _each(solutions, "intercept"),
         "margin_": _each(solutions, "margin"),
         "budget_": _each(solutions, "budget"),
@@ -65,8 +107,39 @@ def fitted_attributes(training, solutions):
         "n_iter_": _each(solutions, "n_iter"),
         "_kernel": kernel,
         "_scheme": training.scheme,
-        "_coef": _read_only(dense_product(beta[:, support], vectors)) if kernel.is_linear else None,
+        "_duals": duals,
+        "_coef": _read_only(dense_product(duals, vectors)) if kernel.is_linear else None,
     }
+
+
+def _takes_all(training):
+    """Whether every sample takes part in every problem."""
+    return all(len(task.rows) == len(training.data.kept) for task in training.tasks)
+
+
+def _duals(training, solutions):
+    """The duals (n_problems, n_SV) and which samples they belong to; CSR where not all take part in all problems."""
+    shape = len(training.tasks), len(training.data.kept)
+    if _takes_all(training):
+        beta = np.zeros(shape)
+        for row, task, solution in zip(beta, training.tasks, solutions, strict=True):
+            row[task.rows] = solution.beta
+        support = np.flatnonzero(beta.any(axis=0))
+        return beta[:, support], support
+    used = [np.flatnonzero(solution.beta) for solution in solutions]
+    columns = np.concatenate([task.rows[rows] for task, rows in zip(training.tasks, used, strict=True)])
+    values = np.concatenate([solution.beta[rows] for solution, rows in zip(solutions, used, strict=True)])
+    starts = np.concatenate([[0], np.cumsum([len(rows) for rows in used])])
+    support, columns = np.unique(columns, return_inverse=True)
+    return csr_array((values, columns, starts), shape=(shape[0], len(support))), support
+
+
+def _slack(training, solutions):
+    """The slacks (n_problems, n_given), nan where a sample takes no part."""
+    data = training.data
+    columns = [data.kept[task.rows] for task in training.tasks]
+    rows = PairwiseRows(columns, [solution.slack for solution in solutions], data.n_given)
+    return np.asarray(rows) if _takes_all(training) else rows
 
 
 def publish(estimator, attributes):

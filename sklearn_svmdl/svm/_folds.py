@@ -98,7 +98,7 @@ def score_walk(params, candidates, samples, fold, scoring):
     first = models[0]
     training = _training(first, samples, fold)
     Cs = [candidate["C"] for candidate in candidates]
-    _, solutions = walk_tasks(training, Cs, UNITS[first.unit], tol=first.tol, max_iter=first.max_iter)
+    solutions = walk_tasks(training, Cs, UNITS[first.unit], tol=first.tol, max_iter=first.max_iter)
     indefinite = training.indefiniteness
     decisions = _test_decisions(training, solutions, samples, fold)
     fitted = perf_counter()

@@ -1,26 +1,19 @@
 """What the user is told about a fit: warnings and errors that say what happened and what to do."""
 
-import os
-import sys
-import warnings
-from pathlib import Path
+from dataclasses import dataclass
 
-import joblib
 import numpy as np
-import sklearn
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
-from ..dual.problem import BEYOND_REACH, Status
+from ..dual.problem import BEYOND_REACH, DualSolution, Status
+from ._multiclass import BinaryTask
+from ._warn import warn
 
 # Feature scales this many times larger or smaller than the median scale slow any kernel method down.
 _ODD_SCALE = 100.0
 # Names listed in a message before it says "and n more".
 _MOST_NAMES = 5
-# Where the code of this package, scikit-learn and joblib lies.
-_NOT_THE_USERS = tuple(
-    f"{Path(origin).parent}{os.sep}" for origin in (Path(__file__).parent, sklearn.__file__, joblib.__file__)
-)
 
 
 class BudgetWarning(UserWarning):
@@ -35,98 +28,134 @@ class IndefiniteKernelWarning(UserWarning):
     """The kernel has negative eigenvalues, so it is no inner product and the problem is not convex."""
 
 
-def report(training, tasks, asked, solutions, *, infeasible, tol, max_iter, feature_names):
+@dataclass(frozen=True)
+class Outcome:
+    """What was asked of one binary problem, and what was found.
+
+    Parameters
+    ----------
+    name : str, what messages call it among others
+    task : BinaryTask
+    C : float, in `unit`
+    unit : a value of `UNITS`
+    whole : float, what relative budgets are fractions of
+    largest : float, C_max as total slack
+    solution : DualSolution
+    """
+
+    name: str
+    task: BinaryTask
+    C: float
+    unit: type
+    whole: float
+    largest: float
+    solution: DualSolution
+
+    @classmethod
+    def of(cls, problem, C, unit, solution, at=""):
+        """The outcome of a `BinaryProblem`; `at` says at which of several C."""
+        task = problem.task
+        return cls(f"{task.name}{at}", task, C, unit, problem.whole, problem.dual.largest_budget, solution)
+
+    def in_unit(self, budget):
+        """A total slack in the unit of C."""
+        return self.unit.of_budget(budget, self.whole)
+
+
+def report(training, outcomes, noun, *, infeasible, tol, max_iter, feature_names):
     """Warn or raise where solutions are not what was asked for: at most one warning of a kind.
 
     Parameters
     ----------
     training : Training
-    tasks : what was solved, with a name and a noun: binary problems, or such problems at the points of a path
-    asked, solutions : lists of DualProblem and DualSolution, one for each of the tasks
+    outcomes : list of Outcome
+    noun : str, what several of them are called
     infeasible, tol, max_iter : the parameters of `BudgetSVC`
     feature_names : sequence or None
     """
-    if infeasible == "raise":
-        message = describe_infeasible(tasks, solutions, asked)
-        if message is not None:
-            raise InfeasibleBudgetError(message)
+    out_of_reach = describe_infeasible(outcomes, noun, infeasible)
+    if out_of_reach is not None and infeasible == "raise":
+        raise InfeasibleBudgetError(out_of_reach)
     curvature = training.indefiniteness
     if curvature:
         # Budgets and gaps follow from convexity: where that fails, nothing else is worth telling.
         warn_indefinite(training.kernel.name, curvature)
         return
-    warn_infeasible(tasks, solutions, asked)
-    warn_unbounded(tasks, solutions, asked)
+    if out_of_reach is not None:
+        warn(out_of_reach, BudgetWarning)
+    warn_unbounded(outcomes, noun)
     X = None if training.kernel.spec.pairwise else training.data.X
-    warn_unconverged(tasks, solutions, tol=tol, max_iter=max_iter, X=X, feature_names=feature_names)
+    warn_unconverged(outcomes, noun, tol=tol, max_iter=max_iter, X=X, feature_names=feature_names)
 
 
-def describe_infeasible(tasks, solutions, asked):
-    """Say which budgets are below C_min, or None where all are feasible."""
-    short = [k for k, solution in enumerate(solutions) if solution.status in BEYOND_REACH]
+# What became of the hardest margin within reach.
+_HARDEST = {
+    "relax": "Returned is the hardest margin within reach, which spends",
+    "raise": "The hardest margin within reach spends",
+}
+
+
+def describe_infeasible(outcomes, noun, policy):
+    """Say which budgets are below C_min or out of reach and what became of them, or None where all were kept."""
+    short = [outcome for outcome in outcomes if outcome.solution.status in BEYOND_REACH]
     if not short:
         return None
-    worst = max(short, key=lambda k: solutions[k].budget - asked[k].budget)
-    least, largest = solutions[worst].least_budget, asked[worst].largest_budget
-    if least >= largest * (1.0 - 1e-9):
+    worst = max(short, key=lambda outcome: outcome.in_unit(outcome.solution.budget) - outcome.C)
+    where, solution, C = _where(short, outcomes, noun, worst), worst.solution, f"C={worst.C:.6g}"
+    if solution.least_budget >= worst.largest * (1.0 - 1e-9):
         return (
-            f"No budget is feasible{_where(short, tasks, worst)}: for this kernel the classes are alike, and no "
-            f"hyperplane has less total slack than the constant classifier, C_max={largest:.6g}, which was asked to "
-            f"keep within C={asked[worst].budget:.6g}. Choose a more flexible kernel or other features."
+            f"No budget is feasible{where}: for this kernel the classes are alike, and no hyperplane has less total "
+            f"slack than a constant classifier, {worst.in_unit(worst.largest):.6g}; asked for was {C}. "
+            f"{_meaning(worst)} {_spent(worst, policy)} Choose a more flexible kernel or other features."
         )
-    budget, solution = asked[worst].budget, solutions[worst]
-    fitted = (
-        f"infeasible='relax' fits the hardest margin within reach, whose total slack is {solution.budget:.6g} "
-        f"({solution.budget / largest:.4g} of C_max)"
-    )
-    where = _where(short, tasks, worst)
     if solution.status is Status.OUT_OF_REACH:
-        return (
-            f"The budget C={budget:.6g} is out of numerical reach{where}: a hyperplane with so little slack, if there "
-            f"is one, has a margin below {solution.margin_of_less(budget):.3g}. {fitted}. Raise C, or choose a more "
-            f"flexible kernel (a larger gamma or degree)."
+        reason = (
+            f"The budget {C} is out of numerical reach{where}: a hyperplane with so little slack, if there is one, has "
+            f"a margin below {solution.margin_of_less(worst.C / worst.in_unit(1.0)):.3g}."
+        )
+    else:
+        reason = (
+            f"The budget {C} is infeasible{where}: no hyperplane has a total slack below "
+            f"C_min={worst.in_unit(solution.least_budget):.6g}."
         )
     return (
-        f"The budget C={budget:.6g} is infeasible{where}: no hyperplane has a total slack below C_min={least:.6g}. "
-        f"Feasible budgets: {least:.6g} <= C < {largest:.6g} (as a fraction of C_max, {least / largest:.4g} <= C < 1). "
-        f"{fitted}. Raise C, choose a more flexible kernel, or see feasible_budget(X, y)."
+        f"{reason} {_meaning(worst)} {_feasible(outcomes, short)} {_spent(worst, policy)} Choose a feasible C, a more "
+        f"flexible kernel, or {_as_cost(worst)}."
     )
 
 
-def warn_infeasible(tasks, solutions, asked):
-    """Say which budgets could not be kept, and what was fitted instead."""
-    message = describe_infeasible(tasks, solutions, asked)
-    if message is not None:
-        warn(message + ' infeasible="raise" makes this an error.', BudgetWarning)
-
-
-def warn_unbounded(tasks, solutions, asked):
+def warn_unbounded(outcomes, noun):
     """Say where C >= C_max left the constant classifier."""
-    trivial = [k for k, solution in enumerate(solutions) if solution.status is Status.UNBOUNDED_MARGIN]
+    trivial = [outcome for outcome in outcomes if outcome.solution.status is Status.UNBOUNDED_MARGIN]
     if not trivial:
         return
-    worst = max(trivial, key=lambda k: asked[k].budget - asked[k].largest_budget)
+    worst = max(trivial, key=lambda outcome: outcome.C - outcome.in_unit(outcome.largest))
+    task = worst.task
+    constant = task.positive if worst.solution.intercept > 0 else task.negative
     warn(
-        f"The budget C={asked[worst].budget:.6g} pays for misclassifying a whole class"
-        f"{_where(trivial, tasks, worst)}: the margin is infinite and every sample is put into the heavier "
-        f"class. Choose C below C_max={asked[worst].largest_budget:.6g}, "
-        f"or unit='relative' with C in [0, 1).",
+        f"The budget C={worst.C:.6g} pays for misclassifying a whole class{_where(trivial, outcomes, noun, worst)}: "
+        f"returned is the classifier of infinite margin that puts every sample into {constant!r}. {_meaning(worst)} "
+        f"Choose C below C_max={min(outcome.in_unit(outcome.largest) for outcome in trivial):.6g}, or "
+        f"{_as_cost(worst)}.",
         BudgetWarning,
     )
 
 
-def warn_unconverged(tasks, solutions, *, tol, max_iter, X, feature_names):
+def warn_unconverged(outcomes, noun, *, tol, max_iter, X, feature_names):
     """State the duality gap that is left, and what may have kept the solver from closing it."""
-    open_ = [k for k, solution in enumerate(solutions) if solution.status is Status.MAX_ITER]
+    open_ = [outcome for outcome in outcomes if outcome.solution.status is Status.MAX_ITER]
     if not open_:
         return
-    worst = max(open_, key=lambda k: abs(solutions[k].duality_gap))
-    solution = solutions[worst]
+    worst = max(open_, key=lambda outcome: abs(outcome.solution.duality_gap))
+    solution = worst.solution
+    used_up = solution.n_iter >= max_iter
+    stopped = f"max_iter={max_iter}" if used_up else f"{solution.n_iter} of max_iter={max_iter}"
+    more = "Raise max_iter or tol" if used_up else "Raise tol"
     warn(
-        f"The solver stopped after {solution.n_iter} of max_iter={max_iter} iterations without reaching tol={tol:g}"
-        f"{_where(open_, tasks, worst)}: relative duality gap {solution.duality_gap:.3g}, violation "
-        f"{solution.violation:.3g}, budget error {solution.budget_error:.3g}. "
-        f"{_advice(X, feature_names)}",
+        f"The solver stopped after {stopped} iterations without reaching tol={tol:g}"
+        f"{_where(open_, outcomes, noun, worst)}; returned is the best model so far: relative duality gap "
+        f"{solution.duality_gap:.3g}, violation {solution.violation:.3g}, budget error {solution.budget_error:.3g}. "
+        f"{_advice(X, feature_names, f'{more}, or try {worst.unit.softer}')}",
         ConvergenceWarning,
     )
 
@@ -155,10 +184,46 @@ def odd_columns(X):
     return used[order[distance[order] > np.log(_ODD_SCALE)]]
 
 
-def _advice(X, feature_names):
+def _meaning(outcome):
+    """What C means."""
+    return f"C is {outcome.unit.meaning}."
+
+
+def _feasible(outcomes, short):
+    """The values of C that all the problems allow, and that are within reach."""
+    least = max(outcome.in_unit(_least(outcome.solution)) for outcome in short)
+    largest = min(outcome.in_unit(outcome.largest) for outcome in outcomes)
+    if least >= largest:
+        return "No single C is feasible for all of them."
+    return f"Feasible: {_up(least)} <= C < {largest:.6g}."
+
+
+def _up(value):
+    """A number in six digits, none below it."""
+    text = f"{value:.6g}"
+    return text if float(text) >= value else f"{value * (1.0 + 5e-6):.6g}"
+
+
+def _least(solution):
+    """The smallest budget that is feasible and within reach, from a solution that is short of one."""
+    return solution.budget if solution.status is Status.OUT_OF_REACH else solution.least_budget
+
+
+def _spent(outcome, policy):
+    """What the solution that was found spends, and whether it is the model."""
+    return f"{_HARDEST[policy]} {outcome.in_unit(outcome.solution.budget):.6g}."
+
+
+def _as_cost(outcome):
+    """How the same number is asked for as a cost."""
+    same = f"C={outcome.C:.6g} is what it is in sklearn.svm.SVC and always feasible"
+    return f"unit='cost': there {same if outcome.C > 0 else 'every C > 0 is feasible'}"
+
+
+def _advice(X, feature_names, other):
     odd = [] if X is None else odd_columns(X)
     if len(odd) == 0:
-        return "Raise max_iter or tol, or try a larger C, a smaller gamma or degree."
+        return f"{other}, a smaller gamma or degree; standardise the features if they are not."
     names = [str(k) if feature_names is None else repr(str(feature_names[k])) for k in odd[:_MOST_NAMES]]
     more = f" and {len(odd) - _MOST_NAMES} more" if len(odd) > _MOST_NAMES else ""
     return (
@@ -167,16 +232,8 @@ def _advice(X, feature_names):
     )
 
 
-def _where(affected, tasks, worst):
+def _where(affected, outcomes, noun, worst):
     """Which of several binary problems, or points of a path, the numbers of a message belong to."""
-    if len(tasks) == 1:
+    if len(outcomes) == 1:
         return ""
-    return f" in {len(affected)} of {len(tasks)} {tasks[worst].noun} (numbers of the worst, {tasks[worst].name})"
-
-
-def warn(message, category):
-    """Warn at the line of the user, however many frames of this package, scikit-learn and joblib are in between."""
-    level, frame = 1, sys._getframe()
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_NOT_THE_USERS):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level)
+    return f" in {len(affected)} of {len(outcomes)} {noun} (numbers of the worst, {worst.name})"

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.stats import rankdata
 
-from ._messages import warn
+from ._warn import warn
 
 
 def search_results(candidates, scores, fit_times, score_times):

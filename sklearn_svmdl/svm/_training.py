@@ -7,6 +7,7 @@ Estimators, the path and the folds of a search go the same way; a search brings 
 
 from copy import copy
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from joblib import effective_n_jobs
@@ -55,6 +56,11 @@ class TrainingSet:
     kept: np.ndarray
     n_given: int
 
+    @cached_property
+    def has_class_weights(self):
+        """Whether some class counts for more or less than its samples."""
+        return not np.array_equal(self.weight, self.sample_weight)
+
 
 @dataclass(frozen=True)
 class BinaryProblem:
@@ -99,7 +105,21 @@ class Training:
 
     def problems(self):
         """The binary problems, one after the other."""
-        return (_binary_problem(task, self.source, self.data) for task in self.tasks)
+        return (self.problem(task) for task in self.tasks)
+
+    def problem(self, task):
+        """The binary problem of a task.
+
+        Relative budgets are fractions of C_max before or after class weights, whichever is larger: a class that is made
+        to weigh less has cheaper slacks. Were the whole to shrink with it, its slacks would cost what they did before.
+        """
+        rows, data = task.rows, self.data
+        own = self.source if len(rows) == self.source.n_samples else self.source.take(rows)
+        dual = classification(own, task.target, data.weight[rows])
+        whole = dual.largest_budget
+        if data.has_class_weights:
+            whole = max(whole, largest_budget_of_classes(task.target, data.sample_weight[rows]))
+        return BinaryProblem(task, dual, whole)
 
     @property
     def indefiniteness(self):
@@ -207,16 +227,3 @@ def _share_kernel_values(source, tasks, n_jobs, cache_size):
     if len(tasks) == 1 or 8 * values > 0.5 * cache_size * MEGABYTE:
         return source, cache_size / workers
     return source.stored(), 0.5 * cache_size / workers
-
-
-def _binary_problem(task, source, data):
-    """The binary problem of a task.
-
-    Relative budgets are fractions of C_max before or after class weights, whichever is larger: a class that is made to
-    weigh less has cheaper slacks. Were the whole to shrink with it, its slacks would cost what they did before.
-    """
-    rows = task.rows
-    weight = data.weight[rows]
-    before, after = (largest_budget_of_classes(task.target, of) for of in (data.sample_weight[rows], weight))
-    own = source if len(rows) == source.n_samples else source.take(rows)
-    return BinaryProblem(task, classification(own, task.target, weight), max(before, after))

@@ -1,7 +1,7 @@
 """What C may mean: a total slack, a fraction of the largest one, or the price of slack.
 
-Every unit knows which values it allows, how a binary problem is asked with one of them, and how to read it off a
-solution. `whole` is what fractions are of: `BinaryProblem.whole`.
+Every unit knows which values it allows and how a binary problem is asked with one of them. `whole` is what fractions
+are of: `BinaryProblem.whole`.
 """
 
 import numpy as np
@@ -16,6 +16,7 @@ class TotalSlack:
 
     name = "total"
     meaning = "a budget on the total slack: larger is softer, unlike the C of sklearn.svm.SVC"
+    softer = "a larger C"
 
     refusal = staticmethod(_at_least_zero)
 
@@ -25,9 +26,9 @@ class TotalSlack:
         return problem.with_budget(C)
 
     @staticmethod
-    def in_force(solution, whole):
-        """The C that a solution keeps."""
-        return solution.budget
+    def of_budget(budget, whole):
+        """A total slack in this unit."""
+        return budget
 
     @staticmethod
     def hardness(C):
@@ -48,6 +49,7 @@ class Fraction:
 
     name = "relative"
     meaning = "a budget on the total slack, as a fraction of C_max: larger is softer, unlike the C of sklearn.svm.SVC"
+    softer = TotalSlack.softer
 
     # From a margin with hardly a slack to nearly the largest.
     _smallest, _largest = 1e-3, 0.9
@@ -66,9 +68,9 @@ class Fraction:
         return problem.with_budget(C * whole)
 
     @staticmethod
-    def in_force(solution, whole):
-        """The C that a solution keeps."""
-        return solution.budget / whole
+    def of_budget(budget, whole):
+        """A total slack in this unit."""
+        return budget / whole
 
     @classmethod
     def spread(cls, count):
@@ -81,6 +83,7 @@ class Cost:
 
     name = "cost"
     meaning = "the cost of a unit of slack, as in sklearn.svm.SVC: larger is harder"
+    softer = "a smaller C"
 
     # From where most samples are slack to where hardly any is, on scaled features.
     _smallest, _largest = 1e-2, 1e3
@@ -96,11 +99,6 @@ class Cost:
     def ask(problem, C, whole):
         """The dual problem with this C."""
         return problem.with_cost(C)
-
-    @staticmethod
-    def in_force(solution, whole):
-        """The C that a solution keeps."""
-        return solution.lam
 
     @staticmethod
     def hardness(C):

@@ -1,0 +1,77 @@
+"""Solve the binary problems of a fit: small ones together, the others one by one in threads."""
+
+from time import perf_counter
+
+import numpy as np
+from sklearn.utils.parallel import Parallel, delayed
+
+from ..dual.solve import solve, solve_small
+from ..dual.together import LARGEST
+from ._messages import Outcome
+from ._progress import watched_solve
+
+# So many small problems are prepared at a time: their samples are copied.
+_AT_A_TIME = 512
+
+
+def solve_tasks(training, C, unit, *, n_jobs, verbose, **limits):
+    """Solve all binary tasks of a training set for one C.
+
+    Parameters
+    ----------
+    training : Training
+    C : float, in `unit`
+    unit : a value of `UNITS`
+    n_jobs : int or None, number of threads
+    verbose : int, from 1 on with a line about each problem, and one a second while it is solved
+    limits : solver, tol and max_iter, as for `dual.solve`
+
+    Returns
+    -------
+    list of Outcome, one for each task
+    """
+    tasks = training.tasks
+    outcomes = _small_ones(training, C, unit, limits)
+    left = [k for k, outcome in enumerate(outcomes) if outcome is None]
+    if verbose and len(left) < len(tasks):
+        print(f"[BudgetSVC] {len(tasks) - len(left)} of {len(tasks)} binary problems solved together", flush=True)
+    limits["cache_size"] = training.memory
+
+    def job(k):
+        problem = training.problem(tasks[k])
+        asked, name = problem.asking(C, unit), f"{k + 1}/{len(tasks)} {tasks[k].name}"
+        return Outcome.of(problem, C, unit, _solve_aloud(name, asked, limits) if verbose else solve(asked, **limits))
+
+    if len(left) == 1:
+        found = [job(left[0])]
+    else:
+        found = Parallel(n_jobs=n_jobs, prefer="threads")(delayed(job)(k) for k in left)
+    for k, outcome in zip(left, found, strict=True):
+        outcomes[k] = outcome
+    return outcomes
+
+
+def _small_ones(training, C, unit, limits):
+    """The outcomes of the problems that are solved together, None for the others."""
+    outcomes = [None] * len(training.tasks)
+    small = [k for k, task in enumerate(training.tasks) if len(task.rows) <= LARGEST]
+    for start in range(0, len(small), _AT_A_TIME):
+        numbers = small[start : start + _AT_A_TIME]
+        problems = [training.problem(training.tasks[k]) for k in numbers]
+        found = solve_small([problem.asking(C, unit) for problem in problems], **limits)
+        for k, problem, solution in zip(numbers, problems, found, strict=True):
+            outcomes[k] = None if solution is None else Outcome.of(problem, C, unit, solution)
+    return outcomes
+
+
+def _solve_aloud(name, problem, limits):
+    start = perf_counter()
+    solution = watched_solve(name, problem, limits)
+    print(
+        f"[BudgetSVC] {name}: {solution.status.name}, budget {solution.budget:.4g}, margin "
+        f"{solution.margin:.4g}, {np.count_nonzero(solution.beta)} of {problem.n_samples} samples are "
+        f"support vectors, relative duality gap {solution.duality_gap:.2g}, {solution.n_iter} iterations, "
+        f"{perf_counter() - start:.2f} s ({solution.work})",
+        flush=True,
+    )
+    return solution
