@@ -211,3 +211,14 @@ def test_separable_and_trivial_extremes():
     labels = np.repeat([-1.0, 1.0], 40)
     same = classification(Kernel("linear").source(twice), labels, np.ones(80))
     assert least_budget(same) == pytest.approx(same.largest_budget, rel=1e-9)
+
+
+def test_a_kernel_that_is_positive_on_balanced_duals_alone_has_the_least_budget_of_its_centred_matrix():
+    """Minus the squared distance: twice the inner products, as far as duals that add up to zero can tell."""
+    random = np.random.RandomState(0)
+    X = random.randn(60, 2)
+    y = np.where(X[:, 0] + 0.5 * random.randn(60) > 0, 1.0, -1.0)
+    distances = -np.square(X[:, None] - X).sum(axis=2)
+    expected = least_budget(classification(GramSource(2.0 * X @ X.T), y, np.ones(60)))
+    assert 0 < expected < 2 * min((y > 0).sum(), (y < 0).sum())
+    assert least_budget(classification(GramSource(distances), y, np.ones(60))) == pytest.approx(expected, rel=1e-7)

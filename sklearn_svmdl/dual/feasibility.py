@@ -63,7 +63,27 @@ def _features(source):
     """Finite features phi with phi phi' = K, or None where their number exceeds what a linear programme should face."""
     if source.kernel is not None and source.kernel.is_linear:
         return source.rows.X
-    return pivoted_cholesky(source, _MOST_FEATURES, _RANK_TOLERANCE)
+    return pivoted_cholesky(_Anchored(source), _MOST_FEATURES, _RANK_TOLERANCE)
+
+
+class _Anchored:
+    """Inner products of features less those of the first sample: duals that add up to zero see no difference.
+
+    They are positive semi-definite where the kernel is so on such duals alone, minus the squared distance for one.
+    """
+
+    def __init__(self, source):
+        self.source, self.n_samples = source, source.n_samples
+        self.column = source.block(np.arange(source.n_samples), np.array([0]))[:, 0]
+
+    def diagonal(self):
+        """|phi(x_i) - phi(x_0)|^2 for every sample."""
+        return self.source.diagonal() - 2.0 * self.column + self.column[0]
+
+    def block(self, rows, columns):
+        """The inner products as a new array."""
+        block = self.source.block(rows, columns) - self.column[rows][:, None] - self.column[columns]
+        return block + self.column[0]
 
 
 def _linear_programme(features, problem):

@@ -342,6 +342,7 @@ class InteriorSolver:
             if self.scratch is not None:
                 self.scratch.used = 0
             state = self._measure(iterate)
+            tally.gap = state.error
             least, since = (state.error, 0) if state.error < 0.5 * least else (least, since + (least < _NEAR))
             flees = not stays and (stuck >= _PATIENCE or iterate.lam > self.highest)
             if number == most or state.error <= gap or flees or since > _STALLED:

@@ -197,6 +197,7 @@ def ascend(problem, lam_max, *, start=None, tol, tally, cache_size, most=np.inf)
             stated, objective = problem.with_cost(ascent.lam), objective + ascent.lam * slack
         else:
             excess, missed = spent - budget, abs(slack - budget)
+        tally.gap = ascent.lam * (slack - spent) / max(objective, _SMALLEST)
         holds = tight <= tol and missed <= tol * unit and ascent.lam * (slack - spent) <= tol * objective
         if holds or not goes_on:
             solution = certify(stated, ascent.beta.copy(), ascent.lam, tally.done(), tol)

@@ -54,7 +54,8 @@ class Work(NamedTuple):
 class Tally:
     """Counts while a solve is under way, and the most iterations it may take.
 
-    `gap` is the relative duality gap where a solver last knew it, nan until then.
+    `gap` is the relative duality gap where a solver last knew it, or what is left of the residuals where that is more;
+    nan until then.
     """
 
     most: float = float("inf")
