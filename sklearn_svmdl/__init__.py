@@ -19,6 +19,7 @@ _HOME = {
     "TorchMLPClassifier": ".neural_network",
     "TorchMLPRegressor": ".neural_network",
     "budget_path": ".svm",
+    "leave_one_out_decisions": ".svm",
 }
 
 __all__ = ["__version__", *_HOME]

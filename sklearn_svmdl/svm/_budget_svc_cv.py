@@ -27,6 +27,7 @@ from ..kernels import KERNELS, MEGABYTE, SharedKernelMatrix, resolve_gamma, spec
 from ._budget_svc import BudgetSVC
 from ._fitted import publish
 from ._folds import Fold, Samples, aloud, hardest_fraction, score_walk, shape_of_decisions
+from ._leave_one_out import score_left_out
 from ._multiclass import SCHEMES
 from ._probabilities import log_probabilities, probabilities, temperature_of
 from ._scoring import SINGLE, Scoring, scorer_of
@@ -88,9 +89,11 @@ class BudgetSVCCV(ClassifierMixin, BaseEstimator):
         Degrees of the polynomial kernel.
     coef0 : float, default=1.0
         Constant term of the polynomial and the sigmoid kernel.
-    cv : int, cross-validation generator or iterable, default=None
+    cv : int, "loo", cross-validation generator or iterable, default=None
         None is 5-fold, an int the number of (stratified) folds; or a splitter, or an iterable of train and
-        test indices.
+        test indices. "loo" and `sklearn.model_selection.LeaveOneOut` leave one sample out each, at little more than the
+        price of one fit for each candidate: what is held then is the total budget or the cost in force for all samples,
+        with their gamma and class weights, as in `leave_one_out_decisions`.
     scoring : str, callable, list, tuple, set, dict or None, default=None
         A scikit-learn scorer, or several as for `GridSearchCV`; None is accuracy.
     refit : bool, str or callable, default=True
@@ -500,8 +503,9 @@ class BudgetSVCCV(ClassifierMixin, BaseEstimator):
 
     def _feasible_candidates(self, kernels, samples, folds):
         """Candidates whose fractions are spread over what is feasible for their kernel in every fold and at the end."""
-        parts = [fold.train for fold in folds if len(np.unique(samples.y[fold.train])) > 1]
-        parts.append(np.arange(len(samples.y)))
+        parts = [np.arange(len(samples.y))]
+        if not self._leaves_one_out():
+            parts += [fold.train for fold in folds if len(np.unique(samples.y[fold.train])) > 1]
         jobs = [(kernel, part) for kernel in kernels for part in parts]
         hardest = delayed(hardest_fraction)
         params = self._model_params()
@@ -535,17 +539,22 @@ class BudgetSVCCV(ClassifierMixin, BaseEstimator):
 
     def _score(self, candidates, samples, folds, scoring, classes):
         """For each walk over the Cs of a kernel the numbers of its candidates, and `Outcomes` for every fold."""
-        params = self._model_params()
+        params, everyone = self._model_params(), np.arange(len(samples.y))
         walks = _walks_of(candidates, UNITS[self.unit])
-        jobs = [
-            (params, [candidates[k] for k in walk], samples, fold, scoring, classes) for walk in walks for fold in folds
-        ]
+        # All folds that leave one out come of one walk.
+        at_once = [Fold(everyone, everyone, 0)]
+        score, parts = (score_left_out, at_once) if self._leaves_one_out() else (score_walk, folds)
+        of_walks = [[candidates[k] for k in walk] for walk in walks]
+        jobs = [(params, each, samples, part, scoring, classes) for each in of_walks for part in parts]
         run = delayed(aloud if self.verbose else _quietly)
         found = Parallel(n_jobs=self.n_jobs)(
-            run(number, len(jobs), score_walk, *job) for number, job in enumerate(jobs, start=1)
+            run(number, len(jobs), score, *job) for number, job in enumerate(jobs, start=1)
         )
         outcomes = [outcome for of_job in found for outcome in of_job]
         return [(walk, outcomes[k * len(folds) : (k + 1) * len(folds)]) for k, walk in enumerate(walks)]
+
+    def _leaves_one_out(self):
+        return isinstance(self.cv, (str, LeaveOneOut))
 
     def _model_params(self):
         """Parameters of BudgetSVC that all candidates share."""
