@@ -35,6 +35,15 @@ def moons(n, kernel="rbf", stored=False):
 
 
 @cache
+def scattered(n):
+    """Overlapping classes in so many dimensions that the kernel matrix is that of no few features."""
+    random = np.random.RandomState(0)
+    X = random.randn(n, 8)
+    y = np.where(X[:, 0] * X[:, 1] + random.randn(n) > 0, 1.0, -1.0)
+    return classification(Kernel("rbf", {"gamma": 0.2}).source(X), y, random.choice([0.5, 1.0, 3.0], n))
+
+
+@cache
 def curve(n):
     """A noisy curve, as a regression without a budget."""
     random = np.random.RandomState(0)
@@ -289,8 +298,10 @@ PLACES = {
     "few, cost": lambda: moons(150).with_cost(1.0),
     "regression": lambda: curve(80).with_budget(0.3 * curve(80).largest_budget),
     "regression, cost": lambda: curve(200).with_cost(1.0),
-    "levels": lambda: moons(400).with_budget(0.3 * moons(400).largest_budget),
-    "levels in single precision": lambda: moons(1200).with_budget(0.3 * moons(1200).largest_budget),
+    "levels": lambda: scattered(600).with_budget(0.3 * scattered(600).largest_budget),
+    "levels in single precision": lambda: scattered(1200).with_budget(0.3 * scattered(1200).largest_budget),
+    "features that were found": lambda: moons(600).with_budget(0.3 * moons(600).largest_budget),
+    "features that were found, cost": lambda: moons(600).with_cost(1.0),
     "features": lambda: moons(500, "linear").with_budget(0.7 * moons(500).largest_budget),
     "features, cost": lambda: moons(500, "linear").with_cost(1.0),
 }
@@ -313,7 +324,7 @@ def test_a_spoilt_state_of_the_block_steps_is_never_optimal(place, fault, monkey
 
 def test_a_spoilt_second_solution_is_never_optimal(monkeypatch):
     """Zeros that single precision left on the wrong side take part once more: that is looked at as closely."""
-    problem, calls = moons(1200).with_budget(0.3 * moons(1200).largest_budget), []
+    problem, calls = scattered(1200).with_budget(0.3 * scattered(1200).largest_budget), []
 
     def incomplete(problem, workspace, random):
         state, part = levels(problem, workspace, random)
@@ -355,7 +366,8 @@ def test_a_spoilt_last_point_of_the_pair_steps_is_never_optimal(share, fault, mo
 @faults
 @pytest.mark.parametrize("stored", [True, False], ids=["stored", "on demand"])
 def test_a_walk_takes_no_spoilt_step(stored, fault, monkeypatch):
-    problem = moons(200, stored=stored)
+    # Few samples are stored at once.
+    problem = moons(200 if stored else 600, stored=stored)
     gram, budgets = gram_of(problem), np.array([0.9, 0.6, 0.4, 0.3, 0.25]) * problem.largest_budget
     calls, fallen_back, own = [], [], path.solve
 
@@ -363,7 +375,7 @@ def test_a_walk_takes_no_spoilt_step(stored, fault, monkeypatch):
         fallen_back.append(problem.budget)
         return own(problem, **options)
 
-    for name in ("pivot", "solve_block", "refine", "solve_levels"):
+    for name in ("pivot", "refine", "solve_levels"):
         monkeypatch.setattr(path, name, spoilt(getattr(path, name), fault, calls))
     monkeypatch.setattr(path, "solve", noted)
     solutions = walk(at(problem, budgets), tol=1e-5)
@@ -377,7 +389,8 @@ def test_a_walk_takes_no_spoilt_step(stored, fault, monkeypatch):
 
 @pytest.mark.parametrize("stored", [True, False], ids=["stored", "on demand"])
 def test_a_walk_takes_no_step_to_another_budget(stored, monkeypatch):
-    problem = moons(200, stored=stored)
+    # Few samples are stored at once.
+    problem = moons(200 if stored else 600, stored=stored)
     budgets = np.array([0.9, 0.6, 0.4, 0.3]) * problem.largest_budget
     kind = path._StoredSteps if stored else path._WorkingSetSteps
     following, fallen_back, own = kind.next, [], path.solve

@@ -16,7 +16,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_svmdl import BudgetSVC
-from sklearn_svmdl.dual.feasibility import least_budget, pivoted_cholesky
+from sklearn_svmdl.dual.feasibility import least_budget
+from sklearn_svmdl.dual.linear import pivoted_cholesky
 from sklearn_svmdl.dual.problem import classification, regression
 from sklearn_svmdl.kernels import GramSource, Kernel
 
@@ -88,7 +89,7 @@ def test_cholesky_features_have_the_rank_and_the_values_of_the_kernel(degree):
     X = np.random.RandomState(0).randn(80, 2)
     kernel = Kernel("poly", {"gamma": 1.0, "degree": degree, "coef0": 1.0})
     K = (1.0 + X @ X.T) ** degree
-    phi = pivoted_cholesky(kernel.source(X), 60)
+    phi = pivoted_cholesky(kernel.source(X), 60, 1e-10)
     # The number of monomials of two variables up to the degree.
     assert phi.shape == (80, (degree + 1) * (degree + 2) // 2)
     np.testing.assert_allclose(phi @ phi.T, K, atol=1e-8 * K.max())
@@ -96,8 +97,8 @@ def test_cholesky_features_have_the_rank_and_the_values_of_the_kernel(degree):
 
 def test_full_rank_and_too_many_features_have_none():
     X = np.random.RandomState(0).randn(30, 3)
-    assert pivoted_cholesky(GramSource(np.eye(30) + X @ X.T), 500) is None
-    assert pivoted_cholesky(GramSource((1.0 + X @ X.T) ** 2), 9) is None
+    assert pivoted_cholesky(GramSource(np.eye(30) + X @ X.T), 500, 1e-10) is None
+    assert pivoted_cholesky(GramSource((1.0 + X @ X.T) ** 2), 9, 1e-10) is None
 
 
 def conflicting(seed):

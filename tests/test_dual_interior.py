@@ -14,6 +14,7 @@ from sklearn_svmdl.dual.interior import (
     MOST_STEPS,
     Interior,
     InteriorSolver,
+    Iterate,
     _Dense,
     _Factored,
     _NewtonSystem,
@@ -185,16 +186,18 @@ def low_rank_problem(n=300, d=6, budget=0.8, seed=0):
 
 
 @pytest.mark.parametrize("spread", [0, 3, 6])
-def test_operators_solve_with_the_kernel_matrix_as_numpy_does(spread):
-    """The larger the ratios of the entries of D the nearer is the end."""
+def test_operators_solve_the_bordered_equations_as_numpy_does(spread):
+    """(K + D) x + b 1 = r, 1'x = s. The larger the ratios of the entries of D the nearer is the end."""
     problem, X = low_rank_problem(n=60)
     random, K = np.random.RandomState(0), problem.source.gram
     D = 10.0 ** random.uniform(-spread, spread, 60)
-    rhs, values = random.randn(60, 3), random.randn(60)
-    expected = np.linalg.solve(K + np.diag(D), rhs)
+    rows, sums, values = random.randn(3, 60), random.randn(3), random.randn(60)
+    bordered = np.block([[K + np.diag(D), np.ones((60, 1))], [np.ones(60), 0.0]])
+    expected = np.linalg.solve(bordered, np.column_stack([rows, sums]).T).T
     for operator in (_Dense(K, Tally()), _Factored(X, Tally())):
-        found = operator.solver(D)(np.ascontiguousarray(rhs.T)).T
-        np.testing.assert_allclose(found, expected, atol=1e-8 * np.abs(expected).max())
+        x, b = operator.solver(D)(rows.copy(), sums)
+        np.testing.assert_allclose(x, expected[:, :60], atol=1e-8 * np.abs(expected).max())
+        np.testing.assert_allclose(b, expected[:, 60], atol=1e-8 * np.abs(expected).max())
         np.testing.assert_allclose(operator.apply(values), K @ values, atol=1e-10)
 
 
@@ -229,7 +232,7 @@ def test_predicted_step_solves_the_linearised_conditions(seed, cost):
     K, s, sign, fixed = block.gram, block.weight, block.sign, block.fixed
     targets = np.random.RandomState(seed).uniform(0.01, 0.1, (2, 20))
     step = _NewtonSystem(solver, iterate, solver._measure(iterate)).direction(targets)
-    after = iterate.moved(step, 1.0)
+    after = Iterate(iterate.pairs + step.pairs, iterate.lam + step.lam, iterate.intercept + step.intercept)
     beta, lam = sign * after.pairs[0], after.lam
     fit = K @ beta + lam * fixed.pull
     conditions = sign * (block.linear - fit - after.intercept) + after.pairs[2] - after.pairs[3]

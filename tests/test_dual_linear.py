@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from reference import cost_svm, single_precision
 from scipy import sparse
-from sklearn.datasets import make_classification
+from sklearn.datasets import make_classification, make_moons
+from sklearn.svm import SVC
 
 from sklearn_svmdl.dual.buffer import Buffer
 from sklearn_svmdl.dual.levels import cold_state
@@ -41,7 +42,7 @@ def test_solution_is_that_of_one_block_of_kernel_values(seed, fraction, cost):
     problem = problem_of(600, fraction, seed)
     problem = problem if cost is None else problem.with_cost(cost)
     workspace = Workspace(Buffer(600), Tally())
-    state = solve_in_features(problem, features_of(problem), workspace, cold_state(problem).point.lam)
+    state = solve_in_features(problem, features_of(problem, 1.0), workspace, cold_state(problem).point.lam)
     everyone = np.ones(600, dtype=bool)
     expected, _ = refine(problem, cold_state(problem), everyone, Workspace(Buffer(600), Tally()), trusted=False)
     assert state.settled and expected.settled
@@ -103,20 +104,78 @@ def test_work_grows_with_the_samples_and_not_with_their_square(fraction):
     assert np.count_nonzero((share > 0) & (share < 1 - 1e-9)) <= d + 1
 
 
-def test_features_are_used_where_they_are_few():
-    X, y = data_of(500, d=50)
-    wide, _ = data_of(500, d=51)
+def features_at(source, cost=1.0):
+    y = np.where(np.arange(source.n_samples) % 2, 1.0, -1.0)
+    return features_of(classification(source, y, np.ones(source.n_samples), cost=cost), cost)
 
-    def of_source(source):
-        return features_of(classification(source, y[: source.n_samples], np.ones(source.n_samples), cost=1.0))
 
+def test_known_features_are_used_where_they_are_few():
+    X, _ = data_of(500, d=50)
+    wide, _ = data_of(500, d=180)
     few = LINEAR.source(X)
-    np.testing.assert_array_equal(of_source(few), few.features)
-    assert isinstance(of_source(LINEAR.source(sparse.csr_array(X))), np.ndarray)
-    for source in (
-        few.take(np.arange(300)),
-        LINEAR.source(wide),
-        Kernel("rbf", {"gamma": 1.0}).source(X[:, :5]),
-        GramSource(X @ X.T),
-    ):
-        assert of_source(source) is None
+    np.testing.assert_array_equal(features_at(few).X, few.features)
+    assert isinstance(features_at(LINEAR.source(sparse.csr_array(X))).X, np.ndarray)
+    assert features_at(LINEAR.source(wide)) is None
+
+
+def test_features_of_other_kernels_are_found_where_few_will_do():
+    """All ten monomials of a cubic in two variables; of a smooth kernel as many as the cost makes matter."""
+    X = np.random.RandomState(0).randn(500, 2)
+    cubic = Kernel("poly", {"gamma": 1.0, "degree": 3, "coef0": 1.0}).source(X)
+    assert features_at(cubic).X.shape == (500, 10)
+    np.testing.assert_allclose(features_at(cubic).X @ features_at(cubic).X.T, cubic.whole(), rtol=1e-10, atol=1e-8)
+    smooth = Kernel("rbf", {"gamma": 0.3}).source(X)
+    ranks = [features_at(smooth, cost).X.shape[1] for cost in (1.0, 100.0)]
+    assert 10 < ranks[0] < ranks[1] <= 96
+    for cost, left in ((1.0, 1e-3), (100.0, 1e-5)):
+        phi, reach = features_at(smooth, cost)
+        assert np.abs(phi @ phi.T - smooth.whole()).max() <= left
+        assert reach >= cost
+
+
+def test_no_features_of_a_kernel_of_high_rank():
+    X, _ = data_of(500, d=8)
+    rough = Kernel("rbf", {"gamma": 1.0}).source(X).counted(tally := Tally())
+    assert features_at(rough) is None
+    # That is told from a few columns.
+    assert tally.kernel_values <= 10 * 500
+    assert features_at(GramSource(np.eye(500))) is None
+
+
+SMOOTH = {
+    "linear": LINEAR,
+    "cubic": Kernel("poly", {"gamma": 0.5, "degree": 3, "coef0": 1.0}),
+    "rbf": Kernel("rbf", {"gamma": 0.5}),
+}
+
+
+@pytest.mark.parametrize("n", [150, 400, 800])
+@pytest.mark.parametrize("cost", [0.1, 1.0, 10.0])
+@pytest.mark.parametrize("name", SMOOTH)
+def test_noisy_classes_in_two_dimensions_take_a_few_dozen_steps_at_any_size(name, cost, n):
+    """Where pivoting alone does not settle, on labels that are noise; the answer is libsvm's, whatever was left out.
+
+    libsvm keeps kernel values in single precision.
+    """
+    X, y = make_moons(n, noise=0.4, random_state=n)
+    kernel, target = SMOOTH[name], np.where(y, 1.0, -1.0)
+    solution = solve(classification(kernel.source(X), target, np.ones(n), cost=cost), tol=1e-8)
+    assert solution.status is Status.OPTIMAL
+    assert solution.n_iter <= 60
+    assert max(solution.work.factored) <= 150
+    gram = kernel.source(X).whole()
+    oracle = SVC(C=cost, kernel="precomputed", tol=1e-8).fit(gram, target).decision_function(gram)
+    decisions = gram @ solution.beta + solution.intercept
+    np.testing.assert_allclose(decisions, oracle, atol=1e-4 * np.abs(oracle).max())
+
+
+@pytest.mark.parametrize("share", [0.5, 0.3, 0.1])
+def test_budgets_beyond_what_found_features_tell_are_solved_without_them(share):
+    """The multiplier that a small budget asks for is larger than any that the features were made for."""
+    X, y = make_moons(300, noise=0.4, random_state=0)
+    problem = classification(SMOOTH["rbf"].source(X), np.where(y, 1.0, -1.0), np.ones(300))
+    problem = problem.with_budget(share * problem.largest_budget)
+    solution = solve(problem, tol=1e-6)
+    assert solution.status in (Status.OPTIMAL, Status.OUT_OF_REACH)
+    again = certify(problem.with_cost(solution.lam), solution.beta, solution.lam, solution.work, 1e-6)
+    assert again.status is Status.OPTIMAL

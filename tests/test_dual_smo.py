@@ -250,16 +250,20 @@ def test_where_libsvm_takes_few_steps_the_multiplier_takes_a_few_more(data, shar
     assert solution.work.pair_steps <= 100
 
 
-@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("cost", [0.1, 1.0])
-def test_regression_takes_at_most_twice_the_steps_of_libsvm(seed, cost):
-    problem, y, weight, gram = random_curve(seed, n=150)
-    oracle = SVR(C=cost, epsilon=0.2, kernel="precomputed", tol=1e-3).fit(gram, y, sample_weight=weight)
-    spent = weight @ np.maximum(0.0, np.abs(y - oracle.predict(gram)) - 0.2)
-    for stated in (problem.with_cost(cost), problem.with_budget(spent)):
-        solution = climb(stated, tol=1e-3)
-        assert solution.status is Status.OPTIMAL
-        assert solution.work.pair_steps <= 2 * oracle.n_iter_
+def test_regressions_take_at_most_twice_the_steps_of_libsvm(cost):
+    """Of six problems together: which pair comes next is a matter of rounding, and so are the steps of a single one."""
+    steps = []
+    for seed in range(6):
+        problem, y, weight, gram = random_curve(seed, n=150)
+        oracle = SVR(C=cost, epsilon=0.2, kernel="precomputed", tol=1e-3).fit(gram, y, sample_weight=weight)
+        spent = weight @ np.maximum(0.0, np.abs(y - oracle.predict(gram)) - 0.2)
+        solutions = [climb(stated, tol=1e-3) for stated in (problem.with_cost(cost), problem.with_budget(spent))]
+        assert all(solution.status is Status.OPTIMAL for solution in solutions)
+        steps.append([oracle.n_iter_, *(solution.work.pair_steps for solution in solutions)])
+    of_libsvm, at_cost, at_budget = np.sum(steps, axis=0)
+    assert at_cost <= 1.2 * of_libsvm
+    assert at_budget <= 2 * of_libsvm
 
 
 def test_over_many_problems_a_budget_takes_hardly_more_steps_than_the_cost_that_spends_it():

@@ -162,9 +162,9 @@ def test_stored_kernel_values_are_not_evaluated(case, solver):
 def test_kernel_values_counted_are_those_that_the_kernel_function_was_asked_for(solver, share, monkeypatch):
     asked, own = [], KERNELS["rbf"].function
 
-    def function(A, B, gamma):
+    def function(A, B, gamma, out=None):
         asked.append(A.n_samples * B.n_samples)
-        return own(A, B, gamma)
+        return own(A, B, gamma, out)
 
     monkeypatch.setitem(KERNELS, "rbf", replace(KERNELS["rbf"], function=function))
     problem = relative(moons(150, "rbf", False), share)

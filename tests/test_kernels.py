@@ -173,7 +173,7 @@ def test_indexed_source_counts_what_is_evaluated(X):
 
 
 def test_storing_is_counted_and_what_is_stored_is_not(X, monkeypatch):
-    monkeypatch.setattr(kernels.sources, "row_blocks", partial(kernels.row_blocks, size=40 * 10))
+    monkeypatch.setattr(kernels.sources, "_COPIED", 40 * 10)
     tally = SimpleNamespace(kernel_values=0)
     stored = Kernel.of("rbf", **PARAMS).source(X).counted(tally).stored()
     assert tally.kernel_values == 10 * (40 + 30 + 20 + 10)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from reference import single_precision
-from sklearn.datasets import load_breast_cancer, load_iris, make_classification, make_moons
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, make_classification, make_moons
 from sklearn.metrics.pairwise import pairwise_kernels
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler
@@ -101,6 +101,15 @@ def test_the_default_is_the_default_of_svc_in_every_unit(unit, class_weight):
     exact = SVC(class_weight=class_weight, gamma=gamma, tol=1e-8).fit(X, y)
     # libsvm keeps kernel values in single precision.
     assert_allclose(ours.decision_function(X), exact.decision_function(X), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("kernel", ["linear", "rbf", "poly"])
+def test_the_default_predicts_what_svc_predicts_with_ties_broken(kernel):
+    X, y = load_digits(return_X_y=True)
+    X = X[:900] / 16.0
+    ours, theirs = BudgetSVC(kernel=kernel), SVC(kernel=kernel, coef0=1.0, break_ties=True)
+    predictions = [model.fit(X[:600], y[:600]).predict(X[600:]) for model in (ours, theirs)]
+    np.testing.assert_array_equal(*predictions)
 
 
 @settings(max_examples=40, deadline=None)

@@ -65,18 +65,10 @@ class GrowingGram:
         # From the last row on: where old and new rows share memory, the new ones end further back.
         for rows in reversed(list(row_blocks(m, n))):
             new[rows, :m] = old[rows].copy()
-        self._fill(new, slice(m, n), samples, slice(0, m), self.indices)
-        new[:m, m:] = new[m:, :m].T
-        self._fill(new, slice(m, n), samples, slice(m, n), samples)
+        if len(samples):
+            self.source.fill(new[m:], samples, indices)
+            new[:m, m:] = new[m:, :m].T
         self.indices = indices
 
     def _square(self, n):
         return self.buffer.square(n, self.source.dtype)
-
-    def _fill(self, array, rows, row_samples, columns, column_samples):
-        """Evaluate a rectangle of the array in blocks that stay in the processor's caches."""
-        here = array[rows, columns]
-        if here.size == 0:
-            return
-        for piece in row_blocks(*here.shape):
-            here[piece] = self.source.block(row_samples[piece], column_samples)

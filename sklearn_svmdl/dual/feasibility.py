@@ -11,6 +11,7 @@ import numpy as np
 from scipy import sparse
 from scipy.optimize import linprog
 
+from .linear import pivoted_cholesky
 from .problem import least_slack_intercept, slack_of
 
 # A feature whose share of the largest kernel value is below this is rounding.
@@ -62,28 +63,7 @@ def _features(source):
     """Finite features phi with phi phi' = K, or None where their number exceeds what a linear programme should face."""
     if source.kernel is not None and source.kernel.is_linear:
         return source.rows.X
-    return pivoted_cholesky(source, _MOST_FEATURES)
-
-
-def pivoted_cholesky(source, most):
-    """Features (n, r) with K = phi phi' to rounding, r <= most; None if `most` are not enough or K has full rank.
-
-    Cholesky with diagonal pivoting (Fine, Scheinberg, JMLR 2001): the next feature is the column of the sample that the
-    features so far explain least.
-    """
-    n = source.n_samples
-    everything = np.arange(n)
-    left = source.diagonal()
-    least = _RANK_TOLERANCE * max(left.max(), np.finfo(float).tiny)
-    phi = np.zeros((n, min(most, n)), order="F")
-    for k in range(phi.shape[1]):
-        i = int(np.argmax(left))
-        if left[i] <= least:
-            return phi[:, :k]
-        column = source.block(everything, np.array([i]))[:, 0] - phi[:, :k] @ phi[i, :k]
-        phi[:, k] = column / np.sqrt(left[i])
-        left = left - phi[:, k] ** 2
-    return None
+    return pivoted_cholesky(source, _MOST_FEATURES, _RANK_TOLERANCE)
 
 
 def _linear_programme(features, problem):

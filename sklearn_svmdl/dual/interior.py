@@ -11,7 +11,8 @@ a + v = lam s keeps lam positive. A Newton step eliminates all multipliers; with
     [  c'     w   T ] [ dlam  ] = [ the budget's residual              ]    w = t'h + (t'K t)_fixed
     [  1'     T   0 ] [ db    ]   [ -1'beta - lam T                    ]    T = (1't)_fixed
 
-by one Cholesky factorisation of K + D, or, where K = G G' with G of few columns, of I + G'D^-1 G. Steps are those of
+by one Cholesky factorisation of K + D, or, where K = G G' with G of few columns, of H = [G, 1]' D^-1 [G, 1] + I (0 for
+the column of ones), whose solutions are u = G' dbeta and b: dbeta = D^-1 (r - G u - b 1). Steps are those of
 Mehrotra's predictor and corrector (SIAM J. Optim. 1992); for support vector machines with a cost see Ferris, Munson
 (SIAM J. Optim. 2002) and, for factored kernels, Fine, Scheinberg (JMLR 2001).
 
@@ -55,6 +56,8 @@ _ARRAYS, _LARGE = 80, 10_000
 _UNMET, _PATIENCE, _SHORT, _LIFT, _HIGHEST_LIFT = 0.3, 2, 0.2, 100.0, 1e8
 # A factor of the kernel matrix is sought from this many samples on, and used if it has at most this share of columns.
 _WORTH_FACTORING, _FEW_COLUMNS = 250, 0.4
+# Below this share of the largest kernel value a diagonal D cancels digits that steps need.
+_CANCELS = 1e-6
 # What a factor may leave of the kernel matrix, relative to its largest value: rounding.
 _RANK_TOLERANCE = 1e-14
 
@@ -70,55 +73,76 @@ class _Dense:
         return matmul(self.gram, values)
 
     def solver(self, D, new=np.empty):
-        """A function that solves (K + D) X' = R' for the rows of X and R, which it overwrites."""
+        """A function (rows r (k, n), sums s (k,)) -> x (k, n), b (k,) that solves (K + D) x + b 1 = r, 1'x = s.
+
+        It may overwrite r.
+        """
         if self.shifted is None:
             self.shifted = np.empty(self.gram.shape)
         np.copyto(self.shifted, self.gram)
         self.shifted.flat[:: len(D) + 1] += D
         self.tally.factored.append(len(D))
         upper = cholesky(self.shifted)
-        return lambda rows: solve_factorised(upper, rows.T).T
+        of_one = solve_factorised(upper, np.ones((len(D), 1)))[:, 0]
+        total = of_one.sum()
+
+        def solve(rows, sums):
+            """Each row by the factor, and the multiple of the ones that its sum asks for."""
+            x = solve_factorised(upper, rows.T).T
+            b = (x.sum(axis=1) - sums) / total
+            x -= np.multiply.outer(b, of_one)
+            return x, b
+
+        return solve
 
 
 class _Factored:
-    """K = G G' with G (m, r): (K + D)^-1 = D^-1 - D^-1 G (I + G'D^-1 G)^-1 G'D^-1 (Sherman, Morrison, Woodbury)."""
+    """K = G G' with G (m, r)."""
 
     def __init__(self, G, tally):
-        self.G, self.tally = G, tally
+        self.G, self.tally, self.rank = G, tally, G.shape[1]
+        self.with_one = np.column_stack([G, np.ones(len(G))])
+        self.largest = float(np.einsum("ij,ij->i", G, G).max(initial=0.0))
         # To touch fresh memory at every step would cost more than to fill it.
-        self.scaled = np.empty(G.shape)
+        self.scaled = np.empty(self.with_one.shape)
 
     def apply(self, values, new=np.empty):
         """K @ values."""
         return product_into(new(len(values)), self.G, matmul(self.G.T, values))
 
     def solver(self, D, new=np.empty):
-        """A function that solves (K + D) X' = R' for the rows of X and R; its one correction mends cancelled digits."""
-        G = self.G
-        root = np.sqrt(D, out=new(len(D)))
-        np.divide(G, root[:, None], out=self.scaled)
-        A = matmul(self.scaled.T, self.scaled)
-        A.flat[:: len(A) + 1] += 1.0
-        self.tally.factored.append(len(A))
-        upper = cholesky(A)
+        """A function that solves as that of `_Dense` does; one correction mends the digits that a small D cancels."""
+        G, r = self.with_one, self.rank
+        inverse = np.divide(1.0, D, out=new(len(D)))
+        np.multiply(G, np.sqrt(inverse, out=new(len(D)))[:, None], out=self.scaled)
+        H = matmul(self.scaled.T, self.scaled)
+        H.flat[: r * (r + 2) : r + 2] += 1.0
+        self.tally.factored.append(r + 1)
+        upper = cholesky(H)
 
-        def once(rows):
-            """By the Woodbury identity alone."""
-            x = np.divide(rows, D, out=new(rows.shape))
-            inner = solve_factorised(upper, np.asfortranarray(matmul(x, G).T))
-            away = product_into(new(rows.shape), inner.T, G.T)
-            x -= np.divide(away, D, out=away)
-            return x
+        def once(rows, sums):
+            """By the factor alone."""
+            inner = matmul(np.multiply(rows, inverse, out=new(rows.shape)), G)
+            inner[:, r] -= sums
+            inner = solve_factorised(upper, np.asfortranarray(inner.T)).T
+            x = product_into(new(rows.shape), inner, G.T)
+            np.subtract(rows, x, out=x)
+            x *= inverse
+            return x, inner[:, r].copy()
 
-        def solve(rows):
-            """Corrected by what is left of the rows."""
-            x = once(rows)
-            left = product_into(new(rows.shape), matmul(x, G), G.T)
+        def corrected(rows, sums):
+            """Corrected by what is left of the rows and sums."""
+            x, b = once(rows, sums)
+            inner = matmul(x, G)
+            left_of_sums = sums - inner[:, r]
+            inner[:, r] = b
+            left = product_into(new(rows.shape), inner, G.T)
             left += np.multiply(x, D, out=new(rows.shape))
-            x += once(np.subtract(rows, left, out=left))
-            return x
+            dx, db = once(np.subtract(rows, left, out=left), left_of_sums)
+            x += dx
+            return x, b + db
 
-        return solve
+        return corrected if D.min() < _CANCELS * self.largest else once
 
 
 class Scratch:
@@ -143,7 +167,7 @@ def operator_of(block):
     """How the interior steps on a block solve with its kernel matrix."""
     n, X = block.n_samples, block.features
     if X is not None and n >= _WORTH_FACTORING and X.shape[1] <= _FEW_COLUMNS * n:
-        return _Factored(block.features, block.tally)
+        return _Factored(X, block.tally)
     gram = np.asarray(block.gram, dtype=np.float64)
     G = low_rank_factor(gram) if len(gram) >= _WORTH_FACTORING else None
     return _Dense(gram, block.tally) if G is None else _Factored(G, block.tally)
@@ -189,16 +213,15 @@ class Iterate(NamedTuple):
         """The sum of all distances times their multipliers: the duality gap."""
         return dot(self.pairs[:2].ravel(), self.pairs[2:].ravel())
 
-    def moved(self, step, length, new=np.empty):
-        """The iterate after a part of a step."""
-        pairs = np.multiply(step.pairs, length, out=new(step.pairs.shape))
-        pairs += self.pairs
-        return Iterate(pairs, self.lam + length * step.lam, self.intercept + length * step.intercept)
+    def ratios(self, step, new=np.empty):
+        """What share of each distance and multiplier a step adds to it."""
+        return np.divide(step.pairs, self.pairs, out=new(step.pairs.shape))
 
-    def longest(self, step, new=np.empty):
-        """The longest step, in units of this one, that keeps all distances and multipliers positive."""
-        falls = -float(np.divide(step.pairs, self.pairs, out=new(step.pairs.shape)).min())
-        return 1.0 / falls if falls > 0 else np.inf
+
+def _longest(ratios):
+    """The longest step, in units of the one of these ratios, that keeps all distances and multipliers positive."""
+    falls = -float(ratios.min())
+    return 1.0 / falls if falls > 0 else np.inf
 
 
 @dataclass(frozen=True)
@@ -215,10 +238,10 @@ class Interior:
     flees: bool = False
 
 
-def _interior(side, state, iterate):
+def _interior(ratios, state, iterate):
     """The record of where the steps are, of its own arrays."""
     point = Point(state.beta.copy(), iterate.lam, iterate.intercept, state.fit.copy())
-    return Interior(side, point, state.error, iterate._replace(pairs=iterate.pairs.copy()))
+    return Interior(_sides(ratios), point, state.error, iterate._replace(pairs=iterate.pairs.copy()))
 
 
 class InteriorSolver:
@@ -234,8 +257,7 @@ class InteriorSolver:
         self.block = block
         self.operator = operator_of(block) if operator is None else operator
         # A given cost leaves lam no room: then it is no variable.
-        lowest, self.highest = block.lam_range
-        self.lam_is_free = lowest < self.highest
+        self.lam_is_free, self.highest = block.lam_is_free, block.lam_range[1]
         self.scratch = Scratch(_ARRAYS * block.n_samples) if block.n_samples >= _LARGE else None
         self.new = np.empty if self.scratch is None else self.scratch
 
@@ -313,7 +335,7 @@ class InteriorSolver:
         """
         block, tally = self.block, self.block.tally
         most, stays = int(min(most, tally.left)), stays or not self.lam_is_free or np.isinf(self.highest)
-        side, stuck, least, since, lift = np.full(block.n_samples, FREE), 0, _NEAR, 0, _LIFT
+        ratios, stuck, least, since, lift = np.zeros((2, block.n_samples)), 0, _NEAR, 0, _LIFT
         # The iterate changes in place: it is this solve's own.
         iterate, best = iterate._replace(pairs=iterate.pairs.copy()), None
         for number in range(most + 1):
@@ -327,27 +349,28 @@ class InteriorSolver:
             try:
                 # Beyond the range of doubles a step is no number, and the last.
                 with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                    step, length, side = self._step(iterate, state)
+                    step, length, ratios = self._step(iterate, state)
             except np.linalg.LinAlgError:
                 break
             if state.error < (_NEAR if best is None else best.gap):
-                best = _interior(side, state, iterate)
+                best = _interior(ratios, state, iterate)
             if not (length > _SHORTEST and np.isfinite(step.lam)):
                 break
             tally.interior_steps += 1
             # Far too small a lam grows in many short steps, while one far too large falls in a few long ones.
-            stuck = stuck + 1 if length < _SHORT and step.lam > 0 and state.unmet > _UNMET else 0
+            stuck = stuck + 1 if length < _SHORT and step.lam > iterate.lam and state.unmet > _UNMET else 0
             if stuck >= _PATIENCE and stays:
                 stuck, iterate = 0, self.start(min(lift * iterate.lam, self.highest))
                 lift = min(lift**2, _HIGHEST_LIFT)
             else:
-                moved = iterate.moved(step, length, self.new)
-                iterate.pairs[:] = moved.pairs
-                iterate = moved._replace(pairs=iterate.pairs)
+                step.pairs[...] *= length
+                iterate.pairs[...] += step.pairs
+                lam, intercept = iterate.lam + length * step.lam, iterate.intercept + length * step.intercept
+                iterate = Iterate(iterate.pairs, lam, intercept)
         # Beyond what doubles can tell steps lead away again.
         if best is not None and not flees and not state.error <= best.gap:
             return best
-        return replace(_interior(side, state, iterate), flees=flees)
+        return replace(_interior(ratios, state, iterate), flees=flees)
 
     def excess(self, it):
         """The total slack, with that of the fixed samples, beyond the budget."""
@@ -378,28 +401,29 @@ class InteriorSolver:
         return _Standing(beta, fit, residual, imbalance, excess, unmet, max(gap, wrong, unmet))
 
     def _step(self, it, state):
-        """Mehrotra's step, how far to go along it, and the sides that its predictor tells."""
-        new = self.new
+        """Mehrotra's step, how far to go along it, and by what share its predictor changes each distance."""
+        new, mu = self.new, it.gap
         system = _NewtonSystem(self, it, state)
         affine = system.direction()
-        length = min(1.0, it.longest(affine, new))
-        mu, ahead = it.gap, it.moved(affine, length, new).gap
-        # Where the predictor runs into a boundary at once the products are made alike first: it would again.
+        told = it.ratios(affine, new)
+        length = min(1.0, _longest(told))
+        products = np.multiply(affine.pairs[:2], affine.pairs[2:], out=new((2, len(it.below))))
+        # The predictor lowers the gap in proportion, but for the products of its own changes.
+        ahead = (1.0 - length) * mu + length**2 * products.sum()
+        # Where it runs into a boundary at once the products are made alike first: it would again.
         centring = max((ahead / mu) ** 3, (1.0 - length) ** 3)
-        targets = np.multiply(affine.pairs[:2], affine.pairs[2:], out=new((2, len(it.below))))
-        np.subtract(centring * mu / (2 * len(it.below)), targets, out=targets)
-        step = system.direction(targets)
-        return step, min(1.0, _SHORT_OF_BOUNDARY * it.longest(step, new)), _sides(it, affine, new)
+        step = system.direction(np.subtract(centring * mu / products.size, products, out=products))
+        return step, min(1.0, _SHORT_OF_BOUNDARY * _longest(it.ratios(step, new))), told[:2]
 
 
-def _sides(it, affine, new):
+def _sides(ratios):
     """Where the predictor sends every dual: of a distance and its multiplier one stays and the other goes to zero.
 
     (Tapia's indicators: El-Bakry, Tapia, Zhang, A study of indicators for identifying zero variables in interior-point
     methods, SIAM Review 1994.)
     """
-    to_zero, to_bound = np.divide(affine.pairs[:2], it.pairs[:2], out=new((2, len(it.below))))
-    side = np.full(len(it.below), FREE)
+    to_zero, to_bound = ratios
+    side = np.full(len(to_zero), FREE)
     side[to_zero < -0.5] = ZERO
     side[(to_bound < -0.5) & (to_bound < to_zero)] = BOUND
     return side
@@ -424,39 +448,40 @@ class _NewtonSystem:
         block, new, n = solver.block, solver.new, len(it.below)
         self.solver, self.it, self.state = solver, it, state
         self.ratios = np.divide(it.pairs[2:], it.pairs[:2], out=new((2, n)))
-        h = np.multiply(self.ratios[1], block.bound, out=new(n))
-        self.coupling = np.subtract(block.fixed.pull, h, out=new(n))
         self.solve = solver.operator.solver(np.add(*self.ratios, out=new(n)), new)
-        rows = new((3, n))
-        rows[0], rows[1], rows[2] = state.residual, self.coupling, 1.0
-        self.base, self.of_lam, self.of_b = self.solve(rows)
-        w = dot(block.bound, h) + block.fixed.curvature
-        self.a11 = w - dot(self.coupling, self.of_lam)
-        self.a12, self.a22 = block.fixed.total - self.of_lam.sum(), -self.of_b.sum()
+        if solver.lam_is_free:
+            h, fixed = np.multiply(self.ratios[1], block.bound, out=new(n)), block.fixed
+            rows = new((1, n))
+            self.coupling = np.subtract(fixed.pull, h, out=rows[0]).copy()
+            (self.of_lam,), (self.b_of_lam,) = self.solve(rows, fixed.total)
+            self.fall = dot(block.bound, h) + fixed.curvature - self._spent(self.of_lam, self.b_of_lam)
+
+    def _spent(self, dbeta, db):
+        """What changes of the duals and of b add to the budget's equation."""
+        return dot(self.coupling, dbeta) + self.solver.block.fixed.total * db
 
     def direction(self, targets=None):
         """The step towards a z and v e equal to the targets (2, n), zero if None."""
-        solver, it, state, new = self.solver, self.it, self.state, self.solver.new
-        block, of_rest, n = solver.block, self.base, len(it.below)
+        solver, it, new = self.solver, self.it, self.solver.new
+        block, state, n, dlam = solver.block, self.state, len(it.below), 0.0
         # The multipliers that complementarity asks for, less those the iterate has.
+        rows = new((1, n))
         if targets is None:
+            rows[0] = state.residual
             wanted = np.negative(it.pairs[2:], out=new((2, n)))
         else:
             wanted = np.divide(targets, it.pairs[:2], out=new((2, n)))
-            rows = np.subtract(wanted[0], wanted[1], out=new(n))
-            rows *= block.sign
-            rows += state.residual
-            of_rest = self.solve(rows[None])[0]
+            np.subtract(wanted[0], wanted[1], out=rows[0])
+            rows[0] *= block.sign
+            rows[0] += state.residual
             wanted -= it.pairs[2:]
-        r2, dlam = state.imbalance - of_rest.sum(), 0.0
+        (dbeta,), (db,) = self.solve(rows, state.imbalance)
         if solver.lam_is_free:
-            r1 = state.excess + dot(block.weight, wanted[1]) - dot(self.coupling, of_rest)
-            dlam = (r1 * self.a22 - r2 * self.a12) / (self.a11 * self.a22 - self.a12**2)
-        db = (r2 - self.a12 * dlam) / self.a22
+            dlam = (state.excess + dot(block.weight, wanted[1]) - self._spent(dbeta, db)) / self.fall
+            dbeta = np.subtract(dbeta, np.multiply(self.of_lam, dlam, out=new(n)), out=new(n))
+            db -= dlam * self.b_of_lam
         step = new(it.pairs.shape)
-        np.subtract(of_rest, np.multiply(self.of_lam, dlam, out=new(n)), out=step[0])
-        step[0] -= np.multiply(self.of_b, db, out=new(n))
-        step[0] *= block.sign
+        np.multiply(block.sign, dbeta, out=step[0])
         np.subtract(np.multiply(block.weight, dlam, out=step[1]), step[0], out=step[1])
         np.subtract(wanted, np.multiply(self.ratios, step[:2], out=step[2:]), out=step[2:])
         return Iterate(step, dlam, db)

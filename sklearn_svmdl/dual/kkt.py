@@ -127,6 +127,11 @@ class Block:
         other.__dict__.update(sign=self.sign, weight=self.weight, scale=self.scale, largest=self.largest)
         return other
 
+    @property
+    def lam_is_free(self):
+        """Whether lam is to be found; a given cost leaves it no room."""
+        return self.lam_range[0] < self.lam_range[1]
+
     def clip_lam(self, lam):
         """lam, or the end of its range that it is beyond."""
         return min(max(lam, self.lam_range[0]), self.lam_range[1])
@@ -245,19 +250,24 @@ class KKTSystem:
         """The two equations [[a11, a12], [a12, a22]] (lam, b) = (r1, r2) that beta_F leaves."""
         t, fixed, centre = self.t, self.block.fixed, self.centre
         sums, T, shift = self.solved.sum(axis=0), self.total, self.shift
+        self.a12, self.a22, self.r2 = T - sums[1], -sums[2], -sums[0]
+        if not self.block.lam_is_free:
+            return
         pulls = matmul(self.solved.T, self.coupling)
         away = t - centre.shape
         self.curvature = fixed.curvature + t @ (self.pull + fixed.pull) + shift * T**2
         self.curvature += centre.delta * (away @ away + 1.0)
         self.spare = self.block.linear @ t + fixed.reward - (self.block.budget - centre.delta * centre.lam)
-        self.a11, self.a12, self.a22 = self.curvature - pulls[1], T - sums[1], -sums[2]
-        self.r1, self.r2 = self.spare - pulls[0], -sums[0]
+        self.a11, self.r1 = self.curvature - pulls[1], self.spare - pulls[0]
 
     def multiplier(self, lam):
         """Newton's step from lam to where the slack, which falls linearly in lam for this guess, meets the budget.
 
-        Ten times up or down where the slack hardly depends on lam, as beyond the least lam of the least slack.
+        Ten times up or down where the slack hardly depends on lam, as beyond the least lam of the least slack. A cost
+        that is given stays.
         """
+        if not self.block.lam_is_free:
+            return lam
         coupling = self.a12**2 / self.a22 if len(self.free) else 0.0
         offset = self.a12 * self.r2 / self.a22 if len(self.free) else 0.0
         fall = self.a11 - coupling
@@ -333,7 +343,7 @@ class KKTSystem:
     def _relative(self, residuals, point):
         """The largest residual, each relative to the terms that it is the difference of."""
         of_free, unspent, imbalance = residuals
-        budget = abs(self.spare) + abs(point.lam * self.curvature)
+        budget = abs(self.spare) + abs(point.lam * self.curvature) if self.block.lam_is_free else 1.0
         scales = np.abs(point.fit).max() + 1.0, budget, np.abs(point.beta).sum()
         sizes = np.abs(of_free).max(), abs(unspent), abs(imbalance)
         return max(size / max(scale, _SMALLEST) for size, scale in zip(sizes, scales))

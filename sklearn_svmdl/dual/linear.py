@@ -2,17 +2,31 @@
 
 K = X X' makes a step cost O(n d^2) instead of O(n^3), and K beta two products with X; no level of fewer samples is
 needed. At most d + 1 samples are free at a vertex: the working set is small, however many samples there are.
+
+Every kernel is linear in some features, and many a kernel matrix is, but for a little, that of few: a polynomial of few
+variables, a smooth kernel in two dimensions. The steps need no more than the sides, so features that leave out what the
+duals cannot make matter will do: the pivots that follow see the kernel itself.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
+from ..kernels.blas import matmul
+
 from .active_set import State
 from .interior import InteriorSolver, _Factored
-from .kkt import FREE, Block, FixedSamples
-from .working_set import TooLarge, dense_features, inward, refine
+from .kkt import FREE
+from .working_set import TooLarge, dense_features, inward, refine, whole_block
 
-# From this many samples on, and with at most this share of features.
-_FEWEST, _FEW_FEATURES = 400, 0.1
+# Features are few up to this share of the samples, and those that are found up to this many.
+_FEW_FEATURES, _MOST_FOUND = 0.35, 96
+# lam times what found features leave of k(x, x) should change f by no more than this, and must by no more than so many
+# times it; they leave between so little and so much of the largest k(x, x).
+_UNSEEN, _MOST_SEEN, _LEAST_LEFT, _MOST_LEFT = 1e-3, 30.0, 1e-13, 1e-4
+# What so many features may leave of the trace where few will do in the end (measured: .7, .2, .02 at most; else .7, .2,
+# .1 at least), and the most samples for which they are sought: coarse to fine costs less for more.
+_HOPE, _MOST_SAMPLES = {8: 0.7, 16: 0.3, 32: 0.08}, 5000
 # More free samples than these, as a multiple of those at a vertex, say that the sides cannot be told yet.
 _MOST_FREE = 20
 # Relative gaps at which sides are handed over, and samples beside the margin that join the free ones.
@@ -20,33 +34,93 @@ _GAPS = (1e-4, 1e-6, 1e-9)
 _NEAR_PER_FREE, _NEAR_COUNT = 2, 50
 # A working set that outgrows its start so many times started from sides that could not be told yet.
 _MOST_WORKING = 4
+_SMALLEST = np.finfo(float).tiny
 
 
-def features_of(problem):
-    """Features few enough to step in their dimension, dense, or None."""
-    X = problem.source.features
-    if X is None or problem.n_samples < _FEWEST or X.shape[1] > _FEW_FEATURES * problem.n_samples:
+class Features(NamedTuple):
+    """Few features: X (n, r) with K = X X' as far as duals of up to lam = `reach` can tell."""
+
+    X: np.ndarray
+    reach: float = np.inf
+
+
+def features_of(problem, lam):
+    """Features few enough to step in their dimension, known, or found for duals of some lam; None without.
+
+    Returns
+    -------
+    Features or None
+    """
+    source, n = problem.source, problem.n_samples
+    if source.n_features is not None:
+        X = dense_features(source.features) if source.n_features <= _FEW_FEATURES * n else None
+        return None if X is None else Features(X)
+    if n > _MOST_SAMPLES:
         return None
-    return dense_features(X)
+    diagonal = source.diagonal()
+    if diagonal.max() <= 0:
+        # Semi-definite only on duals that sum to zero, like minus a squared distance: no inner products.
+        return None
+    largest = max(float(np.abs(diagonal).max()), _SMALLEST)
+    share = min(max(_UNSEEN / max(lam * largest, _SMALLEST), _LEAST_LEFT), _MOST_LEFT)
+    X = pivoted_cholesky(source, int(min(_MOST_FOUND, _FEW_FEATURES * n)), share, _HOPE)
+    if X is None:
+        return None
+    left = max(float((diagonal - np.einsum("ij,ij->i", X, X)).max()), _LEAST_LEFT * largest)
+    return Features(X, _MOST_SEEN * _UNSEEN / left)
 
 
-def solve_in_features(problem, X, workspace, lam):
+def pivoted_cholesky(source, most, tolerance, hope=None):
+    """Features (n, r), r <= most, with phi phi' = K but for `tolerance`, relative to the largest k(x, x).
+
+    None if `most` are not enough or K has full rank, or after k features if more than hope[k] of the trace is left.
+
+    Cholesky with diagonal pivoting (Fine, Scheinberg, JMLR 2001): the next feature is the column of the sample that the
+    features so far explain least.
+    """
+    n = source.n_samples
+    everything, left, hope = np.arange(n), source.diagonal(), {} if hope is None else hope
+    least = tolerance * max(left.max(), np.finfo(float).tiny)
+    phi = np.empty((min(most, n), n))
+    trace = left.sum()
+    for k in range(len(phi)):
+        if k in hope and left.sum() > hope[k] * trace:
+            return None
+        i = int(np.argmax(left))
+        if left[i] <= least:
+            return np.ascontiguousarray(phi[:k].T)
+        np.subtract(source.block(everything[i : i + 1], everything)[0], matmul(phi[:k].T, phi[:k, i]), out=phi[k])
+        phi[k] /= np.sqrt(left[i])
+        left -= phi[k] ** 2
+    return None
+
+
+def solve_in_features(problem, features, workspace, lam):
     """The state of all samples, by interior steps on all of them and pivots on those near the margin.
 
     Parameters
     ----------
-    problem : DualProblem on the kernel values X X'
-    X : ndarray (n, d)
+    problem : DualProblem
+    features : Features of its kernel values
     workspace : Workspace
     lam : float, where to begin
+
+    Returns
+    -------
+    State
+        Not `settled` where the sides could not be told, or the budget asks for more lam than the features allow.
     """
-    n = problem.n_samples
-    nothing = FixedSamples(np.zeros(n))
-    block = Block(None, problem.linear, problem.bound, problem.charge, nothing, problem.lam_range, X, workspace.tally)
-    solver = InteriorSolver(block, _Factored(X, workspace.tally))
-    iterate = solver.start(lam)
+    X, reach = features
+    within = problem.within(min(reach, problem.largest_cost))
+    solver = InteriorSolver(whole_block(within, None, workspace.tally, X), _Factored(X, workspace.tally))
+    iterate = solver.start(min(lam, reach))
     for gap in _GAPS:
-        solver, inside = solver.follow(iterate, gap)
+        if within.largest_cost == problem.largest_cost:
+            solver, inside = solver.follow(iterate, gap)
+        else:
+            inside = solver.solve(iterate, gap)
+        if inside.flees or inside.point.lam > reach:
+            break
         iterate = inside.iterate
         if np.count_nonzero(inside.side == FREE) > _MOST_FREE * (X.shape[1] + 1):
             continue

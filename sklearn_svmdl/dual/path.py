@@ -6,17 +6,19 @@ the factor of the free samples and K t carry over as well. A point of the path i
 evaluated afresh; where the walk cannot provide one, the problem is solved from nothing.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..kernels.sources import GramSource
-from .active_set import State, balanced, pivot, solve_block
+from .active_set import State, balanced, pivot
 from .buffer import Buffer
 from .factor import SolverCache
 from .kkt import BOUND, FREE, ZERO, Point
 from .levels import solve_levels
 from .problem import BEYOND_REACH, constant_solution, least_slack_intercept
 from .smo import starting_point
-from .solve import certified, reachable, solve, solved_or_beyond
+from .solve import certified, is_direct, reachable, solve, solved_or_beyond
 from .work import Tally
 from .working_set import TooLarge, Workspace, inward, refine, whole_block
 
@@ -39,14 +41,21 @@ def walk(problems, *, tol=1e-3, max_iter=100_000, cache_size=200.0):
     -------
     list of DualSolution, one for each problem, as `solve` would return them
     """
-    first = reachable(problems[0])
-    stored = isinstance(first.source, GramSource)
-    steps = _StoredSteps() if stored else _WorkingSetSteps(Buffer.of(cache_size, first.n_samples))
+    buffer, storing = Buffer.of(cache_size, problems[0].n_samples), Tally()
+    source = problems[0].source
+    if is_direct(problems[0], buffer):
+        source = source.counted(storing).stored()
+    first = reachable(replace(problems[0], source=source))
+    steps = _StoredSteps() if isinstance(source, GramSource) else _WorkingSetSteps(buffer)
     solutions, limits = [], {"tol": tol, "max_iter": max_iter, "cache_size": cache_size}
     for problem in problems:
-        here = problem.within(first.largest_cost)
+        here = replace(problem, source=source, largest_cost=first.largest_cost)
         known = _repeated(here, solutions)
-        solutions.append(_solved(here, steps, limits) if known is None else known)
+        solution = _solved(here, steps, limits) if known is None else known
+        if not solutions:
+            values = solution.work.kernel_values + storing.kernel_values
+            solution = replace(solution, work=solution.work._replace(kernel_values=values))
+        solutions.append(solution)
     return solutions
 
 
@@ -122,9 +131,6 @@ class _StoredSteps:
         block = self.block = self._block(problem, tally)
         state = self._start(problem, block) if self.state is None else self.state
         done = pivot(block, state, cache=self.cache)
-        if not done.settled:
-            self.cache = SolverCache()
-            done = solve_block(block, state, trusted=False)
         if done.settled:
             self.state = done
         return done

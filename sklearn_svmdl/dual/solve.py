@@ -11,7 +11,7 @@ from .active_set import solve_block
 from .buffer import Buffer
 from .feasibility import least_budget
 from .kkt import BOUND, FREE, ZERO, spread_of
-from .levels import cold_state, polish, solve_levels
+from .levels import coarse_problem, cold_state, polish, solve_levels, stratified_share
 from .linear import features_of, solve_in_features
 from .problem import Status, certify, constant_solution, feasible_duals
 from .smo import ascend
@@ -26,7 +26,7 @@ _REACH, _REACH_OF_MANY, _MANY = 1e8, 1e6, 400
 # Where even that leaves no certificate, lam is followed to this share of it.
 _SHORTER = 1e-2
 # Up to so many samples all kernel values are evaluated at once, and the way to the solution is direct.
-_DIRECT = 300
+_DIRECT = 500
 # From this many small problems on they are solved together.
 _SEVERAL = 3
 # Samples from which the spread is told.
@@ -60,7 +60,7 @@ def solve(problem, *, solver="auto", tol=1e-3, max_iter=100_000, cache_size=200.
         return constant_solution(problem)
     tally = Tally(max_iter)
     counted = problem.counted(tally)
-    if _is_direct(problem, Buffer.of(cache_size, problem.n_samples)):
+    if is_direct(problem, Buffer.of(cache_size, problem.n_samples)):
         counted = counted.stored()
     counted = reachable(counted)
     counted, solution = SOLVERS[solver](counted, tally, tol, cache_size)
@@ -89,13 +89,18 @@ def solve_small(problems, *, solver="auto", tol=1e-3, max_iter=100_000):
     return solutions
 
 
-def _is_direct(problem, buffer):
+def is_direct(problem, buffer):
     """Whether all kernel values are few, and fit in memory."""
     return problem.n_samples <= min(_DIRECT, buffer.capacity)
 
 
 def reachable(problem):
-    """The problem with lam followed no further than doubles can tell, from the spread of evenly spaced samples."""
+    """The problem with lam followed no further than doubles can tell, from the spread of evenly spaced samples.
+
+    A cost that is given is not followed.
+    """
+    if problem.cost is not None:
+        return problem
     n = problem.n_samples
     probe = np.unique(np.linspace(0, n - 1, min(_PROBE, n)).astype(int))
     reach = _REACH if n <= _MANY or problem.source.n_features is not None else _REACH_OF_MANY
@@ -137,17 +142,17 @@ def _attempt(problem, workspace, tol):
 
 def _block_steps(problem, workspace, tol):
     """The certified solution by block steps."""
-    tally = workspace.tally
-    if _is_direct(problem, workspace.buffer):
-        everyone = np.arange(problem.n_samples)
-        block = whole_block(problem, problem.source.block(everyone, everyone), tally)
+    tally, lam = workspace.tally, _first_lam(problem)
+    features = features_of(problem, lam)
+    if features is not None:
+        state = solve_in_features(problem, features, workspace, lam)
+        if state.settled or tally.left <= 0 or features.reach >= problem.largest_cost:
+            solution = certified(problem, state, tally, tol)
+            if solution.is_within(tol) or tally.left <= 0:
+                return solution
+    if is_direct(problem, workspace.buffer):
+        block = whole_block(problem, problem.source.whole(), tally)
         return certified(problem, solve_block(block, cold_state(problem), trusted=False), tally, tol)
-    X = features_of(problem)
-    if X is not None:
-        state = solve_in_features(problem, X, workspace, cold_state(problem).point.lam)
-        solution = certified(problem, state, tally, tol)
-        if solution.is_within(tol) or tally.left <= 0:
-            return solution
     state, part = solve_levels(problem, workspace, np.random.RandomState(0))
     for _ in range(_MOST_TURNS):
         solution = certified(problem, state, tally, tol)
@@ -160,6 +165,16 @@ def _block_steps(problem, workspace, tol):
         fit = problem.linear - problem.gradient(state.point.beta)
         state = polish(problem, part, replace(state, side=side, point=state.point._replace(fit=fit)), workspace)
     return certified(problem, state, tally, tol)
+
+
+def _first_lam(problem):
+    """Where lam may begin, of a share of the samples where that of all would take all kernel values."""
+    if problem.budget is None:
+        return problem.cost
+    n = problem.n_samples
+    if n > _DIRECT and problem.source.n_features is None:
+        problem = coarse_problem(problem, stratified_share(problem.sign, n / _PROBE, np.random.RandomState(0)))
+    return cold_state(problem).point.lam
 
 
 def certified(problem, state, tally, tol):

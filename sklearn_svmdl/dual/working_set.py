@@ -199,10 +199,10 @@ class WorkingSet:
         return reassign(self.problem, state, entering)
 
 
-def whole_block(problem, gram, tally):
-    """The block of all samples, whose Gram matrix is given."""
-    nothing = FixedSamples(np.zeros(len(gram)))
-    return Block(gram, problem.linear, problem.bound, problem.charge, nothing, problem.lam_range, tally=tally)
+def whole_block(problem, gram, tally, features=None):
+    """The block of all samples, whose Gram matrix is given, and features of it, if they are few."""
+    nothing = FixedSamples(np.zeros(problem.n_samples))
+    return Block(gram, problem.linear, problem.bound, problem.charge, nothing, problem.lam_range, features, tally)
 
 
 def reassign(problem, state, wrong):

@@ -41,7 +41,7 @@ def matmul(A, B):
 
 
 def product_into(out, A, B):
-    """A @ B for C- or Fortran-contiguous doubles A (n, k) and B (k, m) or (k,), written to the C-contiguous `out`."""
+    """A @ B, A (n, k) and B (k, m) or (k,) in C or Fortran order, written to the C-contiguous `out` of their type."""
     if out.size == 0 or A.size == 0:
         out[...] = 0.0
         return out
@@ -56,12 +56,17 @@ def product_into(out, A, B):
     return product.T
 
 
-def dense_product(A, B):
-    """A @ B as a dense array of floating-point numbers, single only if both are, where A and B may be sparse."""
+def dense_product(A, B, out=None):
+    """A @ B as a dense array of floating-point numbers, single only if both are, where A and B may be sparse.
+
+    `out`, a C-contiguous array of the shape and type of the product, may be filled with it: fresh memory costs as much
+    to touch as the product.
+    """
     if sparse.issparse(A) or sparse.issparse(B):
         return np.asarray(safe_sparse_dot(A, B, dense_output=True))
     dtype = np.result_type(A, B, np.float32)
-    return matmul(A.astype(dtype, copy=False), B.astype(dtype, copy=False))
+    A, B = A.astype(dtype, copy=False), B.astype(dtype, copy=False)
+    return matmul(A, B) if out is None else product_into(out, A, B)
 
 
 def _in_fortran_order(A):

@@ -8,19 +8,19 @@ from sklearn.metrics import pairwise
 
 from .blas import dense_product, matmul
 from .rows import TRY_SCALING, centre_of, plain_rows, rbf_rows
-from .sources import GramSource, KernelSource, row_blocks
+from .sources import GramSource, KernelSource, blocks_in_turn, row_blocks
 
 
-def _linear(A, B):
-    return dense_product(A.X, B.X.T)
+def _linear(A, B, out=None):
+    return dense_product(A.X, B.X.T, out)
 
 
 def _linear_sum(A, B, values):
     return dense_product(A.X, dense_product(B.X.T, values))
 
 
-def _polynomial(A, B, **params):
-    return _powers_of(_linear(A, B), **params)
+def _polynomial(A, B, out=None, **params):
+    return _powers_of(_linear(A, B, out), **params)
 
 
 def _powers_of(K, gamma, degree, coef0):
@@ -39,9 +39,9 @@ def _small_power(K, degree):
     return power
 
 
-def _rbf(A, B, gamma):
+def _rbf(A, B, gamma, out=None):
     # Rounding may leave a tiny positive exponent; to cut it off costs as much as exp and makes no value more exact.
-    K = dense_product(A.X, B.right.T)
+    K = dense_product(A.X, B.right.T, out)
     return np.exp(K, out=K)
 
 
@@ -70,14 +70,14 @@ def _unchanged(K):
 
 
 def _from_scikit_learn(name):
-    return lambda A, B, **params: _as_float64(pairwise.pairwise_kernels(A.X, B.X, metric=name, **params))
+    return lambda A, B, out=None, **params: _as_float64(pairwise.pairwise_kernels(A.X, B.X, metric=name, **params))
 
 
 @dataclass(frozen=True)
 class KernelSpec:
     """What the package knows about a named kernel."""
 
-    # (prepared rows, prepared rows, **parameters) -> kernel values
+    # (prepared rows, prepared rows, out=None, **parameters) -> kernel values, in the array `out` if that is of use
     function: object
     parameters: tuple = ()
     # (samples in double precision, centre or None, **parameters) -> prepared rows
@@ -141,7 +141,7 @@ def spec_of(name):
     """The registry's entry for a kernel's name; for a callable, what holds of any function."""
     if not callable(name):
         return KERNELS[name]
-    return KernelSpec(lambda A, B: _called(name, A.X, B.X), semidefinite=lambda **_: False)
+    return KernelSpec(lambda A, B, out=None: _called(name, A.X, B.X), semidefinite=lambda **_: False)
 
 
 def _called(function, X, Y):
@@ -207,9 +207,9 @@ class Kernel:
         """What `between` needs of the samples X, computed once; rows that meet must share the `centre`."""
         return self.spec.prepare(_as_float64(X), centre, **self.params)
 
-    def between(self, A, B):
-        """Kernel values (n, m) between prepared samples A and B, in their precision."""
-        return self.spec.function(A, B, **self.params)
+    def between(self, A, B, out=None):
+        """Kernel values (n, m) between prepared samples A and B, in their precision, and in `out` if that is of use."""
+        return self.spec.function(A, B, out=out, **self.params)
 
     def __call__(self, X, Y):
         centre = centre_of(X, Y)
@@ -236,8 +236,8 @@ class Kernel:
             return
         centre = centre_of(X, basis)
         right = self.prepare(basis, centre)
-        for piece in row_blocks(X.shape[0], right.n_samples):
-            yield piece, self.between(self.prepare(X[piece], centre), right)
+        for piece, room in blocks_in_turn(X.shape[0], right.n_samples):
+            yield piece, self.between(self.prepare(X[piece], centre), right, room)
 
 
 def resolve_gamma(gamma, X, weight):

@@ -12,12 +12,23 @@ from .rows import centre_of
 MEGABYTE = 2**20
 # Kernel values evaluated at a time: 8 MB, about what the outer caches hold.
 BLOCK = 2**20
+# Kernel values that are copied to two places at a time: 512 kB.
+_COPIED = 2**16
 
 
 def row_blocks(n_rows, n_columns, size=BLOCK):
     """Slices of rows such that a block of n_columns has about `size` values."""
     step = max(1, size // max(n_columns, 1))
     return (slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step))
+
+
+def blocks_in_turn(n_rows, n_columns, dtype=np.float64, size=BLOCK):
+    """The slices of `row_blocks`, each with an array to fill: the same memory for every block."""
+    room = None
+    for piece in row_blocks(n_rows, n_columns, size=size):
+        if room is None:
+            room = np.empty((piece.stop - piece.start, n_columns), dtype)
+        yield piece, room[: piece.stop - piece.start]
 
 
 class _Source:
@@ -94,6 +105,12 @@ class KernelSource(_Source):
         """K[rows, columns] as a new array."""
         return self._between(self.rows.take(rows), self.rows.take(columns))
 
+    def fill(self, array, rows, columns):
+        """array[...] = K[rows, columns], in blocks that stay in the processor's caches."""
+        right = self.rows.take(columns)
+        for piece, room in blocks_in_turn(*array.shape, self.dtype):
+            array[piece] = self._between(self.rows.take(rows[piece]), right, room)
+
     def diagonal(self):
         """k(x_i, x_i) for every sample."""
         if self.kernel.spec.unit_diagonal:
@@ -112,27 +129,33 @@ class KernelSource(_Source):
         if self.kernel.spec.combine:
             self._count(n_rows + len(columns))
             return self.kernel.spec.combine(self.rows if rows is None else self.rows.take(rows), right, values)
-        for piece in row_blocks(n_rows, len(columns)):
+        for piece, room in blocks_in_turn(n_rows, len(columns), self.dtype):
             left = self.rows.take(piece if rows is None else rows[piece])
-            out[piece] = matmul(self._between(left, right), values)
+            out[piece] = matmul(self._between(left, right, room), values)
         return out
 
     def stored(self):
         """The same kernel values as a stored Gram matrix, exactly symmetric: half of it is evaluated."""
         n = self.n_samples
         gram = np.empty((n, n))
-        for piece in row_blocks(n, n):
-            values = self.block(piece, slice(piece.start, n))
+        # Few rows at a time: what is evaluated below the diagonal is wasted, what is copied should stay in the cache.
+        for piece, room in blocks_in_turn(n, n, size=_COPIED):
+            room = room.reshape(-1)[: len(room) * (n - piece.start)].reshape(len(room), -1)
+            values = self._between(self.rows.take(piece), self.rows.take(slice(piece.start, n)), room)
             square = values[:, : len(values)]
             values[:, : len(values)] = 0.5 * (square + square.T)
             gram[piece, piece.start :] = values
             gram[piece.start :, piece] = values.T
         return GramSource(gram, self.kernel, self.rows).counted(self.tally)
 
-    def _between(self, left, right):
+    def whole(self):
+        """K, which is not to be changed."""
+        return self.stored().gram
+
+    def _between(self, left, right, out=None):
         """Kernel values between prepared samples, counted."""
         self._count(left.n_samples * right.n_samples)
-        return self.kernel.between(left, right)
+        return self.kernel.between(left, right, out)
 
     def _count(self, n_values):
         if self.tally is not None:
@@ -178,6 +201,11 @@ class GramSource(_Source):
         """K[rows, columns] as a new array."""
         return self.gram[rows][:, columns]
 
+    def fill(self, array, rows, columns):
+        """array[...] = K[rows, columns]."""
+        for piece in row_blocks(*array.shape):
+            array[piece] = self.gram[rows[piece]].take(columns, axis=1)
+
     def diagonal(self):
         """k(x_i, x_i) for every sample."""
         return np.diagonal(self.gram).copy()
@@ -200,6 +228,10 @@ class GramSource(_Source):
     def stored(self):
         """The source itself."""
         return self
+
+    def whole(self):
+        """K, which is not to be changed."""
+        return self.gram
 
 
 class IndexedSource:
@@ -247,6 +279,10 @@ class IndexedSource:
         """K[rows, columns] as a new array."""
         return self.source.block(self.index[rows], self.index[columns])
 
+    def fill(self, array, rows, columns):
+        """array[...] = K[rows, columns]."""
+        self.source.fill(array, self.index[rows], self.index[columns])
+
     def diagonal(self):
         """k(x_i, x_i) for every sample."""
         return self.source.diagonal()[self.index]
@@ -264,3 +300,7 @@ class IndexedSource:
     def stored(self):
         """The same kernel values from a stored Gram matrix of the source's samples."""
         return IndexedSource(self.source.stored(), self.index)
+
+    def whole(self):
+        """K, which is not to be changed."""
+        return self.source.whole()[self.index][:, self.index]

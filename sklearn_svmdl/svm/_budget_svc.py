@@ -43,7 +43,8 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
     ----------
     C : float >= 0 or "auto", default="auto"
         How much slack, in the unit that `unit` says. "auto" is, in every unit, the budget that a cost of 1 buys:
-        the model that the default of `sklearn.svm.SVC` has.
+        the model that the default of `sklearn.svm.SVC` has. Where classes tie in votes, `predict` takes the largest
+        score, as `SVC(break_ties=True)` does.
     unit : {"total", "relative", "cost"}, default="total"
         "total": C >= 0 is the total slack allowed. "relative": C in [0, 1) is a fraction of each binary problem's
         C_max; it means the same for any number of samples, class balance and sample weights. C_max is taken before or

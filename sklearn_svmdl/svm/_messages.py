@@ -195,7 +195,13 @@ def _feasible(outcomes, short):
     largest = min(outcome.in_unit(outcome.largest) for outcome in outcomes)
     if least >= largest:
         return "No single C is feasible for all of them."
-    return f"Feasible: {least:.6g} <= C < {largest:.6g}."
+    return f"Feasible: {_up(least)} <= C < {largest:.6g}."
+
+
+def _up(value):
+    """A number in six digits, none below it."""
+    text = f"{value:.6g}"
+    return text if float(text) >= value else f"{value * (1.0 + 5e-6):.6g}"
 
 
 def _least(solution):
