@@ -19,6 +19,7 @@ _HOME = {
     "TorchMLPClassifier": ".neural_network",
     "TorchMLPRegressor": ".neural_network",
     "budget_path": ".svm",
+    "leave_one_out_decisions": ".svm",
     "to_onnx": "._onnx",
 }
 

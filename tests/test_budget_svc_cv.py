@@ -10,7 +10,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_iris, make_classification, make_moons
+from sklearn.exceptions import FitFailedWarning, UnsetMetadataPassedError
 from sklearn.metrics import accuracy_score, make_scorer
+from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -37,12 +39,13 @@ def moons():
 
 def grid(kernels, Cs=CS, gammas=(0.05, "scale"), degrees=(2, 3)):
     own = {"linear": {}, "rbf": {"gamma": gammas}, "poly": {"gamma": gammas, "degree": degrees}}
-    return [{"C": Cs, "kernel": [name], **own[name]} for name in kernels]
+    return [{"C": Cs, "kernel": [name], "unit": ["relative"], **own[name]} for name in kernels]
 
 
 def both(X, y, kernels, cv=3, scoring=None, **params):
-    ours = BudgetSVCCV(CS, kernel=kernels, gammas=[0.05, "scale"], cv=cv, scoring=scoring, **params).fit(X, y)
-    model = BudgetSVC(unit="relative", **params)
+    shared = dict(gammas=[0.05, "scale"], cv=cv, scoring=scoring)
+    ours = BudgetSVCCV(CS, unit="relative", kernel=kernels, **shared, **params).fit(X, y)
+    model = BudgetSVC(**params)
     theirs = GridSearchCV(model, grid(kernels), cv=cv, scoring=scoring).fit(X, y)
     return ours, theirs
 
@@ -54,22 +57,22 @@ def test_equals_grid_search(data, params):
     X, y = data()
     ours, theirs = both(X, y, ["linear", "rbf", "poly"], **params)
     assert list(ours.cv_results_["params"]) == theirs.cv_results_["params"]
-    assert set(ours.cv_results_) == set(theirs.cv_results_)
+    told = {"mean_cost", "mean_relative_budget", "mean_relative_margin", "feasible"}
+    assert set(ours.cv_results_) == set(theirs.cv_results_) | told
     for key in theirs.cv_results_:
         if key.startswith(("split", "mean_test", "std_test", "rank", "param_")):
             assert_array_equal(ours.cv_results_[key], theirs.cv_results_[key], err_msg=key)
             assert ours.cv_results_[key].dtype == theirs.cv_results_[key].dtype
-    assert ours.best_params_ == theirs.best_params_
-    assert ours.best_index_ == theirs.best_index_
-    assert ours.best_score_ == theirs.best_score_
-    assert_array_equal(ours.predict(X), theirs.predict(X))
+    assert ours.best_score_ == pytest.approx(theirs.best_score_, rel=1e-12)
+    again = BudgetSVC(**params, **ours.best_params_).fit(X, y)
+    assert_array_equal(ours.predict(X), again.predict(X))
     assert len(pd.DataFrame(ours.cv_results_)) == len(theirs.cv_results_["params"])
 
 
 def test_fitted_attributes_are_those_of_the_refitted_model():
     X, y = breast_cancer()
-    ours = BudgetSVCCV(CS, kernel=["linear", "poly"], degrees=[2], gammas=1, cv=3).fit(X, y)
-    best = BudgetSVC(unit="relative", **ours.best_params_).fit(X, y)
+    ours = BudgetSVCCV(CS, unit="relative", kernel=["linear", "poly"], degrees=[2], gammas=1, cv=3).fit(X, y)
+    best = BudgetSVC(**ours.best_params_).fit(X, y)
     for name in ("support_", "dual_coef_", "intercept_", "margin_", "slack_", "budget_", "cost_", "classes_"):
         assert_array_equal(getattr(ours, name), getattr(best, name), err_msg=name)
     assert (ours.C_, ours.kernel_) == (ours.best_params_["C"], ours.best_params_["kernel"])
@@ -101,7 +104,7 @@ def test_kinds_of_input(form):
 def test_kernels_without_a_shared_matrix_and_precomputed_ones(kernel):
     X, y = moons()
     X = np.exp(-((X[:, None] - X[None]) ** 2).sum(-1)) if kernel == "precomputed" else X
-    ours = BudgetSVCCV(CS, kernel=kernel, gammas=["scale"], cv=3).fit(X, y)
+    ours = BudgetSVCCV(CS, unit="relative", kernel=kernel, gammas=["scale"], cv=3).fit(X, y)
     theirs = GridSearchCV(BudgetSVC(kernel=kernel, unit="relative"), {"C": CS}, cv=3).fit(X, y)
     assert_array_equal(ours.cv_results_["mean_test_score"], theirs.cv_results_["mean_test_score"])
     assert_array_equal(ours.predict(X), theirs.predict(X))
@@ -109,7 +112,7 @@ def test_kernels_without_a_shared_matrix_and_precomputed_ones(kernel):
 
 def test_beyond_the_cache_the_scores_are_the_same():
     X, y = make_classification(700, 8, n_informative=6, flip_y=0.1, random_state=0)
-    search = BudgetSVCCV(CS, gammas=[0.05], cv=2, refit=False)
+    search = BudgetSVCCV(CS, unit="relative", gammas=[0.05], cv=2, refit=False)
     small = clone(search).set_params(cache_size=4).fit(X, y)
     large = search.fit(X, y)
     assert_array_equal(small.cv_results_["mean_test_score"], large.cv_results_["mean_test_score"])
@@ -118,7 +121,7 @@ def test_beyond_the_cache_the_scores_are_the_same():
 @pytest.mark.filterwarnings("ignore::sklearn_svmdl.BudgetWarning")
 def test_jobs_give_the_same_and_progress_is_shown(capfd):
     X, y = iris()
-    one = BudgetSVCCV(CS, kernel=["linear", "rbf"], gammas=["scale"], cv=2, verbose=1).fit(X, y)
+    one = BudgetSVCCV(CS, unit="relative", kernel=["linear", "rbf"], gammas=["scale"], cv=2, verbose=1).fit(X, y)
     lines = [line for line in capfd.readouterr().out.splitlines() if line.startswith("[BudgetSVCCV]")]
     assert [line.split()[1] for line in lines] == ["1/4", "2/4", "3/4", "4/4"]
     two = clone(one).set_params(n_jobs=2, verbose=0).fit(X, y)
@@ -129,11 +132,11 @@ def test_infeasible_budgets_never_break_the_search():
     X, y = moons()
     Cs = [0.0, 0.9]
     with pytest.warns(BudgetWarning, match="In 3 of 6 fits on folds the budget was infeasible") as caught:
-        relaxed = BudgetSVCCV(Cs, kernel="linear", cv=3, refit=False).fit(X, y)
+        relaxed = BudgetSVCCV(Cs, unit="relative", kernel="linear", cv=3, refit=False).fit(X, y)
     assert len(caught) == 1 and caught[0].filename == __file__
     assert np.isfinite(relaxed.cv_results_["mean_test_score"]).all()
     with pytest.warns(BudgetWarning, match="scored nan"), pytest.warns(UserWarning, match="non-finite") as caught:
-        strict = BudgetSVCCV(Cs, kernel="linear", cv=3, infeasible="raise").fit(X, y)
+        strict = BudgetSVCCV(Cs, unit="relative", kernel="linear", cv=3, infeasible="raise").fit(X, y)
     assert_array_equal(np.isnan(strict.cv_results_["mean_test_score"]), [True, False])
     assert strict.C_ == 0.9 and strict.best_estimator_.C == 0.9
     assert [record.filename for record in caught if "non-finite" in str(record.message)] == [__file__]
@@ -143,7 +146,7 @@ def test_infeasible_budgets_never_break_the_search():
 @pytest.mark.parametrize("Cs, best", [([0.0, 0.9], r"best score 0\.\d{4}"), ([0.0], "best score none")])
 def test_progress_shows_the_best_of_the_scores_there_are(Cs, best, capsys):
     X, y = moons()
-    BudgetSVCCV(Cs, kernel="linear", cv=2, infeasible="raise", refit=False, verbose=1).fit(X, y)
+    BudgetSVCCV(Cs, unit="relative", kernel="linear", cv=2, infeasible="raise", refit=False, verbose=1).fit(X, y)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2 and all(re.search(best, line) for line in lines)
 
@@ -167,12 +170,15 @@ def test_infeasible_at_refit_follows_the_policy():
     X, y = np.vstack([X, X[:2]]), np.concatenate([y, 1 - y[:2]])
     # The two contradictions are in the test part only, so C = 0 is feasible on the fold and infeasible on all.
     cv = [(np.arange(60), np.arange(50, 62))]
-    search = BudgetSVCCV([0.0], gammas=[1.0], cv=cv)
+    search = BudgetSVCCV([0.0], unit="relative", gammas=[1.0], cv=cv)
     with pytest.warns(BudgetWarning, match="infeasible"):
         assert search.fit(X, y).budget_[0] == pytest.approx(4.0, rel=1e-2)
+    # What is in force is two contradictions' slack of 2 each, on all samples.
+    assert search.C_ == pytest.approx(search.budget_[0] / search.best_estimator_.feasible_budget(X, y)[1][0])
+    before = vars(search).copy()
     with pytest.raises(InfeasibleBudgetError):
         search.set_params(infeasible="raise").fit(X, y)
-    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert {**vars(search), "infeasible": "relax"} == before
 
 
 def test_trivial_budgets_are_told_once():
@@ -182,29 +188,174 @@ def test_trivial_budgets_are_told_once():
     assert len(caught) == 1
 
 
-def test_one_standard_error():
+def relative_margin(model, X, gamma):
+    """1 / |w| over the root mean squared distance of all samples from their mean in feature space."""
+    K = rbf_kernel(X, gamma=gamma)
+    return model.margin_[0] / np.sqrt(np.mean(np.diagonal(K)) - K.mean())
+
+
+def candidates_by_margin(results, X, y, folds):
+    """Mean margins over the folds, each of a fit of its own."""
+    return np.array(
+        [
+            np.mean([relative_margin(BudgetSVC(**p).fit(X[a], y[a]), X[a], p["gamma"]) for a, _ in folds])
+            for p in results["params"]
+        ]
+    )
+
+
+@pytest.mark.parametrize("unit, Cs", [("relative", [0.1, 0.2, 0.4, 0.6, 0.8]), ("cost", [0.1, 1.0, 10.0])])
+def test_one_standard_error_picks_the_widest_margin(unit, Cs):
     X, y = moons()
-    search = BudgetSVCCV([0.1, 0.2, 0.4, 0.6, 0.8], gammas=[0.3, 1.0, 3.0], cv=5)
-    best, simple = clone(search).fit(X, y), search.set_params(refit="one_standard_error").fit(X, y)
-    results = simple.cv_results_
-    folds = np.array([results[f"split{k}_test_score"][best.best_index_] for k in range(5)])
-    threshold = best.best_score_ - folds.std(ddof=1) / np.sqrt(5)
-    within = [p for p, mean in zip(results["params"], results["mean_test_score"]) if mean >= threshold]
-    softest = max(p["C"] for p in within)
-    assert simple.C_ == softest > best.C_
-    assert simple.gamma_ == min(p["gamma"] for p in within if p["C"] == softest)
-    assert simple.best_score_ == results["mean_test_score"][simple.best_index_] >= threshold
+    folds = list(StratifiedKFold(5).split(X, y))
+    search = BudgetSVCCV(Cs, unit=unit, gammas=[0.3, 1.0, 3.0], cv=folds)
+    best, wide = clone(search).fit(X, y), clone(search).set_params(refit="one_standard_error").fit(X, y)
+    results = wide.cv_results_
+    margins = candidates_by_margin(results, X, y, folds)
+    assert_allclose(results["mean_relative_margin"], margins, rtol=1e-6)
+    scores = np.array([results[f"split{k}_test_score"][best.best_index_] for k in range(5)])
+    threshold = best.best_score_ - scores.std(ddof=1) / np.sqrt(5)
+    within = np.flatnonzero(results["mean_test_score"] >= threshold)
+    assert len(within) > 1
+    assert wide.best_index_ == within[np.argmax(margins[within])] != best.best_index_
+    assert wide.best_score_ == results["mean_test_score"][wide.best_index_] >= threshold
+
+
+def test_ties_go_to_the_largest_margin():
+    X, y = make_moons(60, noise=0.02, random_state=0)
+    folds = list(StratifiedKFold(3).split(X, y))
+    search = BudgetSVCCV([1000.0, 10.0, 100.0], gammas=[2.0, 1.0], cv=folds).fit(X, y)
+    tied = np.flatnonzero(search.cv_results_["mean_test_score"] == search.best_score_)
+    margins = candidates_by_margin(search.cv_results_, X, y, folds)
+    assert len(tied) > 2
+    assert search.best_index_ == tied[np.argmax(margins[tied])] != tied[0]
+
+
+def test_results_tell_what_was_in_force():
+    X, y = moons()
+    folds = list(StratifiedKFold(3).split(X, y))
+    Cs = [0.8, 0.1]
+    with pytest.warns(BudgetWarning):
+        results = BudgetSVCCV(Cs, unit="relative", kernel="linear", cv=folds, refit=False).fit(X, y).cv_results_
+    with pytest.warns(BudgetWarning):
+        models = [[BudgetSVC(C, unit="relative", kernel="linear").fit(X[a], y[a]) for a, _ in folds] for C in Cs]
+    assert_allclose(results["mean_cost"], [np.mean([m.cost_[0] for m in row]) for row in models], rtol=1e-4)
+    largest = [2 * min(np.bincount(y[a])) for a, _ in folds]
+    relative = [np.mean([m.budget_[0] / c for m, c in zip(row, largest)]) for row in models]
+    assert_allclose(results["mean_relative_budget"], relative, rtol=1e-6)
+    assert results["feasible"].tolist() == [True, False]
+    assert results["param_unit"].tolist() == ["relative"] * 2
+
+
+def test_the_default_is_feasible_and_silent():
+    X, y = make_classification(100, 2, n_redundant=0, flip_y=0.5, random_state=0)
+    search = BudgetSVCCV(kernel=["linear", "rbf"], gammas=2, cv=3).fit(X, y)
+    assert search.cv_results_["feasible"].all()
+    assert_allclose(search.cv_results_["mean_cost"], search.cv_results_["param_C"].astype(float))
+    assert len(set(search.cv_results_["param_C"])) == 10 and set(search.cv_results_["param_unit"]) == {"cost"}
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_number_of_fractions_is_spread_over_what_is_feasible(weighted):
+    # Two overlapping normal distributions, as in the textbook: nearly half of C_max is infeasible.
+    random = np.random.RandomState(0)
+    y = np.arange(50) % 2
+    X = random.normal(size=(50, 2)) + 0.7 * y[:, None]
+    weight = random.uniform(0.5, 2.0, 50) if weighted else None
+    search = BudgetSVCCV(5, unit="relative", kernel=["linear", "rbf"], gammas=2, cv=4, infeasible="raise")
+    search.fit(X, y, sample_weight=weight)
+    results = search.cv_results_
+    assert results["feasible"].all() and np.isfinite(results["mean_test_score"]).all()
+    linear = [p["C"] for p in results["params"] if p["kernel"] == "linear"]
+    least, largest = BudgetSVC(kernel="linear").feasible_budget(X, y, weight)
+    assert len(linear) == 5 and min(linear) >= least[0] / largest[0] - 1e-9
+    assert_allclose(np.diff(np.log(linear), n=2), 0.0, atol=1e-9)
+    assert max(linear) >= 0.9 and search.C_ == search.best_params_["C"]
+    assert BudgetSVC(**search.best_params_).fit(X, y, weight).budget_ == pytest.approx(search.C_ * largest[0])
+
+
+def test_several_scorers():
+    X, y = moons()
+    scoring = {"accuracy": "accuracy", "auc": "roc_auc"}
+    search = BudgetSVCCV([0.1, 10.0], gammas=[0.1, 1.0], cv=3, scoring=scoring, refit="auc").fit(X, y)
+    grid_ = {"C": [0.1, 10.0], "gamma": [0.1, 1.0]}
+    theirs = GridSearchCV(BudgetSVC(unit="cost"), grid_, cv=3, scoring=scoring, refit="auc").fit(X, y)
+    for key in theirs.cv_results_:
+        if "_test_" in key:
+            assert_allclose(search.cv_results_[key], theirs.cv_results_[key], rtol=1e-12, err_msg=key)
+    assert search.best_score_ == theirs.best_score_ and search.score(X, y) == theirs.score(X, y)
+    assert set(search.scorer_) == {"accuracy", "auc"} and search.multimetric_
+    for refit in (True, "f1", "one_standard_error"):
+        with pytest.raises(ValueError, match="refit must be the name of the one that chooses"):
+            clone(search).set_params(refit=refit).fit(X, y)
+    none = clone(search).set_params(refit=False).fit(X, y)
+    assert not hasattr(none, "best_index_") and "mean_test_auc" in none.cv_results_
+
+
+def lacking_a_class(y):
+    """Two folds; the training samples of the second are of one class."""
+    everyone, ones = np.arange(len(y)), np.flatnonzero(y == 1)
+    return [(everyone[::2], everyone[1::2]), (ones, np.flatnonzero(y == 0))]
+
+
+def test_a_fold_that_lacks_a_class_is_named():
+    X, y = moons()
+    search = BudgetSVCCV([0.1, 10.0], gammas=[1.0], cv=lacking_a_class(y), refit=False)
+    with pytest.warns(FitFailedWarning, match="2 fits failed out of a total of 4.* fold 2: ValueError.*1 class"):
+        search.set_params(error_score=0.0).fit(X, y)
+    theirs = GridSearchCV(BudgetSVC(unit="cost", gamma=1.0), {"C": [0.1, 10.0]}, cv=search.cv, error_score=0.0)
+    with pytest.warns(FitFailedWarning):
+        theirs.set_params(refit=False).fit(X, y)
+    assert_array_equal(search.cv_results_["mean_test_score"], theirs.cv_results_["mean_test_score"])
+    with pytest.raises(ValueError, match="1 class") as caught:
+        clone(search).set_params(error_score="raise").fit(X, y)
+    assert "fold 2" in caught.value.__notes__[0]
+    with pytest.raises(ValueError, match="All the 2 fits failed. fold 1: ValueError"):
+        clone(search).set_params(cv=lacking_a_class(y)[1:]).fit(X, y)
+
+
+def test_a_scorer_that_fails_is_told_with_its_folds():
+    X, y = moons()
+    cv = [(np.arange(120), np.flatnonzero(y == 1)), (np.arange(120), np.arange(120))]
+
+    def fails_on_one_class(model, X, y):
+        if len(set(y)) == 1:
+            raise RuntimeError("one class only")
+        return model.score(X, y)
+
+    search = BudgetSVCCV([0.1], gammas=[1.0], cv=cv, scoring=fails_on_one_class, error_score=0.25, refit=False)
+    with pytest.warns(UserWarning, match="Scoring failed for 1 .* fold 1: RuntimeError: one class only"):
+        search.fit(X, y)
+    assert search.cv_results_["split0_test_score"] == 0.25
+    with pytest.raises(RuntimeError, match="one class only"):
+        search.set_params(error_score="raise").fit(X, y)
+
+
+def test_hints_of_metadata_routing_name_this_class():
+    X, y = moons()
+    weight = np.arange(120.0)
+    with sklearn.config_context(enable_metadata_routing=True):
+        search = BudgetSVCCV([0.1], gammas=[1.0], cv=2)
+        with pytest.raises(UnsetMetadataPassedError, match="BudgetSVCCV") as caught:
+            search.fit(X, y, sample_weight=weight)
+        assert "Call `BudgetSVCCV.set_score_request" in str(caught.value)
+        search.set_score_request(sample_weight=True).fit(X, y, sample_weight=weight)
+        with_weights = search.best_score_
+        search.set_score_request(sample_weight=False).fit(X, y, sample_weight=weight)
+    plain = BudgetSVCCV([0.1], gammas=[1.0], cv=2).fit(X, y, sample_weight=weight)
+    assert with_weights == plain.best_score_ != search.best_score_
 
 
 def test_refit_by_a_callable_and_not_at_all():
     X, y = moons()
-    last = BudgetSVCCV(CS, gammas=[1.0], cv=2, refit=lambda results: 2).fit(X, y)
+    last = BudgetSVCCV(CS, unit="relative", gammas=[1.0], cv=2, refit=lambda results: 2).fit(X, y)
     assert last.best_index_ == 2 and last.best_params_["C"] == CS[2]
     with pytest.raises(IndexError, match="refit returned 7"):
-        BudgetSVCCV(CS, gammas=[1.0], cv=2, refit=lambda results: 7).fit(X, y)
-    searched = BudgetSVCCV(CS, gammas=[1.0], cv=2, refit=False).fit(X, y)
+        BudgetSVCCV(CS, unit="relative", gammas=[1.0], cv=2, refit=lambda results: 7).fit(X, y)
+    searched = BudgetSVCCV(CS, unit="relative", gammas=[1.0], cv=2, refit=False).fit(X, y)
     assert searched.C_ in CS
-    for method in ("predict", "decision_function", "score"):
+    assert searched.out_of_fold_decisions_.shape == y.shape
+    for method in ("predict", "decision_function", "score", "predict_proba", "predict_log_proba"):
         assert not hasattr(searched, method)
 
 
@@ -213,7 +364,7 @@ def test_groups_reach_the_splitter_with_and_without_routing():
     groups = np.random.RandomState(0).randint(0, 4, len(y))
     cv = GroupKFold(4)
     expected = GridSearchCV(BudgetSVC(unit="relative", gamma=1.0), {"C": CS}, cv=cv).fit(X, y, groups=groups)
-    search = BudgetSVCCV(CS, gammas=[1.0], cv=cv)
+    search = BudgetSVCCV(CS, unit="relative", gammas=[1.0], cv=cv)
     plain = clone(search).fit(X, y, groups=groups).cv_results_
     assert_array_equal(plain["mean_test_score"], expected.cv_results_["mean_test_score"])
     with sklearn.config_context(enable_metadata_routing=True):
@@ -227,7 +378,7 @@ def test_sample_weight_reaches_fits_and_scorer():
     X, y = moons()
     weight = np.random.RandomState(0).randint(1, 4, len(y)).astype(float)
     cv = list(KFold(3).split(X))
-    search = BudgetSVCCV([0.1], gammas=[1.0], cv=cv, refit=False)
+    search = BudgetSVCCV([0.1], unit="relative", gammas=[1.0], cv=cv, refit=False)
     scored = search.fit(X, y, sample_weight=weight).cv_results_["mean_test_score"][0]
     fitted = [(BudgetSVC(0.1, unit="relative", gamma=1.0).fit(X[a], y[a], weight[a]), b) for a, b in cv]
     weighted = np.mean([model.score(X[b], y[b], weight[b]) for model, b in fitted])
@@ -242,7 +393,7 @@ def test_sample_weight_reaches_fits_and_scorer():
 
 def test_in_a_pipeline_and_splitters():
     X, y = load_breast_cancer(return_X_y=True)
-    search = BudgetSVCCV(CS, gammas=2, cv=StratifiedKFold(3, shuffle=True, random_state=0))
+    search = BudgetSVCCV(CS, unit="relative", gammas=2, cv=StratifiedKFold(3, shuffle=True, random_state=0))
     model = make_pipeline(StandardScaler(), search).fit(X, y)
     assert model.score(X, y) > 0.95
     assert model[-1].n_splits_ == 3 and len(model[-1].cv_results_["params"]) == 6
@@ -251,13 +402,14 @@ def test_in_a_pipeline_and_splitters():
 @pytest.mark.parametrize(
     "params, message",
     [
+        ({"refit": "accuracy"}, "The name of a scorer chooses among several"),
         ({"kernel": ["rbf", "cubic"]}, "must be one or a non-empty list"),
         ({"kernel": []}, "non-empty list"),
         ({"kernel": ["rbf", "precomputed"]}, "precomputed"),
         ({"gammas": [0.1, -1.0]}, "gammas must be"),
         ({"gammas": ["wide"]}, "gammas must be"),
         ({"kernel": "poly", "degrees": [2.5]}, "degrees must be"),
-        ({"Cs": [1.5]}, "each of Cs is a fraction of C_max"),
+        ({"Cs": [1.5], "unit": "relative"}, "each of Cs is a fraction of C_max"),
     ],
 )
 def test_bad_parameters_are_explained(params, message):

@@ -20,9 +20,9 @@ ESTIMATORS = [
     BudgetSVC(class_weight="balanced"),
     BudgetSVC(kernel="precomputed"),
     BudgetSVCCV(Cs=2, gammas=2, cv=2),
-    BudgetSVCCV(Cs=[0.5, 0.2], kernel=["linear", "poly"], gammas=["scale"], degrees=[2], cv=2),
+    BudgetSVCCV(Cs=[0.5, 0.2], unit="relative", kernel=["linear", "poly"], gammas=["scale"], degrees=[2], cv=2),
     BudgetSVCCV(Cs=[5.0, 2.0], unit="total", multi_class="ovr", gammas=1, cv=2),
-    BudgetSVCCV(Cs=2, unit="cost", gammas=1, cv=2),
+    BudgetSVCCV(Cs=2, unit="relative", gammas=1, cv=2),
     BudgetSVCCV(Cs=2, gammas=1, class_weight="balanced", cv=2, refit="one_standard_error"),
 ]
 

@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn_svmdl import BudgetSVC, BudgetSVCCV, TorchMLPClassifier
 
 SEARCHES = {
-    "BudgetSVCCV": BudgetSVCCV([0.1, 0.3], kernel=["linear", "rbf"], gammas=["scale"], cv=2),
+    "BudgetSVCCV": BudgetSVCCV([0.1, 3.0], kernel=["linear", "rbf"], gammas=["scale"], cv=2),
     "GridSearchCV of BudgetSVC": GridSearchCV(BudgetSVC(unit="relative"), {"C": [0.1, 0.3]}, cv=2),
     "GridSearchCV of TorchMLPClassifier": GridSearchCV(
         TorchMLPClassifier((8,), max_iter=5, random_state=0), {"alpha": [1e-4, 1.0]}, cv=2

@@ -3,6 +3,7 @@
 from ._budget_path import BudgetPath, budget_path
 from ._budget_svc import BudgetSVC
 from ._budget_svc_cv import BudgetSVCCV
+from ._leave_one_out import leave_one_out_decisions
 from ._messages import BudgetWarning, IndefiniteKernelWarning, InfeasibleBudgetError
 
 __all__ = [
@@ -13,4 +14,5 @@ __all__ = [
     "IndefiniteKernelWarning",
     "InfeasibleBudgetError",
     "budget_path",
+    "leave_one_out_decisions",
 ]

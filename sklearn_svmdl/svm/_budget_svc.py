@@ -409,5 +409,6 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
 def _no_probabilities(method):
     return (
         f"BudgetSVC has no {method}: its decisions are no probabilities. Calibrate them by cross-validation: "
+        f"BudgetSVCCV().fit(X, y).predict_proba(X), whose probabilities agree with predict, or "
         f"sklearn.calibration.CalibratedClassifierCV(BudgetSVC(...), ensemble=False).fit(X, y).predict_proba(X)."
     )

@@ -4,16 +4,24 @@ from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
+from sklearn.exceptions import UnsetMetadataPassedError
 
-from .._sklearn_private import _check_method_params
+from ..dual.kkt import spread_of
+from ..dual.path import walk
 from ..dual.problem import BEYOND_REACH, Status
 from ..kernels import spec_of
 from ..kernels.blas import matmul
 from ._budget_path import walk_tasks
 from ._budget_svc import BudgetSVC
 from ._fitted import fitted_attributes, publish
+from ._search_results import Result
 from ._training import resolved_kernel, training_on, weigh
 from ._units import UNITS
+
+# Samples from which the spread in feature space is told.
+_PROBE = 200
+# A cost of this over the squared spread of the samples is as hard a margin as a search looks at by itself.
+_HARDEST_COST = 1e3
 
 
 @dataclass(frozen=True)
@@ -31,41 +39,61 @@ class Samples:
 
 @dataclass(frozen=True)
 class Fold:
-    """Training and test samples by number; `name` is what progress messages call it."""
+    """Training and test samples by number; `number` counts from 0."""
 
     train: np.ndarray
     test: np.ndarray
-    name: str
+    number: int
+
+    @property
+    def name(self):
+        """What messages call it."""
+        return f"fold {self.number + 1}"
 
 
 @dataclass(frozen=True)
-class Scoring:
-    """A scorer, and the metadata (by name, one value for each of all samples) that it gets."""
+class Outcomes:
+    """What came of the Cs of a walk on one fold; lists and arrays have one entry for each C.
 
-    scorer: object
-    metadata: dict
-
-    def __call__(self, model, X, y, test, n_samples):
-        routed = _check_method_params(np.empty((n_samples, 0)), self.metadata, indices=test)
-        return self.scorer(model, X, y, **routed)
-
-
-@dataclass(frozen=True)
-class WalkScores:
-    """Scores and statuses for each C of a walk (worst status of its binary problems), and mean times.
-
-    `indefinite` is how far the kernel is from positive semi-definite on the training samples, 0 where it is not.
+    scores : list of dict, scores by the names of the scorers; empty where a fit failed
+    decisions : list of ndarrays (n_test,) or (n_test, n_classes), nan where the model does not know all classes
+    statuses : list of Status, the worst of the binary problems
+    cost, relative, margin : ndarrays, means over the binary problems of the cost and the relative budget in force, and
+        the narrowest margin in units of the samples' spread in feature space
+    fit_time, score_time : float, mean seconds
+    indefinite : float, how far the kernel is from positive semi-definite, 0 where it is not
+    fit_error : str, why the fits failed, None where they did not
+    score_errors : list of str
     """
 
-    scores: np.ndarray
+    scores: list
+    decisions: list
     statuses: list
+    cost: np.ndarray
+    relative: np.ndarray
+    margin: np.ndarray
     fit_time: float
     score_time: float
-    indefinite: float
+    indefinite: float = 0.0
+    fit_error: str | None = None
+    score_errors: tuple = ()
+
+    def results(self):
+        """A `Result` for each C."""
+        feasible = [status not in BEYOND_REACH for status in self.statuses] or [True] * len(self.scores)
+        each = zip(self.scores, self.cost, self.relative, self.margin, feasible, strict=True)
+        return [Result(*values, self.fit_time, self.score_time) for values in each]
+
+    @classmethod
+    def failed(cls, error, n_models, shape, seconds):
+        """Of fits that raised."""
+        nothing = np.full(n_models, np.nan)
+        decisions = [np.full(shape, np.nan)] * n_models
+        return cls([{}] * n_models, decisions, [], nothing, nothing, nothing, seconds / n_models, 0.0, fit_error=error)
 
 
 class FoldModel(BudgetSVC):
-    """A fitted BudgetSVC that knows its decisions on the fold's test samples."""
+    """A fitted BudgetSVC that knows its decisions, or scores of the classes, on the fold's test samples."""
 
     _known = None, None
 
@@ -73,12 +101,21 @@ class FoldModel(BudgetSVC):
         """Accuracy, of labels known to be fit for comparison."""
         return float(np.average(self.predict(X) == y, weights=sample_weight))
 
+    def knowing(self, X, values):
+        """Itself, with the decisions (n, 1) of two classes or the scores (n, n_classes) on these samples given."""
+        self._known = X, values
+        return self
+
     def _decisions(self, X):
-        samples, decisions = self._known
-        return decisions if X is samples else super()._decisions(X)
+        samples, values = self._known
+        return values if X is samples else super()._decisions(X)
+
+    def _scores(self, X):
+        samples, values = self._known
+        return values if X is samples else super()._scores(X)
 
 
-def score_walk(params, candidates, samples, fold, scoring):
+def score_walk(params, candidates, samples, fold, scoring, classes):
     """Walk the Cs of `candidates` on the fold's training samples and score every model on its test samples.
 
     Parameters
@@ -88,45 +125,69 @@ def score_walk(params, candidates, samples, fold, scoring):
     samples : Samples
     fold : Fold
     scoring : Scoring
+    classes : ndarray, all labels
 
     Returns
     -------
-    WalkScores
+    list of Outcomes, one for each fold: here one
     """
     start = perf_counter()
+    try:
+        return [_outcomes(params, candidates, samples, fold, scoring, classes, start)]
+    except UnsetMetadataPassedError:
+        raise
+    except Exception as error:
+        if scoring.error_score == "raise":
+            error.add_note(f"This was {fold.name} of the cross-validation of BudgetSVCCV.")
+            raise
+        shape = shape_of_decisions(len(fold.test), classes)
+        return [Outcomes.failed(described(error), len(candidates), shape, perf_counter() - start)]
+
+
+def _outcomes(params, candidates, samples, fold, scoring, classes, start):
     models = [FoldModel(**params, **candidate) for candidate in candidates]
-    first = models[0]
-    training = _training(first, samples, fold)
-    Cs = [candidate["C"] for candidate in candidates]
-    solutions = walk_tasks(training, Cs, UNITS[first.unit], tol=first.tol, max_iter=first.max_iter)
+    training, solutions = walked(models, samples, fold.train)
+    values = _test_values(training, solutions, samples, fold)
     indefinite = training.indefiniteness
-    decisions = _test_decisions(training, solutions, samples, fold)
     fitted = perf_counter()
     X_test, y_test = samples.X[fold.test], samples.y[fold.test]
     if training.kernel.spec.pairwise:
         X_test = X_test[:, fold.train]
-    n_features = len(fold.train) if training.kernel.spec.pairwise else samples.X.shape[1]
-    scores, statuses = [], []
+    scores, decisions, errors = [], [], []
     for c, (model, row) in enumerate(zip(models, solutions, strict=True)):
-        publish(model, {"n_features_in_": n_features, **fitted_attributes(training, row)})
-        if decisions is not None:
-            model._known = X_test, decisions[c]
-        statuses.append(_worst(row))
-        refused = model.infeasible == "raise" and statuses[-1] in BEYOND_REACH
-        scores.append(np.nan if refused else scoring(model, X_test, y_test, fold.test, len(samples.y)))
+        publish(model, {"n_features_in_": X_test.shape[1], **fitted_attributes(training, row)})
+        known = class_values(model, X_test) if values is None else values[c]
+        if model.infeasible == "raise" and worst_status(row) in BEYOND_REACH:
+            scores.append(scoring.refused(f"{fold.name}: C={model.C:.6g} is infeasible."))
+        else:
+            found, failures = scoring(model.knowing(X_test, known), X_test, y_test, fold.test)
+            scores.append(found)
+            errors += [f"{fold.name}: {failure}" for failure in failures]
+        decisions.append(_of_all_classes(known, model.classes_, classes))
     score_time = perf_counter() - fitted
-    return WalkScores(
-        scores=np.array(scores),
-        statuses=statuses,
+    return Outcomes(
+        scores=scores,
+        decisions=decisions,
+        statuses=[worst_status(row) for row in solutions],
+        **in_force(training, solutions),
         fit_time=(fitted - start) / len(models),
         score_time=score_time / len(models),
         indefinite=indefinite,
+        score_errors=tuple(errors),
     )
 
 
-def _training(model, samples, fold):
-    """The fold's training samples, with kernel values from those that all folds share where there are any."""
-    train, pairwise = fold.train, spec_of(model.kernel).pairwise
+def walked(models, samples, train):
+    """What precedes a C on the training samples, and the solutions for each model's C, from softest to hardest."""
+    first = models[0]
+    training = training_of(first, samples, train)
+    Cs = [model.C for model in models]
+    return training, walk_tasks(training, Cs, UNITS[first.unit], tol=first.tol, max_iter=first.max_iter)
+
+
+def training_of(model, samples, train):
+    """All that precedes a C, with kernel values from those that all folds share where there are any."""
+    pairwise = spec_of(model.kernel).pairwise
     X = samples.X[train][:, train] if pairwise else samples.X[train]
     data = weigh(X, samples.y[train], samples.weight[train], model.class_weight, pairwise=pairwise)
     kernel = resolved_kernel(model.kernel, data, gamma=model.gamma, degree=model.degree, coef0=model.coef0)
@@ -134,23 +195,85 @@ def _training(model, samples, fold):
     return training_on(data, kernel, model.multi_class, cache_size=model.cache_size, source=source)
 
 
+def hardest_fraction(params, candidate, samples, train):
+    """The least relative budget that a search need ask of these training samples: what a very large cost buys.
+
+    Whatever the kernel, it is feasible and within reach.
+    """
+    model = BudgetSVC(**{**params, **candidate})
+    training = training_of(model, samples, train)
+    fractions = []
+    for problem in training.problems():
+        cost = _HARDEST_COST / _spread(problem.dual.source)
+        # Each step begins where the last one ended.
+        steps = [problem.dual.with_cost(cost * share) for share in (1e-4, 1e-2, 1.0)]
+        *_, solution = walk(steps, tol=model.tol, max_iter=model.max_iter, cache_size=training.memory)
+        fractions.append(solution.budget / problem.whole)
+    return max(fractions)
+
+
+def in_force(training, solutions):
+    """Cost, relative budget and narrowest margin in units of the spread, of the solutions for each C."""
+    problems = [training.problem(task) for task in training.tasks]
+    spreads = np.sqrt([_spread(problem.dual.source) for problem in problems])
+    wholes = np.array([problem.whole for problem in problems])
+    cost, budget, margin = (
+        np.array([[getattr(solution, name) for solution in row] for row in solutions])
+        for name in ("lam", "budget", "margin")
+    )
+    return {
+        "cost": cost.mean(axis=1),
+        "relative": (budget / wholes).mean(axis=1),
+        "margin": (margin / spreads).min(axis=1),
+    }
+
+
+def _spread(source):
+    """The mean squared distance of the samples from their mean in feature space, from evenly spaced ones."""
+    probe = np.unique(np.linspace(0, source.n_samples - 1, min(_PROBE, source.n_samples)).astype(int))
+    return spread_of(source.block(probe, probe))
+
+
 def _is_shared(kernel, samples):
     return samples.base is not None and kernel.spec.base is not None
 
 
-def _test_decisions(training, solutions, samples, fold):
-    """Decisions (n_models, n_test, n_tasks) from the shared kernel values; None where there are none."""
+def class_values(model, X):
+    """Decisions (n, 1) of two classes, or scores (n, n_classes)."""
+    return model._decisions(X) if len(model.classes_) == 2 else model._scores(X)
+
+
+def _test_values(training, solutions, samples, fold):
+    """Each model's `class_values` on the test samples from the shared kernel values; None where there are none."""
     kernel, tasks, kept = training.kernel, training.tasks, training.data.kept
     if not _is_shared(kernel, samples):
         return None
+    cross = samples.base.gram(kernel, fold.test, fold.train[kept])
     beta = np.zeros((len(solutions), len(tasks), len(kept)))
     intercepts = np.empty((len(solutions), 1, len(tasks)))
     for c, row in enumerate(solutions):
         for k, (task, solution) in enumerate(zip(tasks, row, strict=True)):
             beta[c, k, task.rows], intercepts[c, 0, k] = solution.beta, solution.intercept
-    cross = samples.base.gram(kernel, fold.test, fold.train[kept])
     flat = matmul(cross, beta.reshape(-1, beta.shape[2]).T)
-    return flat.reshape(len(cross), len(solutions), len(tasks)).transpose(1, 0, 2) + intercepts
+    decisions = flat.reshape(len(cross), len(solutions), len(tasks)).transpose(1, 0, 2) + intercepts
+    return [scored(each, training) for each in decisions]
+
+
+def scored(decisions, training):
+    """The decisions (n, n_tasks) as `class_values`."""
+    n_classes = len(training.data.classes)
+    return decisions if n_classes == 2 else training.scheme.scores(decisions, n_classes)
+
+
+def shape_of_decisions(n_samples, classes):
+    """The shape of decisions as `BudgetSVC.decision_function` returns them."""
+    return (n_samples,) if len(classes) == 2 else (n_samples, len(classes))
+
+
+def _of_all_classes(values, known, classes):
+    """Decisions as of a model of all classes; nan of one that has not seen all of them."""
+    shape = shape_of_decisions(len(values), classes)
+    return values.reshape(shape) if len(known) == len(classes) else np.full(shape, np.nan)
 
 
 _SEVERITY = [
@@ -162,27 +285,38 @@ _SEVERITY = [
 ]
 
 
-def _worst(row):
+def worst_status(row):
+    """The worst status of the solutions of a fit's binary problems."""
     return max((solution.status for solution in row), key=_SEVERITY.index)
 
 
-def score_walk_aloud(number, total, params, candidates, samples, fold, scoring):
-    """`score_walk`, with a line about it when it is done."""
+def described(error):
+    """An exception in a line."""
+    return f"{type(error).__name__}: {error}"
+
+
+def aloud(number, total, score, params, candidates, samples, fold, scoring, classes):
+    """A walk, with a line about it when it is done."""
     start = perf_counter()
-    walk = score_walk(params, candidates, samples, fold, scoring)
-    shown = {name: value for name, value in candidates[0].items() if name != "C"}
-    described = (_shown(name, value) for name, value in shown.items())
+    outcomes = score(params, candidates, samples, fold, scoring, classes)
+    shown = {name: value for name, value in candidates[0].items() if name not in ("C", "unit")}
+    described_ = ", ".join(_shown(name, value) for name, value in shown.items())
     print(
-        f"[BudgetSVCCV] {number}/{total} {fold.name}, {', '.join(described)}: {len(candidates)} values of C, best "
-        f"score {_best(walk.scores)}, {perf_counter() - start:.2f} s",
+        f"[BudgetSVCCV] {number}/{total} {fold.name}, {described_}: {len(candidates)} values of C, best "
+        f"score {_best(outcomes)}, {perf_counter() - start:.2f} s",
         flush=True,
     )
-    return walk
+    return outcomes
 
 
-def _best(scores):
-    """The best of the scores that there are: nan stands for a budget that was refused."""
-    known = scores[~np.isnan(scores)]
+def _best(outcomes):
+    """The best of the first scorer's mean scores that there are: nan stands for a fit or a budget without one."""
+    names = [name for outcome in outcomes for scores in outcome.scores for name in scores]
+    if not names:
+        return "none"
+    table = [[scores.get(names[0], np.nan) for scores in outcome.scores] for outcome in outcomes]
+    means = np.mean(table, axis=0)
+    known = means[~np.isnan(means)]
     return f"{known.max():.4f}" if len(known) else "none"
 
 

@@ -108,24 +108,26 @@ class Training:
         return (self.problem(task) for task in self.tasks)
 
     def problem(self, task):
-        """The binary problem of a task.
-
-        Relative budgets are fractions of C_max before or after class weights, whichever is larger: a class that is made
-        to weigh less has cheaper slacks. Were the whole to shrink with it, its slacks would cost what they did before.
-        """
-        rows, data = task.rows, self.data
+        """The binary problem of a task."""
+        rows = task.rows
         own = self.source if len(rows) == self.source.n_samples else self.source.take(rows)
-        dual = classification(own, task.target, data.weight[rows])
-        whole = dual.largest_budget
-        if data.has_class_weights:
-            whole = max(whole, largest_budget_of_classes(task.target, data.sample_weight[rows]))
-        return BinaryProblem(task, dual, whole)
+        return BinaryProblem(task, classification(own, task.target, self.data.weight[rows]), whole_of(task, self.data))
 
     @property
     def indefiniteness(self):
         """-smallest / largest eigenvalue of the kernel on these samples; 0 where it is none but for rounding."""
         curvature = 0.0 if self.kernel.semidefinite else negative_curvature(self.source)
         return curvature if curvature > _NEGATIVE_CURVATURE else 0.0
+
+
+def whole_of(task, data):
+    """What the relative budgets of a task are fractions of.
+
+    C_max before or after class weights, whichever is larger: a class that is made to weigh less has cheaper slacks.
+    Were the whole to shrink with it, its slacks would cost what they did before.
+    """
+    weights = (data.sample_weight, data.weight) if data.has_class_weights else (data.weight,)
+    return max(largest_budget_of_classes(task.target, of[task.rows]) for of in weights)
 
 
 def checked_samples(estimator, X, y, sample_weight):

@@ -53,6 +53,8 @@ class Fraction:
 
     # From a margin with hardly a slack to nearly the largest.
     _smallest, _largest = 1e-3, 0.9
+    # Beyond this a margin is nearly a constant classifier's: where no less is feasible, nothing of use is.
+    _most = 0.99
     hardness = TotalSlack.hardness
 
     @staticmethod
@@ -73,9 +75,10 @@ class Fraction:
         return budget / whole
 
     @classmethod
-    def spread(cls, count):
-        """So many values over the range of use, evenly spaced in their logarithm."""
-        return np.geomspace(cls._smallest, cls._largest, count)
+    def spread(cls, count, least=0.0):
+        """So many values over the range of use, evenly spaced in their logarithm; none below `least`."""
+        smallest = min(max(cls._smallest, least), cls._most)
+        return np.geomspace(smallest, max(cls._largest, 0.5 * (smallest + cls._most)), count)
 
 
 class Cost:

@@ -1,0 +1,182 @@
+"""Leave-one-out decisions of a fitted model, and the folds of a search that leave one sample out each."""
+
+from dataclasses import replace
+from time import perf_counter
+
+import numpy as np
+from sklearn.exceptions import UnsetMetadataPassedError
+from sklearn.utils.validation import check_is_fitted
+
+from ..dual.leave_one_out import left_out_decisions
+from ..dual.path import walk
+from ..dual.problem import BEYOND_REACH
+from ._budget_path import walk_tasks
+from ._fitted import fitted_attributes, publish
+from ._folds import (
+    FoldModel,
+    Outcomes,
+    class_values,
+    described,
+    in_force,
+    scored,
+    shape_of_decisions,
+    training_of,
+    worst_status,
+)
+from ._units import UNITS, Cost, TotalSlack, unit_and_value
+
+# How far the margins of a model and of the samples given with it may differ.
+_SAME = 1e-2
+
+
+def leave_one_out_decisions(model, X, y, sample_weight=None):
+    """The decision on each training sample by the model that is fitted without it, at little more than one fit.
+
+    Only support vectors are taken out, each from the solution of all samples: without one of the others nothing
+    changes.
+    What is held is the budget in force, as total slack, or the cost for unit="cost" and C="auto"; gamma="scale" and
+    class weights are those of all samples.
+
+    Parameters
+    ----------
+    model : BudgetSVC or BudgetSVCCV
+        A fitted model.
+    X : array-like or sparse matrix of shape (n_samples, n_features)
+        The samples that it was fitted on, or their kernel values (n_samples, n_samples) if kernel="precomputed".
+    y : array-like of shape (n_samples,)
+        Their labels.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Their weights. Samples of weight 0 get the decision of the model itself.
+
+    Returns
+    -------
+    decisions : ndarray of shape (n_samples,) or (n_samples, n_classes)
+        As `decision_function` returns them, one score for each class where there are more than two. Without the last
+        sample of a class, a binary problem decides for the other one.
+
+    Raises
+    ------
+    ValueError
+        The model was not fitted on these samples.
+    NotFittedError
+        It was not fitted at all.
+
+    References
+    ----------
+    Cauwenberghs, Poggio, Incremental and decremental support vector machine learning, NIPS 2000.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import make_moons
+    >>> from sklearn_svmdl import BudgetSVC, leave_one_out_decisions
+    >>> X, y = make_moons(100, noise=0.3, random_state=0)
+    >>> model = BudgetSVC().fit(X, y)
+    >>> bool(np.mean((leave_one_out_decisions(model, X, y) > 0) == y) <= model.score(X, y))
+    True
+    """
+    model = getattr(model, "best_estimator_", model)
+    check_is_fitted(model)
+    training, _ = model._training(X, y, sample_weight)
+    unit = Cost if unit_and_value(model.C, model.unit)[0] is Cost else TotalSlack
+    values = model.cost_ if unit is Cost else model.budget_
+    limits = dict(tol=model.tol, max_iter=model.max_iter, cache_size=training.memory)
+    problems = list(training.problems())
+    if len(problems) != len(values) or not np.array_equal(training.data.classes, model.classes_):
+        raise ValueError("X and y must be what the model was fitted on, but they have other classes.")
+    asked = [problem.asking(value, unit) for problem, value in zip(problems, values, strict=True)]
+    solutions = [walk([each], **limits)[0] for each in asked]
+    margins = np.array([solution.margin for solution in solutions])
+    if not np.allclose(1.0 / margins, 1.0 / model.margin_, rtol=_SAME, atol=1e-12):
+        raise ValueError(
+            f"X, y and sample_weight must be what the model was fitted on, but they give the margins {margins} in "
+            f"place of margin_={model.margin_}."
+        )
+    decisions = _decisions(training, solutions, unit, limits)
+    found = scored(decisions, training)
+    out = class_values(model, X) if len(training.data.kept) < training.data.n_given else np.empty(found.shape)
+    out[training.data.kept] = found
+    return out.reshape(shape_of_decisions(len(out), model.classes_))
+
+
+def _decisions(training, solutions, unit, limits):
+    """The decisions (n, n_tasks) on the samples that count, each without its sample; unit says what is held."""
+    columns = []
+    for problem, solution in zip(training.problems(), solutions, strict=True):
+        rows, support = problem.task.rows, np.flatnonzero(solution.beta)
+        held = problem.dual.with_cost(solution.lam) if unit is Cost else problem.dual.with_budget(solution.budget)
+        column = np.empty(training.source.n_samples)
+        if len(rows) < len(column):
+            # The others take no part in this problem.
+            column[:] = training.source.apply(rows[support], solution.beta[support]) + solution.intercept
+        column[rows] = left_out_decisions(held, solution, **limits)
+        columns.append(column)
+    return np.stack(columns, axis=1)
+
+
+def score_left_out(params, candidates, samples, fold, scoring, classes):
+    """`score_walk` for the folds that leave one sample out each, from one walk on all samples.
+
+    What is held is the total budget or the cost in force for all samples.
+
+    Returns
+    -------
+    list of Outcomes, one for each sample
+    """
+    start = perf_counter()
+    n = len(samples.y)
+    try:
+        return _left_out_outcomes(params, candidates, samples, scoring, classes, start)
+    except UnsetMetadataPassedError:
+        raise
+    except Exception as error:
+        if scoring.error_score == "raise":
+            raise
+        shape = shape_of_decisions(1, classes)
+        seconds = (perf_counter() - start) / n
+        return [Outcomes.failed(described(error), len(candidates), shape, seconds)] * n
+
+
+def _left_out_outcomes(params, candidates, samples, scoring, classes, start):
+    models, n = [FoldModel(**params, **candidate) for candidate in candidates], len(samples.y)
+    first = models[0]
+    training = training_of(first, samples, np.arange(n))
+    unit = UNITS[first.unit]
+    solutions = walk_tasks(training, [model.C for model in models], unit, tol=first.tol, max_iter=first.max_iter)
+    limits = dict(tol=first.tol, max_iter=first.max_iter, cache_size=training.memory)
+    values = []
+    for model, row in zip(models, solutions, strict=True):
+        publish(model, {"n_features_in_": samples.X.shape[1], **fitted_attributes(training, row)})
+        found = scored(_decisions(training, row, unit, limits), training)
+        of_all = class_values(model, samples.X) if len(found) < n else np.empty(found.shape)
+        of_all[training.data.kept] = found
+        values.append(of_all)
+    statuses = [worst_status(row) for row in solutions]
+    held, indefinite, fitted = in_force(training, solutions), training.indefiniteness, perf_counter()
+    outcomes = [_outcome(i, models, values, samples, scoring, classes, statuses) for i in range(n)]
+    share = n * len(models)
+    times = dict(fit_time=(fitted - start) / share, score_time=(perf_counter() - fitted) / share)
+    return [replace(outcome, **held, **times, indefinite=indefinite) for outcome in outcomes]
+
+
+def _outcome(i, models, values, samples, scoring, classes, statuses):
+    """What came of leaving out sample i."""
+    nothing = np.full(len(models), np.nan)
+    decisions = [of_all[i : i + 1].reshape(shape_of_decisions(1, classes)) for of_all in values]
+    rest = np.delete(samples.y, i)[np.delete(samples.weight, i) > 0]
+    if (rest == rest[0]).all():
+        error = f"ValueError: without sample {i} there is 1 class: {str(rest[0])!r}."
+        if scoring.error_score == "raise":
+            raise ValueError(error)
+        return Outcomes.failed(error, len(models), shape_of_decisions(1, classes), 0.0)
+    test, name = np.array([i]), f"fold {i + 1}"
+    X, y = samples.X[test], samples.y[test]
+    scores, errors = [], []
+    for model, of_all, status in zip(models, values, statuses, strict=True):
+        if model.infeasible == "raise" and status in BEYOND_REACH:
+            scores.append(scoring.refused(f"C={model.C:.6g} is infeasible."))
+            continue
+        found, failures = scoring(model.knowing(X, of_all[test]), X, y, test)
+        scores.append(found)
+        errors += [f"{name}: {failure}" for failure in failures]
+    return Outcomes(scores, decisions, statuses, nothing, nothing, nothing, 0.0, 0.0, score_errors=tuple(errors))
