@@ -25,8 +25,10 @@ _FEW_FEATURES, _MOST_FOUND = 0.35, 96
 # times it; they leave between so little and so much of the largest k(x, x).
 _UNSEEN, _MOST_SEEN, _LEAST_LEFT, _MOST_LEFT = 1e-3, 30.0, 1e-13, 1e-4
 # What so many features may leave of the trace where few will do in the end (measured: .7, .2, .02 at most; else .7, .2,
-# .1 at least), and the most samples for which they are sought: coarse to fine costs less for more.
-_HOPE, _MOST_SAMPLES = {8: 0.7, 16: 0.3, 32: 0.08}, 5000
+# .1 at least).
+_HOPE = {8: 0.7, 16: 0.3, 32: 0.08}
+# The fewest and the most samples for which they are sought: pivots of few cost less, and coarse to fine of more.
+_FEWEST_SAMPLES, _MOST_SAMPLES = 80, 5000
 # More free samples than these, as a multiple of those at a vertex, say that the sides cannot be told yet.
 _MOST_FREE = 20
 # Relative gaps at which sides are handed over, and samples beside the margin that join the free ones.
@@ -55,7 +57,7 @@ def features_of(problem, lam):
     if source.n_features is not None:
         X = dense_features(source.features) if source.n_features <= _FEW_FEATURES * n else None
         return None if X is None else Features(X)
-    if n > _MOST_SAMPLES:
+    if not _FEWEST_SAMPLES <= n <= _MOST_SAMPLES:
         return None
     diagonal = source.diagonal()
     largest = float(diagonal.max())

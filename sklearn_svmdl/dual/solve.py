@@ -142,7 +142,8 @@ def _attempt(problem, workspace, tol):
 
 def _block_steps(problem, workspace, tol):
     """The certified solution by block steps."""
-    tally, lam = workspace.tally, _first_lam(problem)
+    tally, start = workspace.tally, cold_state(problem) if is_direct(problem, workspace.buffer) else None
+    lam = _first_lam(problem) if start is None else start.point.lam
     features = features_of(problem, lam)
     if features is not None:
         state = solve_in_features(problem, features, workspace, lam)
@@ -150,9 +151,9 @@ def _block_steps(problem, workspace, tol):
             solution = certified(problem, state, tally, tol)
             if solution.is_within(tol) or tally.left <= 0:
                 return solution
-    if is_direct(problem, workspace.buffer):
+    if start is not None:
         block = whole_block(problem, problem.source.whole(), tally)
-        return certified(problem, solve_block(block, cold_state(problem), trusted=False), tally, tol)
+        return certified(problem, solve_block(block, start, trusted=False), tally, tol)
     state, part = solve_levels(problem, workspace, np.random.RandomState(0))
     for _ in range(_MOST_TURNS):
         solution = certified(problem, state, tally, tol)
@@ -172,7 +173,7 @@ def _first_lam(problem):
     if problem.budget is None:
         return problem.cost
     n = problem.n_samples
-    if n > _DIRECT and problem.source.n_features is None:
+    if problem.source.n_features is None:
         problem = coarse_problem(problem, stratified_share(problem.sign, n / _PROBE, np.random.RandomState(0)))
     return cold_state(problem).point.lam
 
