@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from ._common import header, write
 
 # Each has a function main(quick) that returns its table as Markdown.
-MODULES = {"solver": ".solver", "path": ".path", "mlp": ".mlp", "defaults": ".defaults", "cliffs": ".cliffs"}
+MODULES = {name: f".{name}" for name in ("solver", "path", "search", "mlp", "defaults", "cliffs")}
 
 
 def present():
