@@ -119,8 +119,8 @@ def probability_rows(quick):
         svc = SVC(C=ours.C_, gamma=ours.gamma_).fit(X_train, y_train)
         theirs_agree = np.mean(calibrated.classes_[theirs.argmax(axis=1)] == svc.predict(X_test))
         accuracy = accuracy_score(y_test, ours.predict(X_test))
-        shares = [f"{agree:.3f}", f"{theirs_agree:.3f}"]
-        rows.append([name, *(f"{loss:.4f}" for loss in losses), f"{differences[-1]:+.4f}", *shares, f"{accuracy:.3f}", f"{1e3 * calibration:.0f}"])
+        figures = [*(f"{loss:.4f}" for loss in losses), f"{differences[-1]:+.4f}", f"{agree:.3f}"]
+        rows.append([name, *figures, f"{theirs_agree:.3f}", f"{accuracy:.3f}", f"{1e3 * calibration:.0f}"])
     rows.append(["mean", "", "", f"{np.mean(differences):+.4f}", "", "", "", ""])
     return rows
 
@@ -135,14 +135,14 @@ def main(quick=False):
         searched = [search_row(name, *DATA[name], quick) for name in names]
     return "\n\n".join(
         [
-            "## Search\n\n10 costs x 5 gammas (1/30 to 30 times scale), 5 folds, the same grid for both. Seconds of the "
-            "processor; (!) where the best score is lower by more than 0.005.",
+            "## Search\n\n10 costs x 5 gammas (1/30 to 30 times scale), 5 folds, the same grid for both. Seconds of "
+            "the processor; (!) where the best score is lower by more than 0.005.",
             markdown(["data", "GridSearchCV(SVC) s", "ours s", "ratio", "goal", "met", "best scores"], searched),
             "## Leave-one-out",
             markdown(["what", "against", "that s", "ours s", "ratio"], left_out),
-            "## Probabilities\n\nLog-loss on a held-out half. \"agree\": the share of samples whose most probable class "
-            "is predict's. The last column is what the calibration of SVC takes beyond a search, ours nothing but a "
-            "minimum in one variable.",
+            "## Probabilities\n\nLog-loss on a held-out half. \"agree\": the share of samples whose most probable "
+            "class is predict's. The last column is what the calibration of SVC takes beyond a search, ours nothing "
+            "but a minimum in one variable.",
             markdown(
                 ["data", "ours", "SVC, sigmoids", "difference", "agree", "agree, SVC", "accuracy", "calibration ms"],
                 probable,
