@@ -7,7 +7,8 @@ from importlib.util import find_spec
 from ._common import header, write
 
 # Each has a function main(quick) that returns its table as Markdown.
-MODULES = {name: f".{name}" for name in ("solver", "path", "mlp", "ensemble", "tables", "defaults", "cliffs")}
+NAMES = ("solver", "path", "search", "mlp", "ensemble", "tables", "defaults", "cliffs")
+MODULES = {name: f".{name}" for name in NAMES}
 
 
 def present():

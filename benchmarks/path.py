@@ -71,7 +71,7 @@ def alternate(ours, theirs, turns):
 def rbf_grids(X, y):
     gammas = (_GAMMAS * scale(X)).tolist()
     budgets = implied_budgets(X, y, _RBF_COSTS, kernel="rbf", gamma="scale")
-    ours = BudgetSVCCV(budgets, gammas=gammas, cv=_FOLDS, refit=False)
+    ours = BudgetSVCCV(budgets, unit="relative", gammas=gammas, cv=_FOLDS, refit=False)
     svc = GridSearchCV(SVC(), {"C": _RBF_COSTS, "gamma": gammas}, cv=_FOLDS, refit=False)
     grid = {"C": budgets, "gamma": gammas}
     cold = GridSearchCV(BudgetSVC(unit="relative"), grid, cv=_FOLDS, refit=False)
@@ -81,7 +81,9 @@ def rbf_grids(X, y):
 def poly_grids(X, y):
     shared = dict(kernel="poly", gamma="scale", coef0=1.0)
     budgets = implied_budgets(X, y, _POLY_COSTS, degree=_DEGREES[0], **shared)
-    ours = BudgetSVCCV(budgets, kernel="poly", gammas=["scale"], degrees=_DEGREES, cv=_FOLDS, refit=False)
+    ours = BudgetSVCCV(
+        budgets, unit="relative", kernel="poly", gammas=["scale"], degrees=_DEGREES, cv=_FOLDS, refit=False
+    )
     svc = GridSearchCV(SVC(**shared), {"C": _POLY_COSTS, "degree": _DEGREES}, cv=_FOLDS, refit=False)
     cold = GridSearchCV(
         BudgetSVC(unit="relative", **shared), {"C": budgets, "degree": _DEGREES}, cv=_FOLDS, refit=False

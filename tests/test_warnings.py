@@ -32,7 +32,7 @@ WAYS = {
     "search": lambda X, y: GridSearchCV(BudgetSVC(C=0, kernel="linear"), {"C": [0]}, cv=2).fit(X, y),
     "search in threads": lambda X, y: cross_val_score(BudgetSVC(C=0, kernel="linear"), X, y, cv=2),
     "path": lambda X, y: budget_path(X, y, Cs=[0], kernel="linear"),
-    "cv": lambda X, y: BudgetSVCCV([0.0], kernel="linear", cv=2).fit(X, y),
+    "cv": lambda X, y: BudgetSVCCV([0.0], unit="relative", kernel="linear", cv=2).fit(X, y),
 }
 
 

@@ -11,6 +11,7 @@
 `interior`     the interior point method that finds the sides where pivoting does not settle
 `kkt`          the optimality conditions for a guess of the sides;  `factor` their factors;  `buffer` memory
 `smo`          pair steps with lam as a coordinate
-`path`         one problem for many budgets;  `feasibility` C_min;  `work` what a solve took
+`path`         one problem for many budgets;  `leave_one_out` decisions on each sample by the solution of all others
+`feasibility`  C_min;  `work` what a solve took
 =============  =======================================================================================
 """

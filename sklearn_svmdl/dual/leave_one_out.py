@@ -170,7 +170,7 @@ class _Table:
         return found
 
     def _next_side(self, side, end, slope, share, removed):
-        """The share of the removed dual at which the next sample changes side, 0 where none does, and its sides."""
+        """The share of the removed dual at which the next sample changes side, 0 where none does, and the sides."""
         sign, weight, row = self.problem.sign, self.problem.weight, np.arange(len(side))
         free = side == FREE
         # What must not become negative: at share 0, and its slope. Free samples have two ends.

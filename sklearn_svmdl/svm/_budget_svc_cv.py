@@ -181,6 +181,7 @@ class BudgetSVCCV(ClassifierMixin, BaseEstimator):
     --------
     BudgetSVC : The classifier for given parameters.
     budget_path : Its solutions along decreasing budgets.
+    leave_one_out_decisions : Exact decisions of a fitted model on its training samples, each left out.
 
     Examples
     --------
