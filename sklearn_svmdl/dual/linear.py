@@ -19,14 +19,16 @@ from .interior import InteriorSolver, _Factored
 from .kkt import FREE
 from .working_set import TooLarge, dense_features, inward, refine, whole_block
 
-# Features are few up to this share of the samples, and those that are found up to this many.
-_FEW_FEATURES, _MOST_FOUND = 0.35, 96
+# Features are few up to this share of the samples, and those that are found up to so many, and while a step with them
+# costs no more multiplications than this.
+_FEW_FEATURES, _MOST_FOUND, _MOST_COST = 0.35, 96, 4e6
 # lam times what found features leave of k(x, x) should change f by no more than this, and must by no more than so many
 # times it; they leave between so little and so much of the largest k(x, x).
 _UNSEEN, _MOST_SEEN, _LEAST_LEFT, _MOST_LEFT = 1e-3, 30.0, 1e-13, 1e-4
-# What so many features may leave of the trace where few will do in the end (measured: .7, .2, .02 at most; else .7, .2,
-# .1 at least).
-_HOPE = {8: 0.7, 16: 0.3, 32: 0.08}
+# The search goes on while it is on course: after so many features this share of the trace may be left, and from there
+# on a share that falls geometrically to `_MOST_LEFT` at the most features. Measured after 8, 16 and 32 features: where
+# few will do in the end .7, .2, .02 at most, else .7, .2, .1 at least.
+_FIRST_LOOK, _FIRST_LEFT = 8, 0.7
 # The fewest and the most samples for which they are sought: pivots of few cost less, and coarse to fine of more.
 _FEWEST_SAMPLES, _MOST_SAMPLES = 80, 5000
 # More free samples than these, as a multiple of those at a vertex, say that the sides cannot be told yet.
@@ -64,28 +66,37 @@ def features_of(problem, lam):
     if largest <= 0:
         return None
     share = min(max(_UNSEEN / max(lam * largest, _SMALLEST), _LEAST_LEFT), _MOST_LEFT)
-    X = pivoted_cholesky(source, int(min(_MOST_FOUND, _FEW_FEATURES * n)), share, _HOPE)
+    most = int(min(_MOST_FOUND, _FEW_FEATURES * n, np.sqrt(_MOST_COST / n)))
+    X = pivoted_cholesky(source, most, share, on_course=lambda k, left: left <= _hoped(k, most))
     if X is None:
         return None
     left = max(float((diagonal - np.einsum("ij,ij->i", X, X)).max()), _LEAST_LEFT * largest)
     return Features(X, _MOST_SEEN * _UNSEEN / left)
 
 
-def pivoted_cholesky(source, most, tolerance, hope=None):
+def _hoped(k, most):
+    """The share of the trace that k features may leave where `most` are to do."""
+    if k % _FIRST_LOOK or k == 0:
+        return 1.0
+    return _FIRST_LEFT * _MOST_LEFT ** ((k - _FIRST_LOOK) / (most - _FIRST_LOOK))
+
+
+def pivoted_cholesky(source, most, tolerance, on_course=lambda k, left: True):
     """Features (n, r), r <= most, with phi phi' = K but for `tolerance`, relative to the largest k(x, x).
 
-    None if `most` are not enough or K has full rank, or after k features if more than hope[k] of the trace is left.
+    None if `most` are not enough or K has full rank, or after k features that leave a share `left` of the trace which
+    is not on_course(k, left).
 
     Cholesky with diagonal pivoting (Fine, Scheinberg, JMLR 2001): the next feature is the column of the sample that the
     features so far explain least.
     """
     n = source.n_samples
-    everything, left, hope = np.arange(n), source.diagonal(), {} if hope is None else hope
+    everything, left = np.arange(n), source.diagonal()
     least = tolerance * max(left.max(), np.finfo(float).tiny)
     phi = np.empty((min(most, n), n))
     trace = left.sum()
     for k in range(len(phi)):
-        if k in hope and left.sum() > hope[k] * trace:
+        if not on_course(k, left.sum() / trace):
             return None
         i = int(np.argmax(left))
         if left[i] <= least:
