@@ -155,6 +155,7 @@ class WrittenOutGradient:
         dropout = self.module.dropout
 
         def hidden():
+            """Room for the outputs of every hidden layer."""
             return [self.flat.new_empty(*self._stack, rows, width) for width in widths[:-1]]
 
         all_deltas = self.flat.new_empty(*self._stack, rows, sum(widths))

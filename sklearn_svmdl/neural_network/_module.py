@@ -172,6 +172,7 @@ def _plain_forward(module):
     activation = ACTIVATIONS[module.activation]
 
     def forward(a):
+        """The raw outputs, hidden activations in place."""
         for layer in module.layers[:-1]:
             a = activation.consume(layer(a))
         return module.layers[-1](a)
@@ -183,6 +184,7 @@ def _custom_forward(module, n_outputs):
     module.eval()
 
     def forward(X):
+        """The raw outputs as a matrix."""
         return as_matrix(module(X), len(X), n_outputs)
 
     return forward

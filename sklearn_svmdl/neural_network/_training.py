@@ -242,6 +242,7 @@ def train_fast(net, run):
     load_flat_state(solver, {name: torch.from_numpy(value) for name, value in (net.solver_state_ or {}).items()})
 
     def set_rates(rates):
+        """The learning rate of every network, one number where they are equal."""
         same = len(set(rates)) == 1
         solver.rate = rates[0] if same else gradient.flat.new_tensor(rates).unsqueeze(1)
 

@@ -161,6 +161,7 @@ def warn_unconverged(outcomes, noun, *, tol, max_iter, X, feature_names):
 
 
 def warn_indefinite(kernel_name, negative_curvature):
+    """Say that the kernel is no inner product on these samples, and what then loses its meaning."""
     name = getattr(kernel_name, "__name__", kernel_name)
     warn(
         f"The kernel {name!r} is not positive semi-definite on these samples (its smallest eigenvalue is "

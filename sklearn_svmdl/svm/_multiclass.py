@@ -23,6 +23,7 @@ class BinaryTask:
 
     @property
     def name(self):
+        """What messages call the problem."""
         return f"{self.negative} vs {self.positive}"
 
 

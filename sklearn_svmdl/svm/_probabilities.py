@@ -36,6 +36,7 @@ def temperature_of(decisions, codes, weight):
     target = _targets(codes, weight, scores.shape[1])
 
     def loss(log_inverse):
+        """The log-loss at a temperature of exp(-log_inverse)."""
         return -np.sum(weight[:, None] * target * log_softmax(np.exp(log_inverse) * scores, axis=1))
 
     middle = -np.log(size)

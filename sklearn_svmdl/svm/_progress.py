@@ -32,6 +32,7 @@ def _every(call):
     done = Event()
 
     def run():
+        """Until the block is done."""
         while not done.wait(_INTERVAL):
             call()
 
