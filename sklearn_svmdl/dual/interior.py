@@ -96,11 +96,11 @@ class _Dense:
         return solve
 
 
-class _Factored:
-    """K = G G' with G (m, r)."""
+class Factored:
+    """K = G G' + diag(rest) with G (m, r)."""
 
-    def __init__(self, G, tally):
-        self.G, self.tally, self.rank = G, tally, G.shape[1]
+    def __init__(self, G, tally, rest=0.0):
+        self.G, self.rest, self.tally, self.rank = G, rest, tally, G.shape[1]
         self.with_one = np.column_stack([G, np.ones(len(G))])
         self.largest = float(np.einsum("ij,ij->i", G, G).max(initial=0.0))
         # To touch fresh memory at every step would cost more than to fill it.
@@ -108,11 +108,14 @@ class _Factored:
 
     def apply(self, values, new=np.empty):
         """K @ values."""
-        return product_into(new(len(values)), self.G, matmul(self.G.T, values))
+        out = product_into(new(len(values)), self.G, matmul(self.G.T, values))
+        out += np.multiply(self.rest, values, out=new(len(values)))
+        return out
 
     def solver(self, D, new=np.empty):
         """A function that solves as that of `_Dense` does; one correction mends the digits that a small D cancels."""
         G, r = self.with_one, self.rank
+        D = np.add(D, self.rest, out=new(len(D)))
         inverse = np.divide(1.0, D, out=new(len(D)))
         np.multiply(G, np.sqrt(inverse, out=new(len(D)))[:, None], out=self.scaled)
         H = matmul(self.scaled.T, self.scaled)
@@ -167,10 +170,10 @@ def operator_of(block):
     """How the interior steps on a block solve with its kernel matrix."""
     n, X = block.n_samples, block.features
     if X is not None and n >= _WORTH_FACTORING and X.shape[1] <= _FEW_COLUMNS * n:
-        return _Factored(X, block.tally)
+        return Factored(X, block.tally)
     gram = np.asarray(block.gram, dtype=np.float64)
     G = low_rank_factor(gram) if len(gram) >= _WORTH_FACTORING else None
-    return _Dense(gram, block.tally) if G is None else _Factored(G, block.tally)
+    return _Dense(gram, block.tally) if G is None else Factored(G, block.tally)
 
 
 def low_rank_factor(gram):
@@ -250,7 +253,7 @@ class InteriorSolver:
     Parameters
     ----------
     block : Block
-    operator : _Dense or _Factored, made for the block if None
+    operator : _Dense or Factored, made for the block if None
     """
 
     def __init__(self, block, operator=None):

@@ -15,7 +15,7 @@ import numpy as np
 from ..kernels.blas import matmul
 
 from .active_set import State
-from .interior import InteriorSolver, _Factored
+from .interior import InteriorSolver, Factored
 from .kkt import FREE
 from .working_set import TooLarge, dense_features, inward, refine, whole_block
 
@@ -24,11 +24,11 @@ from .working_set import TooLarge, dense_features, inward, refine, whole_block
 _FEW_FEATURES, _MOST_FOUND, _MOST_COST = 0.35, 96, 4e6
 # lam times what found features leave of k(x, x) should change f by no more than this, and must by no more than so many
 # times it; they leave between so little and so much of the largest k(x, x).
-_UNSEEN, _MOST_SEEN, _LEAST_LEFT, _MOST_LEFT = 1e-3, 30.0, 1e-13, 1e-4
+_UNSEEN, _MOST_SEEN, _LEAST_LEFT, _MOST_LEFT, _ROUGHLY = 1e-2, 30.0, 1e-13, 3e-2, 5.0
 # The search goes on while it is on course: after so many features this share of the trace may be left, and from there
 # on a share that falls geometrically to `_MOST_LEFT` at the most features. Measured after 8, 16 and 32 features: where
 # few will do in the end .7, .2, .02 at most, else .7, .2, .1 at least.
-_FIRST_LOOK, _FIRST_LEFT = 8, 0.7
+_FIRST_LOOK, _FIRST_LEFT = 16, 0.7
 # The fewest and the most samples for which they are sought: pivots of few cost less, and coarse to fine of more.
 _FEWEST_SAMPLES, _MOST_SAMPLES = 80, 5000
 # More free samples than these, as a multiple of those at a vertex, say that the sides cannot be told yet.
@@ -42,23 +42,30 @@ _SMALLEST = np.finfo(float).tiny
 
 
 class Features(NamedTuple):
-    """Few features: X (n, r) with K = X X' as far as duals of up to lam = `reach` can tell."""
+    """Few features: X (n, r) with K = X X' + diag(rest) as far as duals of up to lam = `reach` can tell."""
 
     X: np.ndarray
+    rest: np.ndarray
     reach: float = np.inf
 
 
-def features_of(problem, lam):
+def features_of(source, n, lam, few=_FEW_FEATURES):
     """Features few enough to step in their dimension, known, or found for duals of some lam; None without.
+
+    Parameters
+    ----------
+    source : of the samples
+    n : int, how many of them a problem has
+    lam : float
+    few : float, up to what share of n features are few
 
     Returns
     -------
     Features or None
     """
-    source, n = problem.source, problem.n_samples
     if source.n_features is not None:
-        X = dense_features(source.features) if source.n_features <= _FEW_FEATURES * n else None
-        return None if X is None else Features(X)
+        X = dense_features(source.features) if source.n_features <= few * n else None
+        return None if X is None else Features(X, np.zeros(len(X)))
     if not _FEWEST_SAMPLES <= n <= _MOST_SAMPLES:
         return None
     diagonal = source.diagonal()
@@ -66,34 +73,38 @@ def features_of(problem, lam):
     if largest <= 0:
         return None
     share = min(max(_UNSEEN / max(lam * largest, _SMALLEST), _LEAST_LEFT), _MOST_LEFT)
-    most = int(min(_MOST_FOUND, _FEW_FEATURES * n, np.sqrt(_MOST_COST / n)))
-    X = pivoted_cholesky(source, most, share, on_course=lambda k, left: left <= _hoped(k, most))
+    most = int(min(_MOST_FOUND, few * n, np.sqrt(_MOST_COST / n)))
+    X = pivoted_cholesky(source, most, share, on_course=lambda k, left: left <= _hoped(k, most, _ROUGHLY * share))
     if X is None:
         return None
-    left = max(float((diagonal - np.einsum("ij,ij->i", X, X)).max()), _LEAST_LEFT * largest)
-    return Features(X, _MOST_SEEN * _UNSEEN / left)
+    rest = np.maximum(diagonal - np.einsum("ij,ij->i", X, X), 0.0)
+    return Features(X, rest, _MOST_SEEN * _UNSEEN / max(float(rest.max()), _LEAST_LEFT * largest))
 
 
-def _hoped(k, most):
-    """The share of the trace that k features may leave where `most` are to do."""
+def _hoped(k, most, end):
+    """The share of the trace that k features may leave where `most` are to leave no more than the share `end`."""
+    if k == most:
+        return end
     if k % _FIRST_LOOK or k == 0:
         return 1.0
-    return _FIRST_LEFT * _MOST_LEFT ** ((k - _FIRST_LOOK) / (most - _FIRST_LOOK))
+    return _FIRST_LEFT * (end / _FIRST_LEFT) ** ((k - _FIRST_LOOK) / (most - _FIRST_LOOK))
 
 
-def pivoted_cholesky(source, most, tolerance, on_course=lambda k, left: True):
+def pivoted_cholesky(source, most, tolerance, on_course=None):
     """Features (n, r), r <= most, with phi phi' = K but for `tolerance`, relative to the largest k(x, x).
 
-    None if `most` are not enough or K has full rank, or after k features that leave a share `left` of the trace which
-    is not on_course(k, left).
+    None if `most` are not enough or K has full rank. Where on_course is given it decides instead, after every k
+    features that leave a share `left` of the trace, the most included: None where not on_course(k, left).
 
     Cholesky with diagonal pivoting (Fine, Scheinberg, JMLR 2001): the next feature is the column of the sample that the
     features so far explain least.
     """
     n = source.n_samples
+    most = min(most, n)
+    on_course = (lambda k, left: k < most) if on_course is None else on_course
     everything, left = np.arange(n), source.diagonal()
     least = tolerance * max(left.max(), np.finfo(float).tiny)
-    phi = np.empty((min(most, n), n))
+    phi = np.empty((most, n))
     trace = left.sum()
     for k in range(len(phi)):
         if not on_course(k, left.sum() / trace):
@@ -104,7 +115,7 @@ def pivoted_cholesky(source, most, tolerance, on_course=lambda k, left: True):
         np.subtract(source.block(everything[i : i + 1], everything)[0], matmul(phi[:k].T, phi[:k, i]), out=phi[k])
         phi[k] /= np.sqrt(left[i])
         left -= phi[k] ** 2
-    return None
+    return np.ascontiguousarray(phi.T) if on_course(most, left.sum() / trace) else None
 
 
 def solve_in_features(problem, features, workspace, lam):
@@ -122,9 +133,9 @@ def solve_in_features(problem, features, workspace, lam):
     State
         Not `settled` where the sides could not be told, or the budget asks for more lam than the features allow.
     """
-    X, reach = features
+    X, rest, reach = features
     within = problem.within(min(reach, problem.largest_cost))
-    solver = InteriorSolver(whole_block(within, None, workspace.tally, X), _Factored(X, workspace.tally))
+    solver = InteriorSolver(whole_block(within, None, workspace.tally, X), Factored(X, workspace.tally, rest))
     iterate = solver.start(min(lam, reach))
     for gap in _GAPS:
         if within.largest_cost == problem.largest_cost:

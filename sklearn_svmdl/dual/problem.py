@@ -243,8 +243,9 @@ class DualSolution:
 
 
 def largest_error(certified):
-    """The largest of violation, budget error, infeasibility and duality gap, of a certificate or a solution."""
-    return max(certified.violation, certified.budget_error, certified.infeasibility, abs(certified.duality_gap))
+    """The largest of violation, budget error, infeasibility and duality gap, of a solution or of certificates."""
+    errors = certified.violation, certified.budget_error, certified.infeasibility, certified.duality_gap
+    return np.abs(errors).max(axis=0)
 
 
 def slack_of(residual, sign):

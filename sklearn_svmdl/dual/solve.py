@@ -15,7 +15,7 @@ from .levels import coarse_problem, cold_state, polish, solve_levels, stratified
 from .linear import features_of, solve_in_features
 from .problem import Status, certify, constant_solution, feasible_duals
 from .smo import ascend
-from .together import LARGEST, MOST_ROUNDS, solve_together
+from .together import LARGEST, MOST_ITERATIONS, solve_together
 from .work import Tally
 from .working_set import TooLarge, Workspace, whole_block
 
@@ -67,25 +67,26 @@ def solve(problem, *, solver="auto", tol=1e-3, max_iter=100_000, cache_size=200.
     return solved_or_beyond(replace(solution, work=tally.done()), counted, tol)
 
 
-def solve_small(problems, *, solver="auto", tol=1e-3, max_iter=100_000):
-    """Solve those problems together that are small enough for it.
+def solve_many(stack, *, solver="auto", tol=1e-3, max_iter=100_000):
+    """Solve those problems together that allow it.
 
     Parameters
     ----------
-    problems : list of DualProblem, all with a budget or all with a cost
+    stack : Stack
     solver, tol, max_iter : as for `solve`
 
     Returns
     -------
     list of DualSolution or None, one for each problem; None where `solve` has to
     """
-    solutions = [None] * len(problems)
-    if SOLVERS[solver] is not block_steps or max_iter < MOST_ROUNDS:
+    solutions = [None] * len(stack)
+    if SOLVERS[solver] is not block_steps or max_iter < MOST_ITERATIONS or len(stack) < _SEVERAL:
         return solutions
-    rows = [k for k, problem in enumerate(problems) if problem.n_samples <= LARGEST and not problem.is_trivial]
-    if len(rows) >= _SEVERAL:
-        for row, solution in zip(rows, solve_together([problems[row] for row in rows], _REACH, tol), strict=True):
-            solutions[row] = solution
+    which = np.flatnonzero(stack.sizes <= LARGEST)
+    if stack.budget is not None:
+        which = which[stack.budget[which] < stack.largest_budget[which] * (1.0 - 1e-12)]
+    for row, solution in zip(which, solve_together(stack.take(which), _REACH, tol), strict=True):
+        solutions[row] = solution
     return solutions
 
 
@@ -144,7 +145,7 @@ def _block_steps(problem, workspace, tol):
     """The certified solution by block steps."""
     tally, start = workspace.tally, cold_state(problem) if is_direct(problem, workspace.buffer) else None
     lam = _first_lam(problem) if start is None else start.point.lam
-    features = features_of(problem, lam)
+    features = features_of(problem.source, problem.n_samples, lam)
     if features is not None:
         state = solve_in_features(problem, features, workspace, lam)
         if state.settled or tally.left <= 0 or features.reach >= problem.largest_cost:

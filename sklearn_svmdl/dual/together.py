@@ -1,254 +1,202 @@
-"""Many small problems at once: the pivoting of `active_set`, of all of them in each call of numpy.
+"""Many problems at once: those of few samples by pivots alone, those of few features by interior steps and pivots.
 
-One-versus-one on a hundred classes is 4,950 problems of a few samples each. One by one a solve is some fifty calls of
-numpy a round on a handful of numbers; together a problem takes as long as its arithmetic. The conditions are those of
-`kkt`, in arrays (k, m) and (k, m, m) of k problems on m variables each; problems of fewer variables are filled up with
-variables of weight 0, which stay at zero. Problems that do not settle soon are left to `solve`.
+What a problem has of its own is solved with that of the others in each call of numpy (`stack_interior`,
+`stack_pivots`); what all have in common, kernel values and features, is evaluated once. As for one problem alone
+(`linear.solve_in_features`) the interior steps tell the sides, and the pivots solve exactly for the samples near the
+margin, all others held where they are, until none of these stands wrong. The certificate is the same. Problems that do
+not settle are left to `solve`.
 """
 
-from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 
-from .active_set import EXACT, LAM_RANGE, PULLED, TOLERANCES, sides_asked_for
-from .kkt import BOUND, FREE, ROUNDING, UNITS, ZERO
-from .problem import Certificate, DualSolution, Status, certificate, least_slack_intercept, slack_of
+from .kkt import BOUND, FREE
+from .linear import Features, features_of
+from .problem import DualSolution, Status, certificate, largest_error
+from .stack_interior import MOST_STEPS, steps_together
+from .stack_pivots import LAST_STAGE, MOST_ROUNDS, Blocks, Fixed, Guess, pivot_together, start
 from .work import Tally, Work
+from .working_set import dense_features
 
-# Problems of up to so many variables are stacked, in stacks of so many kernel values.
-LARGEST, _MOST_VALUES = 64, 2**19
-# The proximal weights of the pivotings that follow each other, relative to the scale, and the rounds of all of them.
-_STAGES, MOST_ROUNDS = np.array([0.1, 0.01, EXACT]), 40
-# The last entry of the conditions' diagonal, in units of 1 / scale: it keeps them regular where no sample is free.
-_REGULAR = 1e-14
+# Problems of up to so many variables are pivoted whole, and of up to so many with features found.
+_SMALL, LARGEST = 64, 1000
+# The problems of a stack have at least this share of the variables of its largest, and take so many numbers an array.
+_ALIKE, _MOST_NUMBERS = 0.5, 2**21
+# Features are few up to this share of a problem's samples.
+_FEW_FEATURES = 0.6
+# The relative gap at which sides are handed over; with the free samples go as many that are near the margin and some.
+_GAP, _NEAR_COUNT = 1e-3, 20
+# How far on the wrong side of the margin a sample that is held may stand, and how often the others are looked at.
+_WRONG, _MOST_LOOKS = 1e-9, 6
+# The most iterations that a problem takes.
+MOST_ITERATIONS = MOST_STEPS + (1 + _MOST_LOOKS) * MOST_ROUNDS
 # |w|^2 that is this small a share of the sum of its terms' sizes has lost its digits.
 _CANCELLED = 1e-6
-_EPS = np.finfo(float).eps
 
 
-@dataclass(frozen=True)
-class Stack:
-    """k problems of m variables each, one a row.
+class _Solved(NamedTuple):
+    """Duals (k, m), lam (k,), and K beta (k, m) of each problem; 0 pivots (k,) where it did not settle."""
 
-    gram : ndarray (k, m, m)
-    linear, bound : ndarrays (k, m), the bound being 0 where a problem has no such variable
-    budget, least_lam, most_lam : ndarrays (k,); where a cost is given it is both ends of the range of lam
-    scale : ndarray (k,), the mean squared distance of the samples from their mean in feature space
-    least_weight : ndarray (k,)
-    """
-
-    gram: np.ndarray
-    linear: np.ndarray
-    bound: np.ndarray
-    budget: np.ndarray
-    least_lam: np.ndarray
-    most_lam: np.ndarray
-    scale: np.ndarray
-    least_weight: np.ndarray
-
-    @classmethod
-    def of(cls, problems, reach, tally):
-        """The problems, lam followed to `reach` over the scale; their kernel values are counted."""
-        k, m = len(problems), max(problem.n_samples for problem in problems)
-        gram, linear, bound = np.zeros((k, m, m)), np.zeros((k, m)), np.zeros((k, m))
-        for row, problem in enumerate(problems):
-            n = problem.n_samples
-            gram[row, :n, :n] = problem.source.counted(tally).block(slice(n), slice(n))
-            linear[row, :n], bound[row, :n] = problem.linear, problem.bound
-        weight = np.abs(bound)
-        scale = _spread(gram, np.count_nonzero(bound, axis=1))
-        budget = np.array([problem.charge for problem in problems])
-        cost = np.array([np.nan if problem.cost is None else problem.cost for problem in problems])
-        least, most = np.where(np.isnan(cost), [np.zeros(k), reach / scale], cost)
-        return cls(gram, linear, bound, budget, least, most, scale, np.where(bound, weight, np.inf).min(axis=1))
-
-    def take(self, rows):
-        """Some of the problems."""
-        return Stack(*(getattr(self, field.name)[rows] for field in fields(self)))
-
-    def fit(self, beta):
-        """K beta."""
-        return np.matmul(self.gram, beta[:, :, None])[:, :, 0]
-
-
-def _spread(gram, count):
-    """`kkt.spread_of`, of each of the problems with so many variables."""
-    diagonal = np.einsum("kii->ki", gram)
-    spread = diagonal.sum(axis=1) / count - gram.sum(axis=(1, 2)) / count**2
-    spread = np.maximum(spread, 1e-12 * np.abs(diagonal).max(axis=1))
-    return np.where(spread > 0, spread, 1.0)
-
-
-@dataclass(frozen=True)
-class _Guess:
-    """Where the pivoting of each problem stands: sides, the centre's shape, its lam, which proximal weight is on."""
-
-    side: np.ndarray
-    shape: np.ndarray
+    beta: np.ndarray
     lam: np.ndarray
-    stage: np.ndarray
-
-    def take(self, rows):
-        """Some of the problems."""
-        return _Guess(self.side[rows], self.shape[rows], self.lam[rows], self.stage[rows])
+    fit: np.ndarray
+    pivots: np.ndarray
+    steps: object = 0
 
 
-def _start(stack):
-    """The limit lam -> 0, with the lam that is best for it: all on the costly side of the best constant at bound."""
-    sign, weight = np.sign(stack.bound), np.abs(stack.bound)
-    constant = least_slack_intercept(stack.linear, sign, weight)
-    costs = sign * (stack.linear - constant[:, None])
-    at_constant = (np.abs(costs) <= 1e-12 * np.abs(stack.linear).max(axis=1)[:, None]) & (sign != 0)
-    costly = (costs > 0) & ~at_constant
-    shape = np.where(costly, stack.bound, 0.0)
-    # Those at the constant whose bounds have the sign that is missing take equal shares of the balance.
-    missing = -shape.sum(axis=1)[:, None]
-    balance = np.where(at_constant & (stack.bound * missing > 0), stack.bound, 0.0)
-    room = balance.sum(axis=1)[:, None]
-    shape += np.divide(missing, room, out=np.zeros_like(room), where=room != 0) * balance
-    curvature = np.einsum("ki,ki->k", shape, stack.fit(shape))
-    alone = np.einsum("ki,kii->k", shape**2, stack.gram)
-    curvature = np.where(curvature > 1e-9 * alone, curvature, alone)
-    unspent = np.einsum("ki,ki->k", weight, slack_of(stack.linear - constant[:, None], sign)) - stack.budget
-    lam = np.divide(unspent, curvature, out=1.0 / stack.scale, where=curvature > 0)
-    side = np.select([costly, at_constant], [BOUND, FREE], ZERO)
-    return _Guess(side, shape, np.clip(lam, stack.least_lam, stack.most_lam), np.zeros(len(lam), dtype=int))
+def solve_together(stack, reach, tol):
+    """Solve the problems that can be solved together.
 
-
-def _solve_round(stack, guess, delta):
-    """The solution of the conditions for the guess: duals, lam, y - f - b, and whether lam meets the budget."""
-    k, m = guess.side.shape
-    free, t = guess.side == FREE, np.where(guess.side == BOUND, stack.bound, 0.0)
-    pull, total, shift = stack.fit(t), t.sum(axis=1), stack.scale
-    coupling = np.where(free, pull + (shift * total)[:, None] - delta[:, None] * guess.shape, 0.0)
-    # The conditions of beta_F and b; those of the others read beta_i = 0.
-    matrix, rhs, on = np.zeros((k, m + 1, m + 1)), np.zeros((k, m + 1, 2)), np.arange(m)
-    np.copyto(matrix[:, :m, :m], stack.gram + shift[:, None, None], where=free[:, :, None] & free[:, None, :])
-    matrix[:, on, on] += np.where(free, delta[:, None], 1.0)
-    matrix[:, :m, m] = matrix[:, m, :m] = free
-    matrix[:, m, m] = -_REGULAR / shift
-    rhs[:, :m, 0], rhs[:, :m, 1], rhs[:, m, 1] = np.where(free, stack.linear, 0.0), coupling, total
-    constant, slope = np.moveaxis(np.linalg.solve(matrix, rhs), 2, 0)
-    # The budget is spent.
-    away = t - guess.shape
-    curvature = (t * pull).sum(axis=1) + shift * total**2 + delta * ((away**2).sum(axis=1) + 1.0)
-    spare = (stack.linear * t).sum(axis=1) - stack.budget + delta * guess.lam
-    fall = curvature - (rhs[:, :, 1] * slope).sum(axis=1)
-    excess = spare - (rhs[:, :, 1] * constant).sum(axis=1)
-    far = np.where(excess > 0, np.inf, 0.0)
-    wanted = np.divide(excess, fall, out=far, where=fall > ROUNDING * curvature)
-    wanted = np.clip(wanted, stack.least_lam, stack.most_lam)
-    lam = np.clip(wanted, guess.lam / LAM_RANGE, guess.lam * LAM_RANGE)
-    solved = constant - lam[:, None] * slope
-    beta = lam[:, None] * t + np.where(free, solved[:, :m], 0.0)
-    gradient = stack.linear - stack.fit(beta) - delta[:, None] * (beta - lam[:, None] * guess.shape)
-    middle = _middle_intercept(gradient, guess.side, stack.bound)
-    intercept = np.where(free.any(axis=1), solved[:, m], middle)
-    return beta, lam, gradient - intercept[:, None], lam == wanted
-
-
-def _middle_intercept(gradient, side, bound):
-    """The middle of the intercepts that leave every sample at zero or at its bound on its side."""
-    above = (side == BOUND) == (bound > 0)
-    highest = np.where(~above & (bound != 0), gradient, -np.inf).max(axis=1)
-    lowest = np.where(above & (bound != 0), gradient, np.inf).min(axis=1)
-    highest, lowest = np.where(np.isinf(highest), lowest, highest), np.where(np.isinf(lowest), highest, lowest)
-    return 0.5 * (highest + lowest)
-
-
-def _balanced(side, residual, bound):
-    """`side`, with the sample of each class nearest to the margin freed where none can balance those at bound."""
-    at_bound = np.where(side == BOUND, bound, 0.0)
-    unbalanced = np.abs(at_bound.sum(axis=1)) > 1e-12 * np.abs(at_bound).sum(axis=1)
-    (stuck,) = np.nonzero(unbalanced & ~(side == FREE).any(axis=1))
-    for sign in (-1.0, 1.0):
-        distance = np.where(np.sign(bound[stuck]) == sign, np.abs(residual[stuck]), np.inf)
-        side[stuck, distance.argmin(axis=1)] = FREE
-    return side
-
-
-def pivot_together(stack):
-    """Pivot each problem with proximal weights that fall.
-
-    Returns
-    -------
-    beta : ndarray (k, m)
-    lam : ndarray (k,)
-    rounds : ndarray of int (k,), after how many it settled; 0 where it did not
-    """
-    k = len(stack.budget)
-    all_beta, all_lam, rounds = np.zeros_like(stack.linear), np.zeros(k), np.zeros(k, dtype=int)
-    rows, guess = np.arange(k), _start(stack)
-    at_bound, at_margin = TOLERANCES[np.dtype(np.float64)]
-    for number in range(1, MOST_ROUNDS + 1):
-        largest = np.abs(np.einsum("kii->ki", stack.gram)).max(axis=1)
-        delta = np.maximum(_STAGES[guess.stage] * stack.scale, stack.linear.shape[1] * _EPS * largest)
-        beta, lam, residual, stands = _solve_round(stack, guess, delta)
-        sign, upper = np.sign(stack.bound), lam[:, None] * np.abs(stack.bound)
-        tolerance = at_margin + UNITS * _EPS * largest * np.linalg.norm(beta, axis=1)
-        wanted = sides_asked_for(guess.side, sign * residual, tolerance[:, None], sign * beta, upper, at_bound)
-        agree = stands & (wanted == guess.side).all(axis=1)
-        pull = delta * np.abs(beta - lam[:, None] * guess.shape).max(axis=1)
-        last = guess.stage == len(_STAGES) - 1
-        done = agree & last & (pull <= PULLED)
-        all_beta[rows[done]], all_lam[rows[done]], rounds[rows[done]] = beta[done], lam[done], number
-        shape = np.where(agree[:, None], beta / lam[:, None], guess.shape)
-        guess = _Guess(_balanced(wanted, residual, stack.bound), shape, lam, guess.stage + (agree & ~last))
-        if done.any():
-            rows, guess, stack = rows[~done], guess.take(~done), stack.take(~done)
-        if len(rows) == 0:
-            break
-    return all_beta, all_lam, rounds
-
-
-def solve_together(problems, reach, tol):
-    """Solve small problems, none of them trivial, all with a budget or all with a cost.
+    Parameters
+    ----------
+    stack : Stack with budgets, none of them trivial, or costs
+    reach : float, how far lam is followed, over the scale of a problem
 
     Returns
     -------
     list of DualSolution or None, one for each problem; None where no certificate within tol was found
     """
-    solutions = [None] * len(problems)
-    order = np.argsort([-problem.n_samples for problem in problems], kind="stable")
-    while len(order):
-        most = max(1, _MOST_VALUES // problems[order[0]].n_samples ** 2)
-        rows, order = order[:most], order[most:]
-        for row, solution in zip(rows, _solve_stack([problems[row] for row in rows], reach, tol), strict=True):
-            solutions[row] = solution
+    solutions = [None] * len(stack)
+    if stack.features is None or stack.cost is None:
+        small = np.flatnonzero(stack.sizes <= _SMALL)
+        _solve_parts(stack, small, lambda m: m**2, lambda part: _pivoted(part, reach), tol, solutions)
+    left = np.flatnonzero([solution is None for solution in solutions])
+    if stack.cost is not None and len(left):
+        features = _features(stack, int(stack.sizes[left].max()), float(stack.cost[left].max()))
+        if features is not None:
+            rank = features.X.shape[1] + 1
+            _solve_parts(stack, left, lambda m: m * rank, lambda part: _stepped(part, features), tol, solutions)
     return solutions
 
 
-def _solve_stack(problems, reach, tol):
-    """The solutions of the problems of one stack."""
-    tally, has_cost = Tally(), problems[0].budget is None
-    stack = Stack.of(problems, reach, tally)
-    try:
-        beta, lam, rounds = pivot_together(stack)
-    except np.linalg.LinAlgError:
-        return [None] * len(problems)
-    fit = stack.fit(beta)
+def _features(stack, m, cost):
+    """Features of all samples that are few beside m samples of a problem; None without."""
+    if stack.features is None:
+        return features_of(stack.source, m, cost, _FEW_FEATURES)
+    X = dense_features(stack.source.features)
+    return Features(X, np.zeros(len(X)))
+
+
+def _solve_parts(stack, rows, numbers, solve_part, tol, solutions):
+    """Enter the solutions of the rows, solved in parts of like sizes that take numbers(m) for each of m variables."""
+    sizes = stack.sizes[rows]
+    order = np.argsort(-sizes, kind="stable")
+    rows, sizes = rows[order], sizes[order]
+    while len(rows):
+        most = min(max(1, int(_MOST_NUMBERS // numbers(sizes[0]))), np.count_nonzero(sizes >= _ALIKE * sizes[0]))
+        tally = Tally()
+        part = stack.take(rows[:most]).narrowed().counted(tally)
+        try:
+            _enter(solutions, rows[:most], part, solve_part(part), tally, tol)
+        except np.linalg.LinAlgError:
+            # One problem that cannot be solved stops all: they are solved alone.
+            pass
+        rows, sizes = rows[most:], sizes[most:]
+
+
+def _pivoted(part, reach):
+    """Pivots from nothing on all samples."""
+    blocks = Blocks.of(part, part.gram(), reach)
+    found = pivot_together(blocks, start(blocks))
+    # A budget that asks for all the lam within reach is out of it.
+    within = np.ones(len(part), bool) if part.budget is None else found.lam < blocks.most_lam
+    return _Solved(found.beta, found.lam, blocks.fit(found.beta), found.rounds * within)
+
+
+def _stepped(part, features):
+    """Interior steps on all samples, and pivots on those near the margin until no other stands wrong."""
+    inside = steps_together(part, features.X[part.rows], features.rest[part.rows], _GAP)
+    k, m = part.bound.shape
+    out = _Solved(np.zeros((k, m)), part.cost, np.zeros((k, m)), np.zeros(k, int), inside.steps)
+    rows, taken, left = np.arange(k), np.zeros(k, int), part
+    near, side, shape = _nearest(part, inside), inside.side, inside.beta / part.cost[:, None]
+    stage = np.full(k, LAST_STAGE)
+    for _ in range(_MOST_LOOKS):
+        look = _solve_near(left, near, Guess(side, shape, left.cost, stage))
+        taken += look.pivots
+        settled, wrong = look.pivots > 0, look.wrong.any(axis=1)
+        right = settled & ~wrong
+        out.beta[rows[right]], out.fit[rows[right]], out.pivots[rows[right]] = look.beta[right], look.fit[right], taken[right]
+        # Where pivots from these sides lead nowhere, they do from further off.
+        again = (settled & wrong) | (~settled & (stage > 0))
+        if not again.any():
+            break
+        joins = look.wrong & settled[:, None]
+        near, side = near | joins, np.where(settled[:, None], np.where(joins, FREE, look.side), side)
+        shape = np.where(settled[:, None], look.beta / left.cost[:, None], shape)
+        stage = np.where(settled, stage, 0)
+        rows, taken, left, near, side, shape, stage = (
+            values[again] if isinstance(values, np.ndarray) else values.take(again)
+            for values in (rows, taken, left, near, side, shape, stage)
+        )
+    return out
+
+
+def _nearest(part, inside):
+    """Mask of the free samples and of those nearest to the margin."""
+    free = inside.side == FREE
+    count = 2 * free.sum(axis=1) + _NEAR_COUNT
+    distance = np.where(part.bound != 0, np.abs(inside.residual), np.inf)
+    edge = np.take_along_axis(np.sort(distance, axis=1), np.minimum(count, distance.shape[1] - 1)[:, None], axis=1)
+    return (free | (distance <= edge)) & (part.bound != 0)
+
+
+class _Look(NamedTuple):
+    """A solution near the margin: duals, K beta and sides (k, m), pivots (k,), and which samples are held wrong."""
+
+    beta: np.ndarray
+    fit: np.ndarray
+    side: np.ndarray
+    pivots: np.ndarray
+    wrong: np.ndarray
+
+
+def _solve_near(part, near, guess):
+    """Solve for the samples in the mask `near`, the others held on the sides of the guess."""
+    # As many columns for each problem: those near come first.
+    columns = np.argsort(~near, axis=1, kind="stable")[:, : near.sum(axis=1).max()]
+    outside = part.bound != 0
+    np.put_along_axis(outside, columns, False, axis=1)
+    held = np.where(outside & (guess.side == BOUND), part.bound, 0.0)
+    pull, side, shape = (np.take_along_axis(v, columns, axis=1) for v in (part.products(held), guess.side, guess.shape))
+    unspent = np.zeros(len(part))
+    fixed = Fixed(pull, unspent, unspent, held.sum(axis=1))
+    blocks = Blocks.of(part, part.gram(columns), np.inf, columns, fixed)
+    found = pivot_together(blocks, guess._replace(side=side, shape=shape))
+    beta, side = part.cost[:, None] * held, guess.side.copy()
+    np.put_along_axis(beta, columns, found.beta, axis=1)
+    np.put_along_axis(side, columns, found.side, axis=1)
+    fit = part.products(beta)
+    inward = part.sign * (part.linear - fit - found.intercept[:, None])
+    wrong = outside & np.where(side == BOUND, inward < -_WRONG, inward > _WRONG)
+    return _Look(beta, fit, side, found.rounds, wrong)
+
+
+def _enter(solutions, rows, part, solved, tally, tol):
+    """Enter the solutions that certify themselves."""
+    beta, lam, fit, pivots, steps = solved
     squared_norm = np.einsum("ki,ki->k", beta, fit)
     held = certificate(
-        stack.linear - fit,
+        part.linear - fit,
         beta,
         lam,
         np.maximum(squared_norm, 0.0),
-        stack.linear,
-        stack.bound,
-        stack.least_weight,
-        None if has_cost else stack.budget,
+        part.linear,
+        part.bound,
+        part.least_weight,
+        part.budget,
     )
     # Where large duals make a small w its norm is known from the features alone.
     told = squared_norm > _CANCELLED * np.einsum("ki,ki->k", np.abs(beta), np.abs(fit))
-    settled = (rounds > 0) & told & (has_cost | (lam < stack.most_lam))
-    values = tally.kernel_values // len(problems)
+    optimal = np.flatnonzero((pivots > 0) & told & (largest_error(held) <= tol)).tolist()
+    values, steps = tally.kernel_values // len(part), np.broadcast_to(steps, pivots.shape).tolist()
     intercepts, slack, *figures = held
-    figures = np.column_stack(figures).tolist()
-    solutions = [None] * len(problems)
-    for row in np.flatnonzero(settled):
-        n, number = problems[row].n_samples, int(rounds[row])
-        held = Certificate(float(intercepts[row]), slack[row, :n], *figures[row])
-        work = Work(kernel_values=values, factored=(n,) * number, pivots=number)
-        solution = DualSolution.of(beta[row, :n], lam[row], held, work, tol)
-        solutions[row] = solution if solution.status is Status.OPTIMAL else None
-    return solutions
+    figures, intercepts, pivots = np.column_stack(figures).tolist(), intercepts.tolist(), pivots.tolist()
+    lams, sizes, rows = lam.tolist(), part.sizes.tolist(), rows.tolist()
+    for row in optimal:
+        n = sizes[row]
+        work = Work(values, (n,) * (pivots[row] + steps[row]), pivots[row], steps[row])
+        solutions[rows[row]] = DualSolution(
+            beta[row, :n], intercepts[row], lams[row], slack[row, :n], *figures[row], work, Status.OPTIMAL
+        )

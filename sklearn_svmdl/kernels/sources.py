@@ -54,6 +54,10 @@ class _Source:
         """The number of these features, else None."""
         return None if self.features is None else self.features.shape[1]
 
+    def blocks(self, rows):
+        """K[rows_j, rows_j] (k, m, m) for each row j of an array (k, m)."""
+        return np.stack([self.block(of_one, of_one) for of_one in rows])
+
     def _having(self, **changes):
         """A copy, of the same class, with these attributes changed."""
         source = object.__new__(type(self))
@@ -201,6 +205,10 @@ class GramSource(_Source):
         """K[rows, columns] as a new array."""
         return self.gram[rows][:, columns]
 
+    def blocks(self, rows):
+        """K[rows_j, rows_j] (k, m, m) for each row j of an array (k, m)."""
+        return self.gram[rows[:, :, None], rows[:, None, :]]
+
     def fill(self, array, rows, columns):
         """array[...] = K[rows, columns]."""
         for piece in row_blocks(*array.shape):
@@ -214,6 +222,9 @@ class GramSource(_Source):
         """K[rows, columns] @ values (m,) or (m, p), of all rows if None."""
         if rows is None:
             return self._spread(columns, values)
+        if len(columns) <= len(rows) and len(columns) * self.n_samples <= BLOCK:
+            # Whole rows are copied faster than parts of columns, and the matrix is symmetric.
+            return matmul(self.gram[columns].T, values)[rows]
         out = np.zeros((len(rows), *values.shape[1:]))
         for piece in row_blocks(len(rows), len(columns)):
             out[piece] = matmul(self.block(rows[piece], columns), values)

@@ -126,10 +126,12 @@ def _duals(training, solutions):
             row[task.rows] = solution.beta
         support = np.flatnonzero(beta.any(axis=0))
         return beta[:, support], support
-    used = [np.flatnonzero(solution.beta) for solution in solutions]
-    columns = np.concatenate([task.rows[rows] for task, rows in zip(training.tasks, used, strict=True)])
-    values = np.concatenate([solution.beta[rows] for solution, rows in zip(solutions, used, strict=True)])
-    starts = np.concatenate([[0], np.cumsum([len(rows) for rows in used])])
+    beta, rows = (np.concatenate(of_all) for of_all in zip(*((s.beta, t.rows) for s, t in zip(solutions, training.tasks))))
+    used = beta != 0
+    columns, values = rows[used], beta[used]
+    sizes = np.array([len(task.rows) for task in training.tasks])
+    ends = np.cumsum(sizes)
+    starts = np.concatenate([[0], np.cumsum(used)[ends - 1]])
     support, columns = np.unique(columns, return_inverse=True)
     return csr_array((values, columns, starts), shape=(shape[0], len(support))), support
 

@@ -5,7 +5,7 @@ from time import perf_counter
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
-from ..dual.solve import solve, solve_small
+from ..dual.solve import solve, solve_many
 from ..dual.together import LARGEST
 from ._messages import Outcome
 from ._progress import watched_solve
@@ -31,7 +31,7 @@ def solve_tasks(training, C, unit, *, n_jobs, verbose, **limits):
     list of Outcome, one for each task
     """
     tasks = training.tasks
-    outcomes = _small_ones(training, C, unit, limits)
+    outcomes = _together(training, C, unit, limits)
     left = [k for k, outcome in enumerate(outcomes) if outcome is None]
     if verbose and len(left) < len(tasks):
         print(f"[BudgetSVC] {len(tasks) - len(left)} of {len(tasks)} binary problems solved together", flush=True)
@@ -51,16 +51,17 @@ def solve_tasks(training, C, unit, *, n_jobs, verbose, **limits):
     return outcomes
 
 
-def _small_ones(training, C, unit, limits):
+def _together(training, C, unit, limits):
     """The outcomes of the problems that are solved together, None for the others."""
-    outcomes = [None] * len(training.tasks)
-    small = [k for k, task in enumerate(training.tasks) if len(task.rows) <= LARGEST]
-    for start in range(0, len(small), _AT_A_TIME):
-        numbers = small[start : start + _AT_A_TIME]
-        problems = [training.problem(training.tasks[k]) for k in numbers]
-        found = solve_small([problem.asking(C, unit) for problem in problems], **limits)
-        for k, problem, solution in zip(numbers, problems, found, strict=True):
-            outcomes[k] = None if solution is None else Outcome.of(problem, C, unit, solution)
+    tasks, outcomes = training.tasks, [None] * len(training.tasks)
+    for start in range(0, len(tasks), _AT_A_TIME):
+        piece = tasks[start : start + _AT_A_TIME]
+        stack, whole = training.stack(piece)
+        found = solve_many(unit.ask(stack, C, whole), **limits)
+        largest = stack.largest_budget.tolist()
+        for k, (task, solution) in enumerate(zip(piece, found, strict=True)):
+            if solution is not None:
+                outcomes[start + k] = Outcome(task.name, task, C, unit, whole[k], largest[k], solution)
     return outcomes
 
 

@@ -18,6 +18,7 @@ from sklearn.utils.validation import validate_data
 from .._class_weight import balanced_factors
 from .._sklearn_private import _check_sample_weight
 from ..dual.problem import DualProblem, classification, largest_budget_of_classes
+from ..dual.stack import Stack
 from ..kernels import (
     MEGABYTE,
     Kernel,
@@ -112,6 +113,16 @@ class Training:
         rows = task.rows
         own = self.source if len(rows) == self.source.n_samples else self.source.take(rows)
         return BinaryProblem(task, classification(own, task.target, self.data.weight[rows]), whole_of(task, self.data))
+
+    def stack(self, tasks):
+        """Several of the tasks as a `Stack`, and what relative budgets of each are fractions of."""
+        data = self.data
+        rows, targets = [task.rows for task in tasks], [task.target for task in tasks]
+        stack = Stack.of_classes(self.source, rows, targets, data.weight)
+        whole = stack.largest_budget
+        if data.has_class_weights:
+            whole = np.maximum(whole, Stack.of_classes(self.source, rows, targets, data.sample_weight).largest_budget)
+        return stack, whole
 
     @property
     def indefiniteness(self):
@@ -226,6 +237,7 @@ def _share_kernel_values(source, tasks, n_jobs, cache_size):
     n = source.n_samples
     sizes = [len(task.rows) for task in tasks if len(task.rows) < n]
     values = n**2 + workers * max(sizes, default=0) ** 2
-    if len(tasks) == 1 or 8 * values > 0.5 * cache_size * MEGABYTE:
+    few_features = source.n_features is not None and source.n_features <= min(sizes, default=n)
+    if len(tasks) == 1 or few_features or 8 * values > 0.5 * cache_size * MEGABYTE:
         return source, cache_size / workers
     return source.stored(), 0.5 * cache_size / workers
