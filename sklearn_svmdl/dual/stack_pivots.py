@@ -15,10 +15,8 @@ from .kkt import BOUND, FREE, ROUNDING, UNITS, ZERO
 from .problem import least_slack_intercept, slack_of
 
 # The proximal weights of the pivotings that follow each other, relative to the scale, and the rounds of all of them.
-_STAGES, MOST_ROUNDS = np.array([0.1, 0.01, EXACT]), 40
-LAST_STAGE = len(_STAGES) - 1
-# After so many rounds one sample a round changes sides.
-_AT_ONCE = 8
+_STAGES, MOST_ROUNDS = np.array([0.1, 0.01, EXACT]), 60
+ROUGHLY, NEARLY, EXACTLY = range(len(_STAGES))
 # The last entry of the conditions' diagonal, in units of 1 / scale: it keeps them regular where no sample is free.
 _REGULAR = 1e-14
 _EPS = np.finfo(float).eps
@@ -142,13 +140,19 @@ def _solve_round(blocks, guess, delta):
     fixed, shift = blocks.fixed, blocks.scale
     pull, total = blocks.fit(t) + fixed.pull, t.sum(axis=1) + fixed.total
     coupling = np.where(free, pull + (shift * total)[:, None] - delta[:, None] * guess.shape, 0.0)
-    # The conditions of beta_F and b; those of the others read beta_i = 0.
-    matrix, rhs, on = np.zeros((k, m + 1, m + 1)), np.zeros((k, m + 1, 2)), np.arange(m)
-    np.copyto(matrix[:, :m, :m], blocks.gram + shift[:, None, None], where=free[:, :, None] & free[:, None, :])
-    matrix[:, on, on] += np.where(free, delta[:, None], 1.0)
-    matrix[:, :m, m] = matrix[:, m, :m] = free
-    matrix[:, m, m] = -_REGULAR / shift
-    rhs[:, :m, 0], rhs[:, :m, 1], rhs[:, m, 1] = np.where(free, blocks.linear, 0.0), coupling, total
+    # The conditions of beta_F and b. The columns are those of the free, filled up with others that read beta_i = 0.
+    columns = np.argsort(~free, axis=1, kind="stable")[:, : free.sum(axis=1).max()]
+    is_free, of_free = np.take_along_axis(free, columns, axis=1), lambda v: np.take_along_axis(v, columns, axis=1)
+    f = columns.shape[1]
+    matrix, rhs, on = np.zeros((k, f + 1, f + 1)), np.zeros((k, f + 1, 2)), np.arange(f)
+    gram = blocks.gram[np.arange(k)[:, None, None], columns[:, :, None], columns[:, None, :]]
+    gram += shift[:, None, None]
+    np.multiply(gram, is_free[:, :, None] & is_free[:, None, :], out=matrix[:, :f, :f])
+    matrix[:, on, on] += np.where(is_free, delta[:, None], 1.0)
+    matrix[:, :f, f] = matrix[:, f, :f] = is_free
+    matrix[:, f, f] = -_REGULAR / shift
+    rhs[:, :f, 0], rhs[:, :f, 1] = is_free * of_free(blocks.linear), of_free(coupling)
+    rhs[:, f, 1] = total
     constant, slope = np.moveaxis(np.linalg.solve(matrix, rhs), 2, 0)
     # The budget is spent.
     away = t - guess.shape
@@ -162,11 +166,12 @@ def _solve_round(blocks, guess, delta):
     wanted = np.clip(wanted, blocks.least_lam, blocks.most_lam)
     lam = np.clip(wanted, guess.lam / LAM_RANGE, guess.lam * LAM_RANGE)
     solved = constant - lam[:, None] * slope
-    beta = lam[:, None] * t + np.where(free, solved[:, :m], 0.0)
+    beta = lam[:, None] * t
+    np.put_along_axis(beta, columns, of_free(beta) + is_free * solved[:, :f], axis=1)
     gradient = blocks.linear - blocks.fit(beta) - lam[:, None] * fixed.pull
     gradient -= delta[:, None] * (beta - lam[:, None] * guess.shape)
     middle = _middle_intercept(gradient, guess.side, blocks.bound)
-    intercept = np.where(free.any(axis=1), solved[:, m], middle)
+    intercept = np.where(free.any(axis=1), solved[:, f], middle)
     return beta, lam, intercept, gradient - intercept[:, None], lam == wanted
 
 
@@ -191,12 +196,11 @@ def _balanced(side, residual, blocks):
     return side
 
 
-def _first_only(side, wanted):
-    """`side` with the first of the changes to `wanted` alone: it does not cycle (Murty, Opsearch 1974)."""
-    changes = wanted != side
-    first = changes.argmax(axis=1)[:, None]
+def _worst_only(side, wanted, wrong):
+    """`side` with the most wrong of the changes to `wanted` alone: all at once they may cycle."""
+    worst = np.where(wanted != side, wrong, -np.inf).argmax(axis=1)[:, None]
     one = side.copy()
-    np.put_along_axis(one, first, np.take_along_axis(wanted, first, axis=1), axis=1)
+    np.put_along_axis(one, worst, np.take_along_axis(wanted, worst, axis=1), axis=1)
     return one
 
 
@@ -219,10 +223,10 @@ def pivot_together(blocks, guess):
     """
     k = len(blocks.budget)
     out = Settled(np.zeros(blocks.bound.shape), *np.zeros((2, k)), np.zeros(guess.side.shape, np.int8), np.zeros(k, int))
-    rows = np.arange(k)
+    rows, fewest = np.arange(k), np.full(k, blocks.bound.shape[1])
     at_bound, at_margin = TOLERANCES[np.dtype(np.float64)]
+    largest = np.abs(np.einsum("kii->ki", blocks.gram)).max(axis=1)
     for number in range(1, MOST_ROUNDS + 1):
-        largest = np.abs(np.einsum("kii->ki", blocks.gram)).max(axis=1)
         delta = np.maximum(_STAGES[guess.stage] * blocks.scale, blocks.linear.shape[1] * _EPS * largest)
         beta, lam, intercept, residual, stands = _solve_round(blocks, guess, delta)
         sign, upper = np.sign(blocks.bound), lam[:, None] * np.abs(blocks.bound)
@@ -230,17 +234,23 @@ def pivot_together(blocks, guess):
         wanted = sides_asked_for(guess.side, sign * residual, tolerance[:, None], sign * beta, upper, at_bound)
         agree = stands & (wanted == guess.side).all(axis=1)
         pull = delta * np.abs(beta - lam[:, None] * guess.shape).max(axis=1)
-        last = guess.stage == LAST_STAGE
+        last = guess.stage == EXACTLY
         done = agree & last & (pull <= PULLED)
         for whole, part in zip(out[:4], (beta, lam, intercept, guess.side), strict=True):
             whole[rows[done]] = part[done]
         out.rounds[rows[done]] = number
-        if number > _AT_ONCE:
-            wanted = _first_only(guess.side, wanted)
+        count = np.count_nonzero(wanted != guess.side, axis=1)
+        stalls = count >= fewest
+        fewest = np.where(agree, blocks.bound.shape[1], np.minimum(count, fewest))
+        if stalls.any():
+            beyond = np.maximum(-sign * beta, sign * beta - upper) * blocks.scale[:, None]
+            wrong = np.where(guess.side == FREE, beyond, np.abs(residual))
+            wanted[stalls] = _worst_only(guess.side[stalls], wanted[stalls], wrong[stalls])
         shape = np.where(agree[:, None], beta / lam[:, None], guess.shape)
         guess = Guess(_balanced(wanted, residual, blocks), shape, lam, guess.stage + (agree & ~last))
         if done.any():
-            rows, guess, blocks = rows[~done], guess.take(~done), blocks.take(~done)
+            rows, largest, fewest = rows[~done], largest[~done], fewest[~done]
+            guess, blocks = guess.take(~done), blocks.take(~done)
         if len(rows) == 0:
             break
     return out

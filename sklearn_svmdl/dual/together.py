@@ -1,34 +1,35 @@
-"""Many problems at once: those of few samples by pivots alone, those of few features by interior steps and pivots.
+"""Many problems at once: what one problem alone would go through, of all of them in each call of numpy.
 
-What a problem has of its own is solved with that of the others in each call of numpy (`stack_interior`,
-`stack_pivots`); what all have in common, kernel values and features, is evaluated once. As for one problem alone
-(`linear.solve_in_features`) the interior steps tell the sides, and the pivots solve exactly for the samples near the
-margin, all others held where they are, until none of these stands wrong. The certificate is the same. Problems that do
-not settle are left to `solve`.
+Small ones are pivoted whole (`stack_pivots`). Where few features tell the kernel values, interior steps (`stack_interior`)
+tell the sides of all samples, else the samples between the classes are the first guess; pivots solve exactly for the
+samples near the margin, all others held where they are, and those that then stand wrong join them until none does. What
+the problems have in common, kernel values and features, is evaluated once. The certificate is that of one problem alone;
+problems that do not settle are left to `solve`.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from .kkt import BOUND, FREE
+from .kkt import BOUND, FREE, ZERO
 from .linear import Features, features_of
 from .problem import DualSolution, Status, certificate, largest_error
 from .stack_interior import MOST_STEPS, steps_together
-from .stack_pivots import LAST_STAGE, MOST_ROUNDS, Blocks, Fixed, Guess, pivot_together, start
+from .stack_pivots import EXACTLY, MOST_ROUNDS, NEARLY, ROUGHLY, Blocks, Fixed, Guess, pivot_together, start
 from .work import Tally, Work
 from .working_set import dense_features
 
-# Problems of up to so many variables are pivoted whole, and of up to so many with features found.
+# Problems of up to so many variables are pivoted whole, and of up to so many near the margin.
 _SMALL, LARGEST = 64, 1000
 # The problems of a stack have at least this share of the variables of its largest, and take so many numbers an array.
 _ALIKE, _MOST_NUMBERS = 0.5, 2**21
-# Features are few up to this share of a problem's samples.
-_FEW_FEATURES = 0.6
+# Features are few up to this share of a problem's samples, and while a step with them takes no more multiplications:
+# beyond, the samples between the classes cost less to solve for. They are so many of each class.
+_FEW_FEATURES, _MOST_COST, _BETWEEN = 0.6, 5e5, 20
 # The relative gap at which sides are handed over; with the free samples go as many that are near the margin and some.
 _GAP, _NEAR_COUNT = 1e-3, 20
 # How far on the wrong side of the margin a sample that is held may stand, and how often the others are looked at.
-_WRONG, _MOST_LOOKS = 1e-9, 6
+_WRONG, _MOST_LOOKS = 1e-9, 10
 # The most iterations that a problem takes.
 MOST_ITERATIONS = MOST_STEPS + (1 + _MOST_LOOKS) * MOST_ROUNDS
 # |w|^2 that is this small a share of the sum of its terms' sizes has lost its digits.
@@ -62,11 +63,14 @@ def solve_together(stack, reach, tol):
         small = np.flatnonzero(stack.sizes <= _SMALL)
         _solve_parts(stack, small, lambda m: m**2, lambda part: _pivoted(part, reach), tol, solutions)
     left = np.flatnonzero([solution is None for solution in solutions])
-    if stack.cost is not None and len(left):
-        features = _features(stack, int(stack.sizes[left].max()), float(stack.cost[left].max()))
-        if features is not None:
-            rank = features.X.shape[1] + 1
-            _solve_parts(stack, left, lambda m: m * rank, lambda part: _stepped(part, features), tol, solutions)
+    if stack.cost is None or len(left) == 0:
+        return solutions
+    features = _features(stack, int(stack.sizes[left].max()), float(stack.cost[left].max()))
+    if features is None:
+        _solve_parts(stack, left, lambda m: m**2, _grown, tol, solutions)
+    else:
+        rank = features.X.shape[1] + 1
+        _solve_parts(stack, left, lambda m: m * rank, lambda part: _stepped(part, features), tol, solutions)
     return solutions
 
 
@@ -75,7 +79,7 @@ def _features(stack, m, cost):
     if stack.features is None:
         return features_of(stack.source, m, cost, _FEW_FEATURES)
     X = dense_features(stack.source.features)
-    return Features(X, np.zeros(len(X)))
+    return Features(X, np.zeros(len(X))) if m * X.shape[1] ** 2 <= _MOST_COST else None
 
 
 def _solve_parts(stack, rows, numbers, solve_part, tol, solutions):
@@ -107,30 +111,68 @@ def _pivoted(part, reach):
 def _stepped(part, features):
     """Interior steps on all samples, and pivots on those near the margin until no other stands wrong."""
     inside = steps_together(part, features.X[part.rows], features.rest[part.rows], _GAP)
+    # Where the features leave something the sides are less sure.
+    stage = np.full(len(part), ROUGHLY if features.rest.any() else EXACTLY)
+    guess = Guess(inside.side, inside.beta / part.cost[:, None], part.cost, stage)
+    return _refined(part, _nearest(part, inside), guess)._replace(steps=inside.steps)
+
+
+def _grown(part):
+    """Pivots on the samples between the classes, and on those that stand wrong then."""
+    near = _between(part)
+    side = np.where(near, FREE, ZERO)
+    return _refined(part, near, Guess(side, np.zeros(near.shape), part.cost, np.full(len(part), ROUGHLY)))
+
+
+def _between(part):
+    """Mask of the samples of each class that are nearest to the other, along the difference of some of their means."""
+    direction = np.zeros(part.bound.shape)
+    for row, sign in zip(direction, part.sign, strict=True):
+        for one in (-1.0, 1.0):
+            members = np.flatnonzero(sign == one)
+            some = members[np.linspace(0, len(members) - 1, min(_BETWEEN, len(members))).astype(int)]
+            row[some] = one / len(some)
+    along = part.sign * part.products(direction)
+    near = np.zeros(part.bound.shape, bool)
+    for one in (-1.0, 1.0):
+        distance = np.where(part.sign == one, along, np.inf)
+        first = np.argsort(distance, axis=1)[:, :_BETWEEN]
+        np.put_along_axis(near, first, True, axis=1)
+    return near & (part.bound != 0)
+
+
+def _refined(part, near, guess):
+    """Pivots on the samples in the mask `near`, and on those that then stand wrong, until none does."""
     k, m = part.bound.shape
-    out = _Solved(np.zeros((k, m)), part.cost, np.zeros((k, m)), np.zeros(k, int), inside.steps)
+    out = _Solved(np.zeros((k, m)), part.cost, np.zeros((k, m)), np.zeros(k, int))
     rows, taken, left = np.arange(k), np.zeros(k, int), part
-    near, side, shape = _nearest(part, inside), inside.side, inside.beta / part.cost[:, None]
-    stage = np.full(k, LAST_STAGE)
     for _ in range(_MOST_LOOKS):
-        look = _solve_near(left, near, Guess(side, shape, left.cost, stage))
+        look = _solve_near(left, near, guess)
         taken += look.pivots
         settled, wrong = look.pivots > 0, look.wrong.any(axis=1)
         right = settled & ~wrong
         out.beta[rows[right]], out.fit[rows[right]], out.pivots[rows[right]] = look.beta[right], look.fit[right], taken[right]
-        # Where pivots from these sides lead nowhere, they do from further off.
-        again = (settled & wrong) | (~settled & (stage > 0))
+        # Where pivots from these sides lead nowhere they may from further off.
+        again = (settled & wrong) | (~settled & (guess.stage > ROUGHLY))
         if not again.any():
             break
-        joins = look.wrong & settled[:, None]
-        near, side = near | joins, np.where(settled[:, None], np.where(joins, FREE, look.side), side)
-        shape = np.where(settled[:, None], look.beta / left.cost[:, None], shape)
-        stage = np.where(settled, stage, 0)
-        rows, taken, left, near, side, shape, stage = (
-            values[again] if isinstance(values, np.ndarray) else values.take(again)
-            for values in (rows, taken, left, near, side, shape, stage)
+        joins = _worst(look.wrong, near.sum(axis=1)) & settled[:, None]
+        near = near | joins
+        guess = Guess(
+            np.where(settled[:, None], np.where(joins, FREE, look.side), guess.side),
+            np.where(settled[:, None], look.beta / left.cost[:, None], guess.shape),
+            left.cost,
+            np.where(settled, NEARLY, ROUGHLY),
         )
+        rows, taken, near, left, guess = rows[again], taken[again], near[again], left.take(again), guess.take(again)
     return out
+
+
+def _worst(wrong, count):
+    """Mask of up to as many of the most wrong samples of each problem as half the count."""
+    most = np.minimum(count // 2 + 1, wrong.shape[1] - 1)
+    edge = np.take_along_axis(-np.sort(-wrong, axis=1), most[:, None], axis=1)
+    return (wrong > 0) & (wrong >= edge)
 
 
 def _nearest(part, inside):
@@ -169,7 +211,7 @@ def _solve_near(part, near, guess):
     np.put_along_axis(side, columns, found.side, axis=1)
     fit = part.products(beta)
     inward = part.sign * (part.linear - fit - found.intercept[:, None])
-    wrong = outside & np.where(side == BOUND, inward < -_WRONG, inward > _WRONG)
+    wrong = np.where(outside, np.maximum(np.where(side == BOUND, -inward, inward) - _WRONG, 0.0), 0.0)
     return _Look(beta, fit, side, found.rounds, wrong)
 
 
