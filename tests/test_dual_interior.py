@@ -16,7 +16,7 @@ from sklearn_svmdl.dual.interior import (
     InteriorSolver,
     Iterate,
     _Dense,
-    _Factored,
+    Factored,
     _NewtonSystem,
     low_rank_factor,
     operator_of,
@@ -194,7 +194,7 @@ def test_operators_solve_the_bordered_equations_as_numpy_does(spread):
     rows, sums, values = random.randn(3, 60), random.randn(3), random.randn(60)
     bordered = np.block([[K + np.diag(D), np.ones((60, 1))], [np.ones(60), 0.0]])
     expected = np.linalg.solve(bordered, np.column_stack([rows, sums]).T).T
-    for operator in (_Dense(K, Tally()), _Factored(X, Tally())):
+    for operator in (_Dense(K, Tally()), Factored(X, Tally())):
         x, b = operator.solver(D)(rows.copy(), sums)
         np.testing.assert_allclose(x, expected[:, :60], atol=1e-8 * np.abs(expected).max())
         np.testing.assert_allclose(b, expected[:, 60], atol=1e-8 * np.abs(expected).max())
@@ -206,7 +206,7 @@ def test_dense_and_factored_operators_give_the_same_directions(cost):
     problem, X = low_rank_problem()
     problem = problem if cost is None else problem.with_cost(cost)
     block, directions, ends = block_of(problem), [], []
-    for operator in (_Dense(block.gram, Tally()), _Factored(X, Tally())):
+    for operator in (_Dense(block.gram, Tally()), Factored(X, Tally())):
         solver = InteriorSolver(block, operator)
         iterate = solver.start(2.0)
         system = _NewtonSystem(solver, iterate, solver._measure(iterate))
@@ -279,9 +279,9 @@ def test_operator_fits_the_block():
     problem, X = low_rank_problem()
     block = block_of(problem)
     given = operator_of(replace(block, features=X))
-    assert isinstance(given, _Factored) and given.G is X
+    assert isinstance(given, Factored) and given.G is X
     found = operator_of(block)
-    assert isinstance(found, _Factored) and found.G.shape == (300, 6)
+    assert isinstance(found, Factored) and found.G.shape == (300, 6)
     assert isinstance(operator_of(replace(block, features=np.zeros((300, 200)), gram=np.eye(300))), _Dense)
     small = Block(block.gram[:50, :50], block.linear[:50], block.bound[:50], 1.0, FixedSamples(np.zeros(50)))
     assert isinstance(operator_of(small), _Dense)

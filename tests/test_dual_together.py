@@ -1,44 +1,91 @@
-"""Many small problems at once: each solution is the one that the problem has alone."""
+"""Many problems at once: each solution is the one that the problem has alone."""
 
 import numpy as np
 import pytest
 from blocks import random_problem
+from scipy.linalg import block_diag
 
 from sklearn_svmdl import BudgetSVC
-from sklearn_svmdl.dual.problem import Status, classification, regression
-from sklearn_svmdl.dual.solve import solve, solve_small
-from sklearn_svmdl.dual.together import LARGEST, MOST_ROUNDS
+from sklearn_svmdl.dual import stack_interior, together
+from sklearn_svmdl.dual.interior import Factored, InteriorSolver
+from sklearn_svmdl.dual.kkt import FREE
+from sklearn_svmdl.dual.problem import DualProblem, Status, classification, regression
+from sklearn_svmdl.dual.solve import solve, solve_many
+from sklearn_svmdl.dual.stack import Stack
+from sklearn_svmdl.dual.stack_pivots import MOST_ROUNDS, Blocks, pivot_together, start
+from sklearn_svmdl.dual.together import LARGEST, MOST_ITERATIONS
+from sklearn_svmdl.dual.work import Tally
+from sklearn_svmdl.dual.working_set import whole_block
 from sklearn_svmdl.kernels import GramSource, Kernel
 
 
-def assert_same(together, alone, problem):
-    """The same certified solution; duals may differ where the kernel matrix is nearly singular, the fit does not."""
-    assert together.status is Status.OPTIMAL and together.is_within(1e-8)
-    assert together.lam == pytest.approx(alone.lam, rel=1e-5)
-    assert together.norm == pytest.approx(alone.norm, rel=1e-7)
-    assert together.budget == pytest.approx(alone.budget, rel=1e-7, abs=1e-9)
-    np.testing.assert_allclose(problem.gradient(together.beta), problem.gradient(alone.beta), atol=1e-6)
+def stacked(problems):
+    """Problems on samples of their own as a stack on the samples of all."""
+    sizes = [problem.n_samples for problem in problems]
+    grams = [problem.source.block(np.arange(n), np.arange(n)) for problem, n in zip(problems, sizes, strict=True)]
+    rows, linear, bound = np.zeros((3, len(problems), max(sizes)))
+    for k, (problem, n, first) in enumerate(zip(problems, sizes, np.cumsum([0, *sizes]), strict=False)):
+        rows[k, :n], linear[k, :n], bound[k, :n] = first + np.arange(n), problem.linear, problem.bound
+    stack = Stack(GramSource(block_diag(*grams)), rows.astype(int), linear, bound)
+    if problems[0].budget is None:
+        return stack.with_cost([problem.cost for problem in problems])
+    return stack.with_budget([problem.budget for problem in problems])
+
+
+def of_classes(X, y, kernel="linear", weight=None, **parameters):
+    """All pairs of classes as a stack, and each as a problem of its own."""
+    source = Kernel.of(kernel, **{"gamma": None, "degree": None, "coef0": None, **parameters}).source(X)
+    weight = np.ones(len(y)) if weight is None else weight
+    classes = range(y.max() + 1)
+    rows = [np.flatnonzero((y == i) | (y == j)) for i in classes for j in classes if i < j]
+    targets = [np.where(y[own] == y[own].max(), 1.0, -1.0) for own in rows]
+    alone = [
+        classification(source.take(own), target, weight[own]) for own, target in zip(rows, targets, strict=True)
+    ]
+    return Stack.of_classes(source, rows, targets, weight), alone
+
+
+def blobs(seed, n=600, d=2, k=6, spread=1.5):
+    """k classes of unequal sizes that overlap."""
+    random = np.random.RandomState(seed)
+    y = np.minimum(random.geometric(0.3, n) - 1, k - 1)
+    y[:k] = np.arange(k)
+    return spread * random.randn(k, d)[y] + random.randn(n, d), y
+
+
+def assert_same(found, alone, problem):
+    """The same certified solution; duals may differ where the kernel matrix is nearly singular, the fit does not.
+
+    The objective grows at least by half the squared distance of w from the best: it is as near as the gap says.
+    """
+    assert found.status is Status.OPTIMAL and found.is_within(1e-8)
+    assert found.lam == pytest.approx(alone.lam, rel=1e-5)
+    objective = 0.5 * alone.norm**2 + (0.0 if problem.cost is None else problem.cost * alone.budget)
+    near = np.sqrt(2.0 * objective * (abs(found.duality_gap) + abs(alone.duality_gap) + 1e-15))
+    assert found.norm == pytest.approx(alone.norm, rel=1e-7, abs=near)
+    assert found.budget == pytest.approx(alone.budget, rel=1e-7, abs=1e-9)
+    np.testing.assert_allclose(problem.gradient(found.beta), problem.gradient(alone.beta), atol=1e-6)
 
 
 @pytest.mark.parametrize("budget", [0.02, 0.3, 0.8])
 def test_problems_of_many_sizes_with_budgets(budget):
     problems = [random_problem(seed, n=4 + 3 * seed, budget=budget) for seed in range(20)]
-    found = solve_small(problems)
+    found = solve_many(stacked(problems))
     assert found.count(None) <= 4
-    for together, problem in zip(found, problems, strict=True):
-        if together is not None:
-            assert_same(together, solve(problem, tol=1e-9), problem)
+    for solution, problem in zip(found, problems, strict=True):
+        if solution is not None:
+            assert_same(solution, solve(problem, tol=1e-9), problem)
 
 
 @pytest.mark.parametrize("cost", [1e-3, 1.0, 100.0])
 def test_problems_of_many_sizes_with_costs(cost):
     problems = [random_problem(seed, n=4 + 3 * seed).with_cost(cost) for seed in range(20)]
-    found = solve_small(problems)
+    found = solve_many(stacked(problems))
     assert found.count(None) <= 4
-    for together, problem in zip(found, problems, strict=True):
-        if together is not None:
-            assert together.lam == cost
-            assert_same(together, solve(problem, tol=1e-9), problem)
+    for solution, problem in zip(found, problems, strict=True):
+        if solution is not None:
+            assert solution.lam == cost
+            assert_same(solution, solve(problem, tol=1e-9), problem)
 
 
 def test_regressions():
@@ -50,8 +97,8 @@ def test_regressions():
         source = Kernel.of("rbf", gamma=0.5, degree=3, coef0=1.0).source(X)
         problem = regression(source, y, random.choice([1.0, 2.0], len(X)), 0.1, budget=0.0)
         problems.append(problem.with_budget(0.3 * problem.largest_budget))
-    for together, problem in zip(solve_small(problems), problems, strict=True):
-        assert_same(together, solve(problem, tol=1e-9), problem)
+    for solution, problem in zip(solve_many(stacked(problems)), problems, strict=True):
+        assert_same(solution, solve(problem, tol=1e-9), problem)
 
 
 def test_samples_that_all_stand_at_their_bound():
@@ -62,20 +109,20 @@ def test_samples_that_all_stand_at_their_bound():
         X, target = random.randn(8, 2), np.repeat([-1.0, 1.0], 4)
         problem = classification(GramSource(X @ X.T + np.eye(8)), target, np.ones(8), budget=0.0)
         problems.append(problem.with_budget(0.999 * problem.largest_budget))
-    for together, problem in zip(solve_small(problems), problems, strict=True):
+    for solution, problem in zip(solve_many(stacked(problems)), problems, strict=True):
         alone = solve(problem, tol=1e-9)
-        np.testing.assert_allclose(np.abs(together.beta), together.lam, rtol=1e-12)
-        assert together.intercept == pytest.approx(alone.intercept, abs=1e-9)
+        np.testing.assert_allclose(np.abs(solution.beta), solution.lam, rtol=1e-12)
+        assert solution.intercept == pytest.approx(alone.intercept, abs=1e-9)
 
 
 def test_what_is_not_for_stacks_is_left_alone():
     small = [random_problem(seed, n=10) for seed in range(3)]
-    assert all(solve_small(small))
-    assert solve_small(small[:2]) == [None, None]
-    assert solve_small(small, solver="smo") == [None] * 3
-    assert solve_small(small, max_iter=MOST_ROUNDS - 1) == [None] * 3
+    assert all(solve_many(stacked(small)))
+    assert solve_many(stacked(small[:2])) == [None, None]
+    assert solve_many(stacked(small), solver="smo") == [None] * 3
+    assert solve_many(stacked(small), max_iter=MOST_ITERATIONS - 1) == [None] * 3
     large, trivial = random_problem(5, n=LARGEST + 1), small[0].with_budget(small[0].largest_budget)
-    found = solve_small([large, *small, trivial])
+    found = solve_many(stacked([large, *small, trivial]))
     assert found[0] is None and found[-1] is None and all(found[1:-1])
 
 
@@ -83,17 +130,135 @@ def test_budgets_that_cannot_be_kept_are_left_to_solve():
     """Equal samples of both classes: 2 is the least slack, and no multiplier meets less."""
     K, target = np.ones((4, 4)) + np.diag([0.0, 0.0, 1.0, 1.0]), np.array([-1.0, 1.0, -1.0, 1.0])
     problems = [classification(GramSource(K), target, np.ones(4), budget=budget) for budget in (0.5, 1.0, 3.0)]
-    found = solve_small(problems)
+    found = solve_many(stacked(problems))
     assert found[:2] == [None, None]
     assert_same(found[2], solve(problems[2], tol=1e-9), problems[2])
+
+
+KERNELS = {
+    "linear": {},
+    "poly": {"gamma": 0.5, "degree": 2, "coef0": 1.0},
+    "rbf": {"gamma": 0.3},
+}
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("cost", [0.01, 1.0, 30.0])
+def test_pairs_of_classes_in_their_few_features(kernel, cost):
+    """Interior steps on features, known or found, and pivots near the margin; weights, and classes of all sizes."""
+    X, y = blobs(0)
+    weight = np.random.RandomState(1).choice([0.5, 1.0, 3.0], len(y))
+    stack, alone = of_classes(X, y, kernel, weight, **KERNELS[kernel])
+    found = solve_many(stack.with_cost(cost))
+    assert found.count(None) <= 1
+    for solution, problem in zip(found, alone, strict=True):
+        if solution is not None:
+            problem = problem.with_cost(cost)
+            assert_same(solution, solve(problem, tol=1e-9), problem)
+    steps = [solution.work.interior_steps for solution in found if solution is not None]
+    assert max(steps) <= stack_interior.MOST_STEPS and (kernel != "linear" or min(steps) > 0)
+
+
+@pytest.mark.parametrize("kernel", ["linear", "rbf"])
+def test_pairs_of_classes_without_few_features_grow_from_between(kernel):
+    X, y = blobs(2, n=600, d=90, k=3, spread=0.4)
+    stack, alone = of_classes(X, y, kernel, **({"gamma": 0.002} if kernel == "rbf" else {}))
+    found = solve_many(stack.with_cost(1.0))
+    assert all(found)
+    for solution, problem in zip(found, alone, strict=True):
+        assert solution.work.interior_steps == 0
+        assert_same(solution, solve(problem.with_cost(1.0), tol=1e-9), problem)
+
+
+def test_interior_steps_together_are_those_of_each_alone():
+    """The same sides and the same gaps, whatever the other problems of the stack are."""
+    X, y = blobs(3, n=300, d=3, k=3)
+    stack, alone = of_classes(X, y)
+    stack = stack.with_cost(2.0)
+    inside = stack_interior.steps_together(stack, X[stack.rows], np.zeros(stack.rows.shape), 1e-6)
+    assert inside.gap.max() <= 1e-6
+    for k, problem in enumerate(alone):
+        n = problem.n_samples
+        block = whole_block(problem.with_cost(2.0), problem.source.whole(), Tally())
+        solver = InteriorSolver(block, Factored(problem.source.features, block.tally))
+        one = solver.solve(solver.start(2.0), 1e-6)
+        np.testing.assert_array_equal(inside.side[k, :n], one.side)
+        np.testing.assert_allclose(inside.beta[k, :n], one.point.beta, atol=1e-4)
+
+
+def test_what_features_leave_of_the_diagonal_is_part_of_the_kernel_matrix():
+    """Features and the rest of a diagonal: as if the matrix were their sum."""
+    random = np.random.RandomState(4)
+    G, rest = random.randn(60, 4), random.rand(60)
+    target = np.where(G[:, 0] + random.randn(60) > 0, 1.0, -1.0)
+    rows = [np.arange(60)] * 2
+    stack = Stack.of_classes(GramSource(G @ G.T + np.diag(rest)), rows, [target, -target], np.ones(60)).with_cost(0.7)
+    inside = stack_interior.steps_together(stack, G[stack.rows], rest[stack.rows], 1e-8)
+    exact = solve(classification(stack.source, target, np.ones(60), cost=0.7), tol=1e-9)
+    np.testing.assert_allclose(inside.beta[0], exact.beta, atol=1e-5)
+    np.testing.assert_allclose(inside.beta[1], -exact.beta, atol=1e-5)
+    np.testing.assert_allclose(inside.residual[0], target - stack.source.gram @ exact.beta - exact.intercept, atol=1e-5)
+
+
+def test_pivots_with_samples_held_at_their_bound():
+    """Blocks of a stack whose other samples are held give the solution of all."""
+    X, y = blobs(5, n=120, k=3)
+    stack, alone = of_classes(X, y, "rbf", gamma=1.0)
+    stack = stack.with_cost(0.5)
+    exact = [solve(problem.with_cost(0.5), tol=1e-9) for problem in alone]
+    side = np.zeros(stack.bound.shape, np.int8)
+    for k, solution in enumerate(exact):
+        magnitude = np.abs(solution.beta)
+        side[k, : len(magnitude)] = np.select([magnitude >= 0.5, magnitude > 0], [2, 1], 0)
+    guess = together.Guess(side, np.zeros(side.shape), stack.cost, np.full(len(stack), together.ROUGHLY))
+    look = together._solve_near(stack, side == FREE, guess)
+    assert (look.pivots > 0).all() and not look.wrong.any()
+    for k, solution in enumerate(exact):
+        np.testing.assert_allclose(look.beta[k, : len(solution.beta)], solution.beta, atol=1e-8)
+
+
+def test_pivots_that_stall_change_one_side_at_a_time():
+    """Nearly dependent samples, many of them free: all changes at once cycle on some of these problems."""
+    random = np.random.RandomState(6)
+    X = random.randn(40 * 30, 2)
+    rows = [np.arange(30 * k, 30 * (k + 1)) for k in range(40)]
+    targets = [np.where(X[own, 0] + random.randn(30) > 0, 1.0, -1.0) for own in rows]
+    source = Kernel.of("rbf", gamma=0.05, degree=None, coef0=None).source(X)
+    stack = Stack.of_classes(source, rows, targets, np.ones(len(X))).with_cost(10.0)
+    blocks = Blocks.of(stack, stack.gram(), np.inf)
+    found = pivot_together(blocks, start(blocks))
+    assert np.count_nonzero(found.rounds == 0) <= 2
+    for k in np.flatnonzero(found.rounds):
+        problem = classification(source.take(rows[k]), targets[k], np.ones(30), cost=10.0)
+        np.testing.assert_allclose(
+            problem.gradient(found.beta[k]), problem.gradient(solve(problem, tol=1e-9).beta), atol=1e-6
+        )
+
+
+def test_regressions_together_have_costs_and_signs_of_their_own():
+    """The stack knows nothing of classes: linear terms and bounds of either sign, features found or not."""
+    random = np.random.RandomState(7)
+    X = random.randn(150, 2)
+    y = np.sin(X[:, 0]) + 0.2 * random.randn(150)
+    source = Kernel.of("rbf", gamma=0.5, degree=None, coef0=None).source(X)
+    problems = [regression(source, y, np.ones(150), 0.1, cost=cost) for cost in (0.1, 1.0, 5.0)]
+    whole = problems[0].source
+    rows = np.tile(np.arange(300), (3, 1))
+    linear, bound = (np.stack([getattr(p, name) for p in problems]) for name in ("linear", "bound"))
+    stack = Stack(whole, rows, linear, bound).with_cost([0.1, 1.0, 5.0])
+    found = solve_many(stack)
+    for solution, problem in zip(found, problems, strict=True):
+        if solution is not None:
+            assert_same(solution, solve(problem, tol=1e-9), DualProblem(problem.source, problem.linear, problem.bound))
 
 
 def test_kernel_values_and_rounds_are_counted():
     random = np.random.RandomState(0)
     kernel = Kernel.of("rbf", gamma=0.5, degree=3, coef0=1.0)
     target = np.repeat([-1.0, 1.0], 10)
-    sources = [kernel.source(random.randn(20, 3) + target[:, None]) for _ in range(6)]
-    found = solve_small([classification(source, target, np.ones(20), budget=4.0) for source in sources])
+    source = kernel.source(random.randn(120, 3) + np.tile(target, 6)[:, None])
+    rows = [np.arange(20 * k, 20 * (k + 1)) for k in range(6)]
+    found = solve_many(Stack.of_classes(source, rows, [target] * 6, np.ones(120)).with_budget(4.0))
     for solution in found:
         assert solution.work.kernel_values == 400
         assert 3 <= solution.work.pivots == len(solution.work.factored) <= MOST_ROUNDS
@@ -119,5 +284,5 @@ def test_a_stack_that_cannot_be_solved_spoils_no_answer(spoilt):
     problems = [random_problem(seed, n=10) for seed in range(4)]
     problems[1].source.gram[0, 0] = spoilt
     with np.errstate(all="ignore"):
-        found = solve_small(problems)
+        found = solve_many(stacked(problems))
     assert found[1] is None

@@ -15,19 +15,19 @@ import numpy as np
 from ..kernels.blas import matmul
 
 from .active_set import State
-from .interior import InteriorSolver, Factored
+from .interior import Factored, InteriorSolver
 from .kkt import FREE
 from .working_set import TooLarge, dense_features, inward, refine, whole_block
 
 # Features are few up to this share of the samples, and those that are found up to so many, and while a step with them
-# costs no more multiplications than this.
-_FEW_FEATURES, _MOST_FOUND, _MOST_COST = 0.35, 96, 4e6
+# takes no more multiplications than this.
+_FEW_FEATURES, _MOST_FOUND, _MOST_COST = 0.35, 96, 2e6
 # lam times what found features leave of k(x, x) should change f by no more than this, and must by no more than so many
-# times it; they leave between so little and so much of the largest k(x, x).
+# times it; they leave between so little and so much of the largest k(x, x). Where the most features leave no more than
+# so many times that on average they will do.
 _UNSEEN, _MOST_SEEN, _LEAST_LEFT, _MOST_LEFT, _ROUGHLY = 1e-2, 30.0, 1e-13, 3e-2, 5.0
-# The search goes on while it is on course: after so many features this share of the trace may be left, and from there
-# on a share that falls geometrically to `_MOST_LEFT` at the most features. Measured after 8, 16 and 32 features: where
-# few will do in the end .7, .2, .02 at most, else .7, .2, .1 at least.
+# The search goes on while it is on course: after every so many features this share of the trace may be left at first,
+# and from there on a share that falls geometrically to what will do of the most features.
 _FIRST_LOOK, _FIRST_LEFT = 16, 0.7
 # The fewest and the most samples for which they are sought: pivots of few cost less, and coarse to fine of more.
 _FEWEST_SAMPLES, _MOST_SAMPLES = 80, 5000
@@ -49,7 +49,7 @@ class Features(NamedTuple):
     reach: float = np.inf
 
 
-def features_of(source, n, lam, few=_FEW_FEATURES):
+def features_of(source, n, lam, few=_FEW_FEATURES, most_cost=_MOST_COST):
     """Features few enough to step in their dimension, known, or found for duals of some lam; None without.
 
     Parameters
@@ -58,6 +58,7 @@ def features_of(source, n, lam, few=_FEW_FEATURES):
     n : int, how many of them a problem has
     lam : float
     few : float, up to what share of n features are few
+    most_cost : float, multiplications that a step with features that are found may take
 
     Returns
     -------
@@ -73,7 +74,7 @@ def features_of(source, n, lam, few=_FEW_FEATURES):
     if largest <= 0:
         return None
     share = min(max(_UNSEEN / max(lam * largest, _SMALLEST), _LEAST_LEFT), _MOST_LEFT)
-    most = int(min(_MOST_FOUND, few * n, np.sqrt(_MOST_COST / n)))
+    most = int(min(_MOST_FOUND, few * n, np.sqrt(most_cost / n)))
     X = pivoted_cholesky(source, most, share, on_course=lambda k, left: left <= _hoped(k, most, _ROUGHLY * share))
     if X is None:
         return None

@@ -1,8 +1,8 @@
 """Many problems on the samples of one source, as arrays: one problem a row.
 
-The binary problems of one-versus-one share their samples and what is known about them. As arrays (k, m) of k problems on
-up to m variables each, a call of numpy does for all of them what it would do for one. Problems of fewer variables are
-filled up with variables of bound 0, which stay at zero.
+The binary problems of one-versus-one share their samples and what is known about them. As arrays (k, m) of k problems
+on up to m variables each, a call of numpy does for all of them what it would do for one. Problems of fewer variables
+are filled up with variables of bound 0, which stay at zero.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -12,6 +12,9 @@ import numpy as np
 
 from .working_set import dense_features
 from .problem import least_slack_intercept, slack_of
+
+# |w|^2 that is this small a share of the sum of its terms' sizes has lost its digits.
+_CANCELLED = 1e-6
 
 
 @dataclass(frozen=True)
@@ -114,10 +117,22 @@ class Stack:
     def products(self, beta):
         """K beta (k, m) of each problem."""
         if self.features is not None:
-            normals = np.matmul(beta[:, None, :], self.features)
-            return np.matmul(self.features, np.swapaxes(normals, 1, 2))[:, :, 0]
+            return np.matmul(self.features, self._normals(beta)[:, :, None])[:, :, 0]
         out = np.zeros(beta.shape)
         for row, samples, values, size in zip(out, self.rows, beta, self.sizes.tolist(), strict=True):
             used = values.nonzero()[0]
             row[:size] = self.source.apply(samples[used], values[used], samples[:size])
         return out
+
+    def squared_norms(self, beta, fit):
+        """|w|^2 of each problem, from the features where they are known; nan where its terms cancel."""
+        if self.features is not None:
+            normals = self._normals(beta)
+            return np.einsum("kd,kd->k", normals, normals)
+        squared = np.einsum("ki,ki->k", beta, fit)
+        told = squared > _CANCELLED * np.einsum("ki,ki->k", np.abs(beta), np.abs(fit))
+        return np.where(told, squared, np.nan)
+
+    def _normals(self, beta):
+        """w (k, d) of each problem."""
+        return np.matmul(beta[:, None, :], self.features)[:, 0]

@@ -68,7 +68,8 @@ def steps_together(stack, features, rest, gap):
     there = stack.bound != 0
     G = np.concatenate([features, np.ones((*there.shape, 1))], axis=2) * there[:, :, None]
     transposed = np.ascontiguousarray(np.swapaxes(G, 1, 2))
-    on = _Problems(np.arange(len(stack)), G, transposed, rest, stack.linear, stack.sign, stack.weight, there, stack.cost)
+    constants = stack.linear, stack.sign, stack.weight, there, stack.cost
+    on = _Problems(np.arange(len(stack)), G, transposed, rest, *constants)
     side, beta, residual = np.zeros(there.shape, np.int8), np.zeros(there.shape), np.zeros(there.shape)
     out = Inside(side, beta, residual, np.zeros(len(stack), int), np.full(len(stack), np.inf))
     pairs, intercept = _first(on)

@@ -222,7 +222,8 @@ def pivot_together(blocks, guess):
     Settled
     """
     k = len(blocks.budget)
-    out = Settled(np.zeros(blocks.bound.shape), *np.zeros((2, k)), np.zeros(guess.side.shape, np.int8), np.zeros(k, int))
+    shape = blocks.bound.shape
+    out = Settled(np.zeros(shape), *np.zeros((2, k)), np.zeros(shape, np.int8), np.zeros(k, int))
     rows, fewest = np.arange(k), np.full(k, blocks.bound.shape[1])
     at_bound, at_margin = TOLERANCES[np.dtype(np.float64)]
     largest = np.abs(np.einsum("kii->ki", blocks.gram)).max(axis=1)

@@ -1,10 +1,10 @@
 """Many problems at once: what one problem alone would go through, of all of them in each call of numpy.
 
-Small ones are pivoted whole (`stack_pivots`). Where few features tell the kernel values, interior steps (`stack_interior`)
-tell the sides of all samples, else the samples between the classes are the first guess; pivots solve exactly for the
-samples near the margin, all others held where they are, and those that then stand wrong join them until none does. What
-the problems have in common, kernel values and features, is evaluated once. The certificate is that of one problem alone;
-problems that do not settle are left to `solve`.
+Small ones are pivoted whole (`stack_pivots`). Where few features tell the kernel values, interior steps
+(`stack_interior`) tell the sides of all samples, else the samples between the classes are the first guess; pivots solve
+exactly for the samples near the margin, all others held where they are, and those that then stand wrong join them until
+none does. What the problems have in common, kernel values and features, is evaluated once. The certificate is that of
+one problem alone; problems that do not settle are left to `solve`.
 """
 
 from typing import NamedTuple
@@ -23,17 +23,18 @@ from .working_set import dense_features
 _SMALL, LARGEST = 64, 1000
 # The problems of a stack have at least this share of the variables of its largest, and take so many numbers an array.
 _ALIKE, _MOST_NUMBERS = 0.5, 2**21
-# Features are few up to this share of a problem's samples, and while a step with them takes no more multiplications:
-# beyond, the samples between the classes cost less to solve for. They are so many of each class.
-_FEW_FEATURES, _MOST_COST, _BETWEEN = 0.6, 5e5, 20
-# The relative gap at which sides are handed over; with the free samples go as many that are near the margin and some.
-_GAP, _NEAR_COUNT = 1e-3, 20
+# Features are few up to this share of a problem's samples, and while a step takes no more multiplications with known
+# ones, and with those that are found: where more are known, the samples between the classes cost less to solve for.
+_FEW_FEATURES, _MOST_COST, _MOST_COST_FOUND = 0.6, 5e5, 4e6
+# They are so many of each class at first, and up to this share of all near the margin.
+_BETWEEN, _MOST_NEAR = 20, 0.5
+# The relative gap at which sides are handed over, and that where what features leave changes f by more than so much, so
+# that they tell them roughly; with the free samples go as many that are near the margin and some.
+_GAP, _ROUGH_GAP, _TOLD, _NEAR_COUNT = 1e-6, 1e-3, 1e-6, 20
 # How far on the wrong side of the margin a sample that is held may stand, and how often the others are looked at.
 _WRONG, _MOST_LOOKS = 1e-9, 10
 # The most iterations that a problem takes.
 MOST_ITERATIONS = MOST_STEPS + (1 + _MOST_LOOKS) * MOST_ROUNDS
-# |w|^2 that is this small a share of the sum of its terms' sizes has lost its digits.
-_CANCELLED = 1e-6
 
 
 class _Solved(NamedTuple):
@@ -77,7 +78,7 @@ def solve_together(stack, reach, tol):
 def _features(stack, m, cost):
     """Features of all samples that are few beside m samples of a problem; None without."""
     if stack.features is None:
-        return features_of(stack.source, m, cost, _FEW_FEATURES)
+        return features_of(stack.source, m, cost, _FEW_FEATURES, _MOST_COST_FOUND)
     X = dense_features(stack.source.features)
     return Features(X, np.zeros(len(X))) if m * X.shape[1] ** 2 <= _MOST_COST else None
 
@@ -110,10 +111,10 @@ def _pivoted(part, reach):
 
 def _stepped(part, features):
     """Interior steps on all samples, and pivots on those near the margin until no other stands wrong."""
-    inside = steps_together(part, features.X[part.rows], features.rest[part.rows], _GAP)
-    # Where the features leave something the sides are less sure.
-    stage = np.full(len(part), ROUGHLY if features.rest.any() else EXACTLY)
-    guess = Guess(inside.side, inside.beta / part.cost[:, None], part.cost, stage)
+    unseen = part.cost.max() * features.rest.max()
+    gap, stage = (_ROUGH_GAP, ROUGHLY) if unseen > _TOLD else (_GAP, EXACTLY)
+    inside = steps_together(part, features.X[part.rows], features.rest[part.rows], gap)
+    guess = Guess(inside.side, inside.beta / part.cost[:, None], part.cost, np.full(len(part), stage))
     return _refined(part, _nearest(part, inside), guess)._replace(steps=inside.steps)
 
 
@@ -151,13 +152,15 @@ def _refined(part, near, guess):
         taken += look.pivots
         settled, wrong = look.pivots > 0, look.wrong.any(axis=1)
         right = settled & ~wrong
-        out.beta[rows[right]], out.fit[rows[right]], out.pivots[rows[right]] = look.beta[right], look.fit[right], taken[right]
-        # Where pivots from these sides lead nowhere they may from further off.
-        again = (settled & wrong) | (~settled & (guess.stage > ROUGHLY))
-        if not again.any():
-            break
+        for whole, values in ((out.beta, look.beta), (out.fit, look.fit), (out.pivots, taken)):
+            whole[rows[right]] = values[right]
         joins = _worst(look.wrong, near.sum(axis=1)) & settled[:, None]
         near = near | joins
+        few = near.sum(axis=1) <= _MOST_NEAR * left.sizes
+        # Where pivots from these sides lead nowhere they may from further off.
+        again = (settled & wrong & few) | (~settled & (guess.stage > ROUGHLY))
+        if not again.any():
+            break
         guess = Guess(
             np.where(settled[:, None], np.where(joins, FREE, look.side), guess.side),
             np.where(settled[:, None], look.beta / left.cost[:, None], guess.shape),
@@ -218,20 +221,9 @@ def _solve_near(part, near, guess):
 def _enter(solutions, rows, part, solved, tally, tol):
     """Enter the solutions that certify themselves."""
     beta, lam, fit, pivots, steps = solved
-    squared_norm = np.einsum("ki,ki->k", beta, fit)
-    held = certificate(
-        part.linear - fit,
-        beta,
-        lam,
-        np.maximum(squared_norm, 0.0),
-        part.linear,
-        part.bound,
-        part.least_weight,
-        part.budget,
-    )
-    # Where large duals make a small w its norm is known from the features alone.
-    told = squared_norm > _CANCELLED * np.einsum("ki,ki->k", np.abs(beta), np.abs(fit))
-    optimal = np.flatnonzero((pivots > 0) & told & (largest_error(held) <= tol)).tolist()
+    squared_norm, gradient = part.squared_norms(beta, fit), part.linear - fit
+    held = certificate(gradient, beta, lam, squared_norm, part.linear, part.bound, part.least_weight, part.budget)
+    optimal = np.flatnonzero((pivots > 0) & (largest_error(held) <= tol)).tolist()
     values, steps = tally.kernel_values // len(part), np.broadcast_to(steps, pivots.shape).tolist()
     intercepts, slack, *figures = held
     figures, intercepts, pivots = np.column_stack(figures).tolist(), intercepts.tolist(), pivots.tolist()

@@ -290,6 +290,10 @@ class IndexedSource:
         """K[rows, columns] as a new array."""
         return self.source.block(self.index[rows], self.index[columns])
 
+    def blocks(self, rows):
+        """K[rows_j, rows_j] (k, m, m) for each row j of an array (k, m)."""
+        return self.source.blocks(self.index[rows])
+
     def fill(self, array, rows, columns):
         """array[...] = K[rows, columns]."""
         self.source.fill(array, self.index[rows], self.index[columns])

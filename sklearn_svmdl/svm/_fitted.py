@@ -126,7 +126,8 @@ def _duals(training, solutions):
             row[task.rows] = solution.beta
         support = np.flatnonzero(beta.any(axis=0))
         return beta[:, support], support
-    beta, rows = (np.concatenate(of_all) for of_all in zip(*((s.beta, t.rows) for s, t in zip(solutions, training.tasks))))
+    beta = np.concatenate([solution.beta for solution in solutions])
+    rows = np.concatenate([task.rows for task in training.tasks])
     used = beta != 0
     columns, values = rows[used], beta[used]
     sizes = np.array([len(task.rows) for task in training.tasks])

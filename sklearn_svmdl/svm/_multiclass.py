@@ -5,6 +5,7 @@ of "class k against the rest". Two classes make one problem under either scheme.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations
 
 import numpy as np
@@ -41,10 +42,21 @@ class OneVsOne:
         if len(classes) == 2:
             return _two_classes(codes, classes)
         members = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
-        sides = [(rows, np.ones(len(rows)), str(label)) for rows, label in zip(members, classes, strict=True)]
+        names = [str(label) for label in classes]
+
+        @cache
+        def target(n_negative, n_positive):
+            """The same array for all pairs of classes of these sizes."""
+            return np.repeat([-1.0, 1.0], [n_negative, n_positive])
+
         return [
-            BinaryTask(np.concatenate([rows, others]), np.concatenate([-ones, other_ones]), negative, positive)
-            for (rows, ones, negative), (others, other_ones, positive) in combinations(sides, 2)
+            BinaryTask(
+                np.concatenate([members[i], members[j]]),
+                target(len(members[i]), len(members[j])),
+                names[i],
+                names[j],
+            )
+            for i, j in combinations(range(len(classes)), 2)
         ]
 
     @staticmethod

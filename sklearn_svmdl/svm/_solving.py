@@ -6,12 +6,11 @@ import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
 from ..dual.solve import solve, solve_many
-from ..dual.together import LARGEST
 from ._messages import Outcome
 from ._progress import watched_solve
 
-# So many small problems are prepared at a time: their samples are copied.
-_AT_A_TIME = 512
+# So many problems are prepared at a time: their samples' numbers are copied.
+_AT_A_TIME = 2048
 
 
 def solve_tasks(training, C, unit, *, n_jobs, verbose, **limits):
