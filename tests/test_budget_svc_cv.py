@@ -228,7 +228,9 @@ def test_ties_go_to_the_largest_margin():
     tied = np.flatnonzero(search.cv_results_["mean_test_score"] == search.best_score_)
     margins = candidates_by_margin(search.cv_results_, X, y, folds)
     assert len(tied) > 2
-    assert search.best_index_ == tied[np.argmax(margins[tied])] != tied[0]
+    # Above some cost no sample is at its bound: then a larger one changes nothing, and the first of them is chosen.
+    assert margins[search.best_index_] >= margins[tied].max() * (1.0 - 1e-9)
+    assert margins[search.best_index_] > 1.01 * margins[tied].min()
 
 
 def test_results_tell_what_was_in_force():

@@ -20,6 +20,8 @@ from .kkt import BOUND, FREE, ZERO, KKTSystem, Point, ProximalTerm, TooRough, is
 EXACT = 1e-11
 # Rounds without fewer samples on the wrong side before the pivoting gives up, and rounds in all.
 _PATIENCE, _MOST_ROUNDS = 4, 30
+# It has gone astray where so many times the fewest samples that were on the wrong side, and some, are there.
+_ASTRAY, _SOME_WRONG = 4, 20
 # How far a sample may stand on the wrong side of its bound (relative) and of the margin without being moved.
 TOLERANCES = {np.dtype(np.float64): (1e-11, 1e-10), np.dtype(np.float32): (1e-5, 1e-5)}
 # Where single precision makes no progress, it cannot place some samples: it may overlook this share of the free ones.
@@ -173,7 +175,7 @@ def pivot(block, state, delta=EXACT, overlook=0.0, cache=None):
         enough = wrong == 0 and solved.exact or wrong < overlook * len(solved.conditions.free)
         if enough and solved.stands:
             return State(side, point, settled=True, exact=overlook == 0.0, pivoted=True)
-        if stalled >= _PATIENCE:
+        if stalled >= _PATIENCE or wrong > _ASTRAY * fewest + _SOME_WRONG:
             break
         side = balanced(block, wanted, residual)
     cache.conditions = None

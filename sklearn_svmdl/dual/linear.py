@@ -139,7 +139,7 @@ def solve_in_features(problem, features, workspace, lam):
     solver = InteriorSolver(whole_block(within, None, workspace.tally, X), Factored(X, workspace.tally, rest))
     iterate = solver.start(min(lam, reach))
     for gap in _GAPS:
-        if within.largest_cost == problem.largest_cost:
+        if np.isinf(reach):
             solver, inside = solver.follow(iterate, gap)
         else:
             inside = solver.solve(iterate, gap)

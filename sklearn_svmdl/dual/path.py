@@ -2,8 +2,10 @@
 
 The path is walked towards smaller budgets, or larger costs: from wide margins with nearly every sample at its bound to
 narrow ones. From one point to the next few samples change side, so that few pivots settle it; with a stored Gram matrix
-the factor of the free samples and K t carry over as well. A point of the path is accepted by its certificate alone,
-evaluated afresh; where the walk cannot provide one, the problem is solved from nothing.
+the factor of the free samples and K t carry over too. Where all changes at once mislead the pivots, the samples near
+the margin are solved, the others held where they were. Once no sample is at its bound a larger cost changes nothing. A
+point of the path is accepted by its certificate alone, evaluated afresh; where the walk cannot provide one, the problem
+is solved from nothing.
 """
 
 from dataclasses import replace
@@ -16,17 +18,18 @@ from .buffer import Buffer
 from .factor import SolverCache
 from .kkt import BOUND, FREE, ZERO, Point
 from .levels import solve_levels
-from .problem import BEYOND_REACH, constant_solution, least_slack_intercept
+from .problem import BEYOND_REACH, certify, constant_solution, least_slack_intercept
 from .smo import starting_point
 from .solve import certified, is_direct, reachable, solve, solved_or_beyond
-from .work import Tally
+from .work import Tally, Work
 from .working_set import TooLarge, Workspace, inward, refine, whole_block
 
 # Violation and budget error of a point that counts as exact: far below what users ask for, above rounding.
 # A step from the solution itself takes what the proximal term left on a nearly singular kernel.
 _EXACT_ENOUGH, _MOST_STEPS = 1e-8, 2
-# Samples beside the margin that join the free ones in the first working set on kernel values evaluated on demand.
-_NEAR_COUNT, _NEAR_PER_FREE = 400, 1.0
+# Samples beside the margin that join the free ones in the first working set, of kernel values that are stored, and on
+# demand; the first kind grows to this share of all samples at most.
+_NEAR_STORED, _NEAR_COUNT, _MOST_NEAR = 50, 400, 0.7
 
 
 def walk(problems, *, tol=1e-3, max_iter=100_000, cache_size=200.0):
@@ -46,11 +49,11 @@ def walk(problems, *, tol=1e-3, max_iter=100_000, cache_size=200.0):
     if is_direct(problems[0], buffer):
         source = source.counted(storing).stored()
     first = reachable(replace(problems[0], source=source))
-    steps = _StoredSteps() if isinstance(source, GramSource) else _WorkingSetSteps(buffer)
+    steps = (_StoredSteps if isinstance(source, GramSource) else _WorkingSetSteps)(buffer)
     solutions, limits = [], {"tol": tol, "max_iter": max_iter, "cache_size": cache_size}
     for problem in problems:
         here = replace(problem, source=source, largest_cost=first.largest_cost)
-        known = _repeated(here, solutions)
+        known = _repeated(here, solutions, limits)
         solution = _solved(here, steps, limits) if known is None else known
         if not solutions:
             values = solution.work.kernel_values + storing.kernel_values
@@ -59,14 +62,22 @@ def walk(problems, *, tol=1e-3, max_iter=100_000, cache_size=200.0):
     return solutions
 
 
-def _repeated(problem, solutions):
-    """The last solution where it is that of this problem too: the same again, or below a budget beyond reach."""
+def _repeated(problem, solutions, limits):
+    """The last solution where it is that of this problem too: the same again, below a budget beyond reach, or at a
+    larger cost where no sample is at its bound."""
     if not solutions:
         return None
     last = solutions[-1]
-    if problem.budget is None:
-        return last if last.lam == problem.cost else None
-    return last if last.status in BEYOND_REACH or last.budget == problem.budget else None
+    if problem.budget is not None:
+        return last if last.status in BEYOND_REACH or last.budget == problem.budget else None
+    if last.lam == problem.cost:
+        return last
+    if last.lam > problem.cost or np.any(np.abs(last.beta) >= last.lam * problem.weight):
+        return None
+    tally = Tally()
+    found = certify(problem.counted(tally), last.beta, problem.cost, Work(), limits["tol"])
+    found = replace(found, work=tally.done())
+    return found if found.is_within(min(limits["tol"], _EXACT_ENOUGH)) else None
 
 
 def _solved(problem, steps, limits):
@@ -115,11 +126,22 @@ def state_of(problem, solution):
     return State(side, Point(solution.beta, solution.lam, solution.intercept, fit), settled=True, exact=True)
 
 
+def near_margin(problem, state, count, most):
+    """Mask of the free samples and as many of those nearest to the margin and some more, no more than `most` in all."""
+    near = state.side == FREE
+    free = np.count_nonzero(near)
+    distance = np.abs(inward(problem, state.point))
+    distance[near] = np.inf
+    count = min(free + count, max(most - free, 0), problem.n_samples - free)
+    near[np.argsort(distance, kind="stable")[:count]] = True
+    return near
+
+
 class _StoredSteps:
     """Steps of a walk on a stored Gram matrix: all samples are one block."""
 
-    def __init__(self):
-        self.state, self.block, self.cache = None, None, SolverCache()
+    def __init__(self, buffer):
+        self.state, self.block, self.cache, self.buffer = None, None, SolverCache(), buffer
 
     def restart(self, problem, solution):
         """Go on from a solution found elsewhere."""
@@ -131,6 +153,11 @@ class _StoredSteps:
         block = self.block = self._block(problem, tally)
         state = self._start(problem, block) if self.state is None else self.state
         done = pivot(block, state, cache=self.cache)
+        if not done.settled and self.state is not None:
+            self.cache = SolverCache()
+            near = near_margin(problem, state, _NEAR_STORED, problem.n_samples)
+            most = _MOST_NEAR * problem.n_samples
+            done, _ = refine(problem, state, near, Workspace(self.buffer, tally), most=most)
         if done.settled:
             self.state = done
         return done
@@ -162,18 +189,8 @@ class _WorkingSetSteps:
         if self.state is None:
             found, _ = solve_levels(problem, workspace, np.random.RandomState(0))
         else:
-            found, _ = refine(problem, self.state, self._near(problem), workspace)
+            near = near_margin(problem, self.state, _NEAR_COUNT, self.buffer.most(problem.source.dtype))
+            found, _ = refine(problem, self.state, near, workspace)
         if found.settled:
             self.state = found
         return found
-
-    def _near(self, problem):
-        """Mask of the free samples and as many of those nearest to the margin."""
-        inside = self.state.side == FREE
-        free = np.count_nonzero(inside)
-        distance = np.abs(inward(problem, self.state.point))
-        distance[inside] = np.inf
-        most = max(self.buffer.most(problem.source.dtype) - free, 0)
-        count = min(int(_NEAR_PER_FREE * free) + _NEAR_COUNT, most, problem.n_samples - free)
-        inside[np.argsort(distance, kind="stable")[:count]] = True
-        return inside
