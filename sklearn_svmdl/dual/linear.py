@@ -23,7 +23,7 @@ from .working_set import TooLarge, dense_features, inward, refine, whole_block
 # takes no more multiplications than this.
 _FEW_FEATURES, _MOST_FOUND, _MOST_COST = 0.35, 96, 2e6
 # lam times what found features leave of k(x, x) should change f by no more than this, and must by no more than so many
-# times it; they leave between so little and so much of the largest k(x, x). Where the most features leave no more than
+# times it; they leave between so little and so much of a typical k(x, x). Where the most features leave no more than
 # so many times that on average they will do.
 _UNSEEN, _MOST_SEEN, _LEAST_LEFT, _MOST_LEFT, _ROUGHLY = 1e-2, 30.0, 1e-13, 3e-2, 5.0
 # The search goes on while it is on course: after every so many features this share of the trace may be left at first,
@@ -73,9 +73,11 @@ def features_of(source, n, lam, few=_FEW_FEATURES, most_cost=_MOST_COST):
     largest = float(diagonal.max())
     if largest <= 0:
         return None
-    share = min(max(_UNSEEN / max(lam * largest, _SMALLEST), _LEAST_LEFT), _MOST_LEFT)
+    typical = max(float(diagonal.mean()), _LEAST_LEFT * largest)
+    share = min(max(_UNSEEN / max(lam * typical, _SMALLEST), _LEAST_LEFT), _MOST_LEFT)
     most = int(min(_MOST_FOUND, few * n, np.sqrt(most_cost / n)))
-    X = pivoted_cholesky(source, most, share, on_course=lambda k, left: left <= _hoped(k, most, _ROUGHLY * share))
+    tolerance = max(share * typical / largest, _LEAST_LEFT)
+    X = pivoted_cholesky(source, most, tolerance, on_course=lambda k, left: left <= _hoped(k, most, _ROUGHLY * share))
     if X is None:
         return None
     rest = np.maximum(diagonal - np.einsum("ij,ij->i", X, X), 0.0)
