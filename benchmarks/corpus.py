@@ -1,0 +1,225 @@
+"""Small and middling problems of every kind, eight budgets each, against SVC at the cost that buys the same budget.
+
+For every data set, kernel and budget both sides take turns at the clock in one process; SVC keeps its own tolerance.
+The performance profiles are those of Dolan and More (Mathematical Programming, 2002): the share of the cells that a
+side solves within a factor of the faster one's time. No one tunes the solver on the held-out half.
+"""
+
+import warnings
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from sklearn import datasets as bundled
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from sklearn_svmdl import BudgetSVC
+
+from ._common import RESULTS, compare, markdown, say
+from ._quality import quality
+from .defaults import HELD_OUT as ORDINARY_HELD_OUT
+from .defaults import KNOWN as ORDINARY
+
+_GAMMAS, _BUDGETS, _QUICK_ROWS = np.geomspace(0.01, 100.0, 5), 8, 60
+# The smallest budget is this many times C_min, or this share of C_max where the classes are separable.
+_ABOVE_LEAST, _LEAST_SHARE, _LARGEST_SHARE = 1.01, 1e-3, 0.9
+# Up to so many samples a problem is small. The median and the 95th percentile that are aimed at, beyond and up to it;
+# no cell is to take both so many times as long and so many seconds.
+_SMALL, _GOALS, _MOST_RATIO, _MOST_SECONDS = 300, {"more": (1.0, 3.0), "up to": (2.0, 5.0)}, 5.0, 0.2
+# Where libsvm takes more steps than these it is stopped, and said to be.
+_MOST_STEPS = 2_000_000
+
+
+def _scaled(load, *classes):
+    """Standardised features; of the given classes only."""
+    X, y = load()
+    kept = np.isin(y, classes) if classes else np.ones(len(y), bool)
+    return StandardScaler().fit_transform(X[kept]), y[kept]
+
+
+def _one_feature(n, seed):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 1))
+    return X, X[:, 0] + rng.normal(size=n) > 0
+
+
+def _duplicates(n, seed):
+    """Every sample three times, once in ten with the other label."""
+    rng = np.random.default_rng(seed)
+    X = np.repeat(rng.normal(size=(n // 3, 3)), 3, axis=0)
+    return X, (X.sum(axis=1) > 0) ^ (rng.random(len(X)) < 0.1)
+
+
+def _unscaled(n, seed):
+    """Columns of units from thousandths to thousands."""
+    X, y = bundled.make_classification(n, 6, n_informative=4, flip_y=0.1, random_state=seed)
+    return X * np.geomspace(1e-3, 1e3, 6), y
+
+
+_made = partial(partial, bundled.make_classification)
+_DATA = {
+    "known": {
+        "breast cancer": partial(_scaled, ORDINARY["breast cancer"]),
+        "diabetes > median": partial(_scaled, ORDINARY["diabetes > median"]),
+        "digits 3, 8": partial(_scaled, ORDINARY["digits"], 3, 8),
+        "passengers": partial(_scaled, ORDINARY["passengers"]),
+        "moons 500, .25": partial(bundled.make_moons, 500, noise=0.25, random_state=1),
+        "circles 200": partial(bundled.make_circles, 200, noise=0.2, factor=0.5, random_state=2),
+        "5 % flipped, 300 x 10": _made(300, 10, flip_y=0.05, random_state=3),
+        "40 % flipped, 1,000 x 4": _made(1000, 4, flip_y=0.4, random_state=4),
+        "blobs apart, 200 x 2": partial(bundled.make_blobs, 200, centers=2, cluster_std=1.5, random_state=5),
+        "one feature, 150": partial(_one_feature, 150, 6),
+        "1 : 100, 1,500 x 8": _made(1500, 8, n_informative=5, weights=[0.99], flip_y=0.0, random_state=7),
+    },
+    "held out": {
+        "breast cancer, 2 features": partial(_scaled, ORDINARY_HELD_OUT["breast cancer, 2 features"]),
+        "wine 1, 2": partial(_scaled, ORDINARY["wine"], 1, 2),
+        "friedman > median": partial(_scaled, ORDINARY_HELD_OUT["friedman > median"]),
+        "squares": partial(_scaled, ORDINARY_HELD_OUT["squares"]),
+        "moons 2,000, .4": partial(bundled.make_moons, 2000, noise=0.4, random_state=101),
+        "circles 400, balanced": partial(bundled.make_circles, 400, noise=0.3, factor=0.6, random_state=102),
+        "20 % flipped, 400 x 6": _made(400, 6, flip_y=0.2, random_state=103),
+        "30 % flipped, 3,000 x 10": _made(3000, 10, flip_y=0.3, random_state=104),
+        "overlapping blobs, 800 x 3": partial(
+            bundled.make_blobs, 800, 3, centers=2, cluster_std=6.0, random_state=105
+        ),
+        "duplicates, 240 x 3": partial(_duplicates, 240, 106),
+        "unscaled, 600 x 6": partial(_unscaled, 600, 107),
+        "1 : 1,000, 2,000 x 5": _made(2000, 5, weights=[0.999], flip_y=0.0, random_state=108),
+    },
+}
+
+
+def _kernels(X):
+    """The parameters of each kernel, and what it is called."""
+    scale = 1.0 / (X.shape[1] * X.var())
+    yield "linear", {"kernel": "linear"}
+    for degree in (2, 3):
+        yield f"poly {degree}", {"kernel": "poly", "degree": degree, "gamma": scale, "coef0": 1.0}
+    for times in _GAMMAS:
+        yield f"rbf {times:g}", {"kernel": "rbf", "gamma": times * scale}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One data set, kernel and budget: times, relative duality gaps, and how both ended."""
+
+    data: str
+    n: int
+    kernel: str
+    share: float
+    cost: float
+    ours: float
+    theirs: float
+    our_gap: float
+    their_gap: float
+    certified: bool
+    stopped: bool
+
+    @property
+    def ratio(self):
+        """Our time over that of SVC."""
+        return self.ours / self.theirs
+
+    @property
+    def is_cliff(self):
+        """Whether it takes far longer, both relatively and in seconds."""
+        return self.ratio > _MOST_RATIO and self.ours > _MOST_SECONDS
+
+    def row(self):
+        """The cell as text."""
+        times = [f"{1e3 * self.theirs:.1f}", f"{1e3 * self.ours:.1f}", f"{self.ratio:.1f}"]
+        gaps = [f"{self.their_gap:.0e}{' (stopped)' if self.stopped else ''}", f"{self.our_gap:.0e}"]
+        return [self.data, f"{self.n:,}", self.kernel, f"{self.share:.3f}", f"{self.cost:.2g}", *times, *gaps]
+
+
+_HEADER = ["data", "n", "kernel", "C / C_max", "cost", "SVC ms", "ours ms", "ratio", "SVC gap", "our gap"]
+
+
+def measure(name, X, y, kernel, params, share, quick):
+    """The cell of a budget, given as a share of C_max."""
+    ours = BudgetSVC(C=share, unit="relative", **params).fit(X, y)
+    theirs = SVC(C=float(ours.cost_[0]), max_iter=_MOST_STEPS, **params)
+    turns = compare(partial(ours.fit, X, y), partial(theirs.fit, X, y), quick=quick)
+    gap = quality(X, np.where(y == ours.classes_[1], 1.0, -1.0), params, theirs, theirs.C).gap
+    certified = bool(abs(ours.duality_gap_[0]) <= ours.tol)
+    stopped = int(theirs.n_iter_.max()) >= _MOST_STEPS
+    figures = turns.ours, turns.theirs, float(abs(ours.duality_gap_[0])), gap
+    return Cell(name, len(y), kernel, share, theirs.C, *figures, certified, stopped)
+
+
+def cells_of(name, make, quick):
+    """All cells of a data set."""
+    X, y = make()
+    if quick:
+        X, y = np.concatenate([X[:_QUICK_ROWS], X[-_QUICK_ROWS:]]), np.concatenate([y[:_QUICK_ROWS], y[-_QUICK_ROWS:]])
+    say(f"corpus: {name}")
+    for kernel, params in _kernels(X):
+        least, largest = (bound[0] for bound in BudgetSVC(**params).feasible_budget(X, y))
+        smallest = max(_ABOVE_LEAST * least / largest, _LEAST_SHARE)
+        if smallest >= _LARGEST_SHARE:
+            continue
+        for share in np.geomspace(smallest, _LARGEST_SHARE, 2 if quick else _BUDGETS):
+            yield measure(name, X, y, kernel, params, float(share), quick)
+
+
+def summary(cells):
+    """The goals, and what came of them."""
+    lines = []
+    for size, (median, most) in _GOALS.items():
+        ratios = [cell.ratio for cell in cells if (cell.n > _SMALL) == (size == "more")]
+        if ratios:
+            of = np.percentile(ratios, [50, 95, 100])
+            lines.append(
+                f"* {len(ratios)} cells of {size.replace('more', 'more than')} {_SMALL} samples: median ratio "
+                f"{of[0]:.2f} (goal {median:g}), 95 % within {of[1]:.1f} (goal {most:g}), worst {of[2]:.1f}"
+            )
+    cliffs, open_ = sum(cell.is_cliff for cell in cells), sum(not cell.certified for cell in cells)
+    lines.append(f"* beyond {_MOST_RATIO:g} times SVC and {_MOST_SECONDS:g} s: {cliffs} cells (goal 0)")
+    lines.append(f"* without a certificate within tol: {open_} cells of ours; SVC stopped: {_stopped(cells)}")
+    return "\n".join(lines)
+
+
+def _stopped(cells):
+    return sum(cell.stopped for cell in cells)
+
+
+def draw(halves):
+    """The performance profiles of both halves, as a picture."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, len(halves), figsize=(9, 3.6), sharey=True, layout="constrained")
+    for ax, (name, cells) in zip(np.atleast_1d(axes), halves.items(), strict=True):
+        times = np.array([[cell.ours, cell.theirs] for cell in cells])
+        factors = times / times.min(axis=1, keepdims=True)
+        share = np.arange(1, len(cells) + 1) / len(cells)
+        for column, (label, style) in enumerate({"BudgetSVC": "-", "SVC": "--"}.items()):
+            ax.step(np.sort(factors[:, column]), share, style, where="post", label=label)
+        ax.set(xscale="log", xlim=(1.0, 30.0), ylim=(0.0, 1.02), xlabel="factor of the faster time", title=name)
+        ax.grid(alpha=0.3)
+    np.atleast_1d(axes)[0].set_ylabel("share of cells")
+    np.atleast_1d(axes)[-1].legend(loc="lower right")
+    figure.savefig(RESULTS / "corpus.png", dpi=120)
+    plt.close(figure)
+
+
+def main(quick=False):
+    """Summaries and worst cells of both halves, as Markdown."""
+    halves, parts = {}, []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for half, data in _DATA.items():
+            names = list(data)[:2] if quick else data
+            halves[half] = [cell for name in names for cell in cells_of(name, data[name], quick)]
+    for half, cells in halves.items():
+        worst = sorted(cells, key=lambda cell: -cell.ratio)[:12]
+        parts += [f"## {half.capitalize()}", summary(cells), "The worst cells:"]
+        parts.append(markdown(_HEADER, [cell.row() for cell in worst]))
+    if not quick:
+        draw(halves)
+        parts.insert(0, "![Performance profiles](corpus.png)")
+    return "\n\n".join(parts)
