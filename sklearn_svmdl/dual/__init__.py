@@ -7,7 +7,8 @@
 `linear`       few features, known or found: interior steps in their dimension
 `working_set`  the samples near the margin are solved, the others held and looked at
 `active_set`   pivoting: every variable on the wrong side changes side at once
-`together`     the same of many small problems in one array
+`together`     many problems at once on the samples of one source (`stack`): their `stack_interior` steps and
+               `stack_pivots` in one array each
 `interior`     the interior point method that finds the sides where pivoting does not settle
 `kkt`          the optimality conditions for a guess of the sides;  `factor` their factors;  `buffer` memory
 `smo`          pair steps with lam as a coordinate

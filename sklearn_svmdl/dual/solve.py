@@ -27,8 +27,8 @@ _REACH, _REACH_OF_MANY, _MANY = 1e8, 1e6, 400
 _SHORTER = 1e-2
 # Up to so many samples all kernel values are evaluated at once, and the way to the solution is direct.
 _DIRECT = 500
-# From this many small problems on they are solved together.
-_SEVERAL = 3
+# From this many problems on they are solved together.
+SEVERAL = 3
 # Samples from which the spread is told.
 _PROBE = 200
 # Up to this many samples the linear programme that tells C_min costs less than the solution.
@@ -80,7 +80,7 @@ def solve_many(stack, *, solver="auto", tol=1e-3, max_iter=100_000):
     list of DualSolution or None, one for each problem; None where `solve` has to
     """
     solutions = [None] * len(stack)
-    if SOLVERS[solver] is not block_steps or max_iter < MOST_ITERATIONS or len(stack) < _SEVERAL:
+    if SOLVERS[solver] is not block_steps or max_iter < MOST_ITERATIONS or len(stack) < SEVERAL:
         return solutions
     which = np.flatnonzero(stack.sizes <= LARGEST)
     if stack.budget is not None:

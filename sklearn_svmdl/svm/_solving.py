@@ -5,7 +5,7 @@ from time import perf_counter
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
-from ..dual.solve import solve, solve_many
+from ..dual.solve import SEVERAL, solve, solve_many
 from ._messages import Outcome
 from ._progress import watched_solve
 
@@ -53,6 +53,8 @@ def solve_tasks(training, C, unit, *, n_jobs, verbose, **limits):
 def _together(training, C, unit, limits):
     """The outcomes of the problems that are solved together, None for the others."""
     tasks, outcomes = training.tasks, [None] * len(training.tasks)
+    if len(tasks) < SEVERAL:
+        return outcomes
     for start in range(0, len(tasks), _AT_A_TIME):
         piece = tasks[start : start + _AT_A_TIME]
         stack, whole = training.stack(piece)
