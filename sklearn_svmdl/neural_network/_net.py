@@ -21,7 +21,7 @@ from skorch.utils import to_tensor
 from torch import nn
 from torch.utils.data import DataLoader
 
-from ._gradient import WrittenOutGradient
+from ._gradient import WrittenOutGradient, silent_overflow
 from ._heads import HeadLoss, smoothed
 from ._lbfgs import minimise_loss
 from ._module import MLPModule, as_matrix, draw_weights, is_penalised, penalised
@@ -369,7 +369,8 @@ class MLPNet(NeuralNet):
             self._set_training(True)
         X, weight = self._rows_of(batch[0])
         targets = self.training_targets(batch[1])
-        z = self.gradient_.evaluate(X, targets, weight)
+        with silent_overflow():
+            z = self.gradient_.evaluate(X, targets, weight)
         self.gradient_.attach()
         self.seen_ = targets, weight, None
         loss = self.criterion_.forward(z, targets, weight)
@@ -422,13 +423,17 @@ class MLPNet(NeuralNet):
     def _penalised_loss(self, loss, n_rows, weight):
         if not self.recipe.penalty:
             return loss
-        if self.gradient_ is not None and not loss.requires_grad:
-            squares = self.gradient_.squared_weights()
-        else:
-            squares = sum(w.square().sum() for w in penalised(self.module_))
+        squares = self.squared_weights(differentiable=loss.requires_grad)
         if weight is None:
             return torch.add(loss, squares, alpha=0.5 * self.recipe.penalty / n_rows)
         return loss + 0.5 * self.recipe.penalty / weight.sum() * squares
+
+    def squared_weights(self, differentiable=False):
+        """The sum of the squares that alpha shrinks, a number or one a network, as a tensor."""
+        if self.gradient_ is not None and not differentiable:
+            return self.gradient_.squared_weights()
+        squares = sum((w.square().sum() for w in penalised(self.module_)), torch.zeros(()))
+        return squares if differentiable else squares.detach()
 
     # --- prediction
 

@@ -71,6 +71,7 @@ class FlatAdam:
         self._weights = weights
         self._decay = recipe.alpha
         step = torch.zeros((), dtype=torch.float32, device=flat.device)
+        self._one = torch.ones_like(step)  # to add a tensor takes half the time of adding a number
         self.state = {"exp_avg": torch.zeros_like(flat), "exp_avg_sq": torch.zeros_like(flat), "step": step}
         self._update = _fused_adam if fused_adam_works(flat.device, flat.dtype) else _plain_adam
 
@@ -78,7 +79,7 @@ class FlatAdam:
         """Move the parameters against the gradient."""
         if self.shrinks_weights:
             self._weights.mul_(1.0 - self.rate * self._decay)
-        self.state["step"].add_(1)
+        self.state["step"].add_(self._one)
         self._update(self.flat, grad, **self.state, rate=self.rate, betas=self.betas, epsilon=self.epsilon)
 
     def settings(self):

@@ -10,9 +10,10 @@ from math import isfinite
 
 import torch
 
-from ._module import outputs, penalised
+from ._gradient import silent_overflow
+from ._module import outputs
 from ._recipe import next_rate
-from ._rows import Batches, Rows
+from ._rows import Batches, Rows, batch_sizes
 from ._solvers import flat_solver, load_flat_state
 
 NON_FINITE = (
@@ -48,6 +49,11 @@ class Run:
     last_outputs: torch.Tensor | None = field(default=None, repr=False)
 
     @property
+    def n_batches(self):
+        """Steps of an epoch."""
+        return len(batch_sizes(len(self.train), self.batch_size))
+
+    @property
     def stopped(self):
         """Whether every network has stopped improving."""
         return all(progress.stopped for progress in self.progresses)
@@ -73,6 +79,7 @@ class Supervisor:
         self.net, self.run, self.recipe = net, run, net.recipe
         self._set_rates = set_rates
         self._rates_in_force = [net.recipe.learning_rate_init] * len(run.progresses)
+        self._penalty_factor = 0.5 * net.recipe.penalty * run.n_batches / (len(run.train) * run.train.mean_weight())
         self._kept = {}
         self._best = {"train_loss": float("inf"), "valid_loss": float("inf")}
         if net.recipe.early_stopping and run.progresses[0].best_validation_score > -float("inf"):
@@ -137,8 +144,7 @@ class Supervisor:
         along = z[0].ndim - 2
         if training:
             self.run.last_outputs = z[-1]
-        totals = [len(part) if w is None else float(w.sum()) for part, w in zip(z, weight)]
-        loss = None if losses[0] is None else sum(a * b for a, b in zip(losses, totals)) / sum(totals)
+        loss = None if losses[0] is None else _mean_of_batches(losses, z, weight)
         weight = None if weight[0] is None else torch.cat(weight, along)
         return torch.cat(z, along), torch.cat(targets, along), weight, loss
 
@@ -155,15 +161,9 @@ class Supervisor:
 
     def _penalty_share(self):
         """The L2 term as it entered the mean loss: each batch's is divided by its own weight."""
-        shares = [0.0] * len(self.run.progresses)
         if not self.recipe.penalty:
-            return shares
-        for weight in penalised(self.net.module_):
-            squares = weight.detach().square().reshape(len(shares), -1).sum(1).tolist()
-            shares = [share + square for share, square in zip(shares, squares)]
-        batches = len(Batches(self.run.train, self.run.batch_size))
-        total = len(self.run.train) * self.run.train.mean_weight()
-        return [0.5 * self.recipe.penalty * share * batches / total for share in shares]
+            return [0.0] * len(self.run.progresses)
+        return [self._penalty_factor * square for square in self.net.squared_weights().reshape(-1).tolist()]
 
     def _keep(self, i):
         """Remember the weights of one network as they are."""
@@ -212,6 +212,12 @@ def _mean(values):
     return sum(values) / len(values)
 
 
+def _mean_of_batches(losses, z, weight):
+    """The mean loss over all rows from those of batches."""
+    totals = [len(part) if w is None else float(w.sum()) for part, w in zip(z, weight)]
+    return sum(a * b for a, b in zip(losses, totals)) / sum(totals)
+
+
 def progress_line(epoch, epochs, record):
     """One epoch in one line, in Keras' words."""
     shown = [
@@ -255,9 +261,10 @@ def train_fast(net, run):
         for _ in range(run.epochs):
             net.on_epoch_begin(net)
             try:
-                for X, targets, weight in _for_all(net, batches.epoch(generators)):
-                    supervisor.see(True, gradient.evaluate(X, targets, weight), targets, weight)
-                    solver.step(gradient.grad)
+                with silent_overflow():
+                    for X, targets, weight in _for_all(net, batches.epoch(generators)):
+                        supervisor.see(True, gradient.evaluate(X, targets, weight), targets, weight)
+                        solver.step(gradient.grad)
             except KeyboardInterrupt:
                 run.interrupted = True
                 raise
