@@ -149,8 +149,9 @@ class WrittenOutGradient:
         else:
             self._all_weight_grads.add_(self._all_weights, alpha=self.penalty / total)
 
+    @torch.inference_mode(False)
     def _make_buffers(self, rows):
-        """Buffers for a batch of this many rows: an epoch has at most two or three sizes."""
+        """Buffers for a batch of this many rows, in every mode: an epoch has at most two or three sizes."""
         widths = self.module.layer_units[1:]
         dropout = self.module.dropout
 

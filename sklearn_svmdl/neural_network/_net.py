@@ -29,10 +29,11 @@ from ._recipe import Progress
 from ._rows import RowBatches, Rows, WeightedDataset, make_rows, without_weight
 from ._runtime import borrowed_global_generator, make_generator
 from ._solvers import FlatOptimizer, torch_optimizer
-from ._training import Run, Supervisor, train_fast
+from ._training import FastEpochs, Run, Supervisor, train_fast
 
 
 _MOMENTS_TO_DRAW = ("on_train_begin", "on_epoch_begin")
+_MOMENTS_OF_BATCHES = ("on_batch_begin", "on_grad_computed", "on_batch_end")
 
 
 class MLPNet(NeuralNet):
@@ -89,7 +90,8 @@ class MLPNet(NeuralNet):
         self.dtype = dtype
         self.torch_dtype_ = getattr(torch, dtype)
         self.seeds = seeds
-        self.generators_ = self.run_ = self.supervisor_ = self.gradient_ = self.solver_state_ = self.seen_ = None
+        self.generators_ = self.run_ = self.supervisor_ = self.gradient_ = self.fast_epochs_ = None
+        self.solver_state_ = self.seen_ = None
 
     @property
     def _default_callbacks(self):
@@ -314,16 +316,49 @@ class MLPNet(NeuralNet):
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
-        """skorch's epoch, while torch's global generator is lent ours if parts of the user's may draw from it."""
+        """skorch's epoch; a fast one, which leaves the same behind, if nobody looks at its batches.
+
+        torch's global generator is lent ours if parts of the user's may draw from it.
+        """
         if training:
             self.rate_ = self.optimizer_.param_groups[0]["lr"]
         lend = self.has_own_parts and iterator is not None
+        solver = self._solver_of_fast_epochs(iterator) if training else None
         try:
+            if solver is not None:
+                self._run_fast_epoch(solver, prefix)
+                return
             with borrowed_global_generator(self.generators_[0], self.device) if lend else nullcontext():
                 super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
         except KeyboardInterrupt:
             self.run_.interrupted = True
             raise
+
+    def _solver_of_fast_epochs(self, iterator):
+        """The solver to take the steps of an epoch with; None if they are not ours, or somebody looks at batches."""
+        ours = isinstance(self.optimizer_, FlatOptimizer) and type(iterator) is RowBatches
+        if not ours or self.gradient_.is_overheard():
+            return None
+        if any(listens(callback, moment) for _, callback in self.callbacks_ for moment in _MOMENTS_OF_BATCHES):
+            return None
+        return self.optimizer_.undivided_solver()
+
+    def _run_fast_epoch(self, solver, prefix):
+        squared_weights = []
+
+        def see(training, z, targets, weight):
+            self.supervisor_.see(training, z, targets, weight)
+            squared_weights.append(self.gradient_.squared_weights())
+
+        if self.fast_epochs_ is None:
+            self.fast_epochs_ = FastEpochs(self, self.run_)
+        self._set_training(True)
+        self.fast_epochs_.run(solver, see)
+        for loss, size in self.supervisor_.batch_losses(torch.stack(squared_weights).tolist()):
+            self.history.new_batch()
+            self.history.record_batch(f"{prefix}_loss", loss)
+            self.history.record_batch(f"{prefix}_batch_size", size)
+        self.history.record(f"{prefix}_batch_count", len(squared_weights))
 
     def on_batch_end(self, net, batch=None, training=False, loss=None, y_pred=None, **kwargs):
         """Take note of the outputs."""
@@ -353,7 +388,7 @@ class MLPNet(NeuralNet):
         self.module_.to("cpu")
         self.criterion_.to("cpu")
         self.device = "cpu"
-        self.generators_ = self.run_ = self.supervisor_ = self.gradient_ = self.seen_ = None
+        self.generators_ = self.run_ = self.supervisor_ = self.gradient_ = self.fast_epochs_ = self.seen_ = None
 
     # --- a step
 
@@ -596,3 +631,8 @@ def is_callback(item):
     is_named = isinstance(item, (tuple, list)) and len(item) == 2 and isinstance(item[0], str)
     callback = item[1] if is_named else item
     return issubclass(callback if isinstance(callback, type) else type(callback), Callback)
+
+
+def listens(callback, moment):
+    """Whether a callback does anything at a moment, such as "on_batch_end"."""
+    return getattr(getattr(callback, moment), "__func__", None) is not getattr(Callback, moment)

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 from math import isfinite
 
+import numpy as np
 import torch
 
 from ._gradient import silent_overflow
@@ -107,6 +108,16 @@ class Supervisor:
     def see(self, training, z, targets, weight, loss=None):
         """Take note of a batch: its raw outputs (from before the step), and the criterion's loss if it is own."""
         self._seen[training].append((z, targets, weight, loss))
+
+    def batch_losses(self, squared_weights):
+        """The loss of each batch of this epoch's training with its penalty, and its rows, given what alpha shrinks."""
+        z, targets, weight, _ = self._gather(True)
+        sizes = [part.shape[0] for part, *_ in self._seen[True]]
+        starts = np.cumsum([0, *sizes[:-1]])
+        losses = self.net.task.head.row_losses(z, targets).cpu().numpy()
+        weight = np.ones_like(losses) if weight is None else weight.cpu().numpy()
+        sums = np.add.reduceat(losses * weight, starts) + 0.5 * self.recipe.penalty * np.asarray(squared_weights)
+        return zip((sums / np.add.reduceat(weight, starts)).tolist(), sizes)
 
     def end_epoch(self, rate):
         """Evaluate the epoch, write it into the history, keep the best weights, decide whether to go on."""
@@ -241,43 +252,61 @@ def check_finite(module, recipe):
 # --- the fast loop
 
 
+class FastEpochs:
+    """Epochs of a plain network in which nobody is told of a batch: without autograd, without an optimizer object.
+
+    Parameters
+    ----------
+    net : MLPNet
+        With a `gradient_`.
+    run : Run
+    """
+
+    def __init__(self, net, run):
+        self._gradient = net.gradient_
+        self._n_networks = net.module_.n_networks
+        targets = net.training_targets(torch.from_numpy(run.train.dataset.y)).cpu().numpy()
+        self._batches = Batches(run.train.with_y(targets), run.batch_size, net.device)
+        self._generators = net.generators_ if net.recipe.shuffle else None
+
+    def run(self, solver, see):
+        """Take the steps of one epoch; `see` is told of every batch, before its step."""
+        gradient = self._gradient
+        with silent_overflow(), torch.inference_mode():
+            for X, targets, weight in self._rows():
+                see(True, gradient.evaluate(X, targets, weight), targets, weight)
+                solver.step(gradient.grad)
+
+    def _rows(self):
+        """The batches with a dimension for the networks, where there are several that take the rows in one order."""
+        k = self._n_networks
+        for X, targets, weight in self._batches.epoch(self._generators):
+            if k > 1 and X.ndim == 2:
+                X, targets = X.expand(k, -1, -1), targets.expand(k, -1, -1)
+                weight = None if weight is None else weight.expand(k, -1)
+            yield X, targets, weight
+
+
 def train_fast(net, run):
     """Train a plain network: the same epochs, batches and steps as skorch's loop with no callback listening."""
-    gradient = net.gradient_
-    solver = flat_solver(gradient, net.recipe)
+    flat, solver = net.gradient_.flat, flat_solver(net.gradient_, net.recipe)
     load_flat_state(solver, {name: torch.from_numpy(value) for name, value in (net.solver_state_ or {}).items()})
 
     def set_rates(rates):
         """The learning rate of every network, one number where they are equal."""
-        same = len(set(rates)) == 1
-        solver.rate = rates[0] if same else gradient.flat.new_tensor(rates).unsqueeze(1)
+        solver.rate = rates[0] if len(set(rates)) == 1 else flat.new_tensor(rates).unsqueeze(1)
 
     supervisor = net.supervisor_ = Supervisor(net, run, set_rates)
-    targets = net.training_targets(torch.from_numpy(run.train.dataset.y)).cpu().numpy()
-    batches = Batches(run.train.with_y(targets), run.batch_size, net.device)
-    generators = net.generators_ if net.recipe.shuffle else None
+    epochs = FastEpochs(net, run)
     net.module_.train()
     try:
         for _ in range(run.epochs):
             net.on_epoch_begin(net)
             try:
-                with silent_overflow():
-                    for X, targets, weight in _for_all(net, batches.epoch(generators)):
-                        supervisor.see(True, gradient.evaluate(X, targets, weight), targets, weight)
-                        solver.step(gradient.grad)
+                epochs.run(solver, supervisor.see)
             except KeyboardInterrupt:
                 run.interrupted = True
                 raise
             supervisor.end_epoch(_mean([progress.rate for progress in run.progresses]))
     finally:
         net.solver_state_ = {k: v.cpu().numpy().copy() for k, v in solver.state.items()} if run.incremental else None
-
-
-def _for_all(net, batches):
-    """The batches with a dimension for the networks, where there are several that take the rows in one order."""
-    k = net.module_.n_networks
-    for X, targets, weight in batches:
-        if k > 1 and X.ndim == 2:
-            X, targets = X.expand(k, -1, -1), targets.expand(k, -1, -1)
-            weight = None if weight is None else weight.expand(k, -1)
-        yield X, targets, weight
