@@ -137,7 +137,7 @@ def make_twin(n_features, n_outputs, width=8):
 
 @pytest.mark.parametrize("solver", ["adam", "adamw", "sgd"])
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("own", ["callbacks", "module", "module and callbacks"])
+@pytest.mark.parametrize("own", ["callbacks", "onlooker", "module", "module and callbacks"])
 @pytest.mark.parametrize("load", [load_iris, load_breast_cancer, load_diabetes])
 def test_skorchs_loop_trains_the_very_same_network(load, solver, weighted, own):
     X, y = data(load)
@@ -147,6 +147,8 @@ def test_skorchs_loop_trains_the_very_same_network(load, solver, weighted, own):
     parts = {}
     if "callbacks" in own:
         parts["callbacks"] = [Listener()]
+    if own == "onlooker":
+        parts["callbacks"] = [Callback()]
     if "module" in own:
         parts["module"] = make_twin
     fast = fit(kind(**parameters), X, y, sample_weight=weight)
@@ -175,12 +177,66 @@ def test_skorchs_loop_trains_the_very_same_network(load, solver, weighted, own):
 )
 def test_every_choice_means_the_same_in_both_loops(cancer, choice):
     parameters = QUICK | choice
-    fast = TorchMLPClassifier(**parameters).fit(*cancer)
     ordinary = TorchMLPClassifier(callbacks=[Listener()], **parameters).fit(*cancer)
-    assert fast.n_iter_ == ordinary.n_iter_
-    assert_allclose(weights_of(ordinary), weights_of(fast), rtol=1e-12, atol=1e-12)
-    assert_allclose(fast.loss_curve_, ordinary.loss_curve_, rtol=1e-12)
-    assert fast.validation_scores_ == ordinary.validation_scores_
+    for callbacks in (None, [Callback()]):
+        fast = TorchMLPClassifier(callbacks=callbacks, **parameters).fit(*cancer)
+        assert fast.n_iter_ == ordinary.n_iter_
+        assert_allclose(weights_of(ordinary), weights_of(fast), rtol=1e-12, atol=1e-12)
+        assert_allclose(fast.loss_curve_, ordinary.loss_curve_, rtol=1e-12)
+        assert fast.validation_scores_ == ordinary.validation_scores_
+
+
+@pytest.mark.parametrize("solver", ["adam", "adamw"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("load", [load_iris, load_breast_cancer, load_diabetes])
+def test_the_history_of_batches_is_the_same_whether_callbacks_look_at_them(load, solver, weighted):
+    X, y = data(load)
+    kind = TorchMLPRegressor if load is load_diabetes else TorchMLPClassifier
+    weight = np.random.default_rng(0).uniform(0.5, 2, len(y) * 2 // 3) if weighted else None
+    parameters = dict(QUICK, solver=solver, alpha=0.1)
+    onlooker, listener = (
+        fit(kind(callbacks=[callback], **parameters), X, y, sample_weight=weight)
+        for callback in (Callback(), Listener())
+    )
+    for name in ("train_loss", "train_batch_size", "valid_loss", "valid_batch_size"):
+        ours, theirs = (network.net_.history[:, "batches", :, name] for network in (onlooker, listener))
+        assert_allclose(np.concatenate(ours), np.concatenate(theirs), rtol=1e-12)
+    for ours, theirs in zip(onlooker.net_.history, listener.net_.history, strict=True):
+        assert list(ours) == list(theirs)
+        assert_allclose(*([row[k] for k in ours if k not in ("batches", "dur")] for row in (ours, theirs)), rtol=1e-12)
+
+
+class Thaw(Callback):
+    """Freezes the first layer for the third epoch, and takes note of what parameters show at the end of epochs."""
+
+    def initialize(self):
+        self.grads, self.biases = [], []
+        return self
+
+    def on_epoch_begin(self, net, **kwargs):
+        for parameter in net.module_.layers[0].parameters():
+            parameter.requires_grad_(len(self.grads) != 2)
+
+    def on_epoch_end(self, net, **kwargs):
+        self.grads.append([None if p.grad is None else p.grad.numpy().copy() for p in net.module_.parameters()])
+        self.biases.append(net.module_.layers[0].bias.detach().numpy().copy())
+
+
+class ListeningThaw(Listener, Thaw):
+    """The same, told of batches."""
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_what_callbacks_do_and_see_between_epochs(cancer, solver):
+    networks = [TorchMLPClassifier(solver=solver, callbacks=[kind()], **QUICK) for kind in (Thaw, ListeningThaw)]
+    onlooker, listener = (network.fit(*cancer).net_.callbacks_[0][1] for network in networks)
+    assert_array_equal(onlooker.biases[2], onlooker.biases[1])
+    assert np.abs(onlooker.biases[3] - onlooker.biases[2]).min() > 0
+    assert_allclose(onlooker.biases, listener.biases, rtol=1e-12)
+    for ours, theirs in zip(onlooker.grads, listener.grads, strict=True):
+        for grad, other in zip(ours, theirs, strict=True):
+            assert (grad is None) == (other is None)
+            assert grad is None or np.allclose(grad, other, rtol=1e-9, atol=1e-15)
 
 
 def test_the_work_is_done_by_skorchs_own_loop(cancer, monkeypatch):

@@ -354,6 +354,7 @@ class MLPNet(NeuralNet):
             self.fast_epochs_ = FastEpochs(self, self.run_)
         self._set_training(True)
         self.fast_epochs_.run(solver, see)
+        self.gradient_.attach()
         for loss, size in self.supervisor_.batch_losses(torch.stack(squared_weights).tolist()):
             self.history.new_batch()
             self.history.record_batch(f"{prefix}_loss", loss)
