@@ -65,7 +65,8 @@ class WrittenOutGradient:
         self.grad = torch.zeros_like(self.flat)
         self._take_views(len(weights))
         self._buffers = {}
-        self._parts = list(module.modules())
+        kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+        self._hooks = [getattr(part, kind) for part in module.modules() for kind in kinds]
 
     def _take_views(self, depth):
         """Name the parts of the flat tensors once: making a view costs as much as a small product."""
@@ -97,7 +98,7 @@ class WrittenOutGradient:
 
     def is_overheard(self):
         """Whether somebody listens to the passes through the module, which are not made here."""
-        return any(part._forward_hooks or part._forward_pre_hooks or part._backward_hooks for part in self._parts)
+        return any(self._hooks)
 
     def squared_weights(self):
         """The sum of the squared weights, a number or one a network."""
