@@ -50,6 +50,19 @@ def _piecewise(column, edges):
     return np.clip(shares, lower, upper)
 
 
+class MeanImputer(SimpleImputer):
+    """scikit-learn's, stored without the numpy dtype that it remembers, which skops does not trust."""
+
+    def __getstate__(self):
+        state = dict(super().__getstate__())
+        dtypes = {name: value.str for name, value in state.items() if isinstance(value, np.dtype)}
+        return {**state, "dtypes": dtypes} | dict.fromkeys(dtypes)
+
+    def __setstate__(self, state):
+        dtypes = {name: np.dtype(value) for name, value in state.pop("dtypes").items()}
+        super().__setstate__({**state, **dtypes})
+
+
 def is_frame(X):
     """Whether X is a data frame as pandas makes them."""
     return hasattr(X, "iloc") and hasattr(X, "columns")
@@ -95,7 +108,7 @@ def fit_columns(X, categorical, numeric_embedding, allow_missing):
         Whether missing numbers are replaced by the mean, and marked in a column of their own.
     """
     numeric = [i for i in range(X.shape[1]) if i not in categorical]
-    steps = [SimpleImputer(add_indicator=True, keep_empty_features=True)] if allow_missing else []
+    steps = [MeanImputer(add_indicator=True, keep_empty_features=True)] if allow_missing else []
     steps.append(StandardScaler() if numeric_embedding is None else PiecewiseLinearEncoder())
     codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-1)
     kinds = [("numbers", make_pipeline(*steps), numeric), ("categories", codes, categorical)]
