@@ -657,13 +657,89 @@ def test_the_net_is_a_fitted_skorch_net(cancer, iris, diabetes, callbacks, tmp_p
         assert net.score(X, y) == pytest.approx(score)
 
 
-def test_partial_fits_of_both_loops_go_on_from_each_other(cancer):
-    whole = TorchMLPClassifier(shuffle=False, **QUICK).fit(*cancer)
-    parts = TorchMLPClassifier(shuffle=False, **QUICK)
+@pytest.mark.parametrize("solver", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.parametrize("kind", [Callback, Listener])
+def test_partial_fits_of_both_loops_go_on_from_each_other(cancer, solver, stored, kind):
+    whole, parts = (TorchMLPClassifier(solver=solver, **QUICK) for _ in range(2))
     for step in range(5):
-        parts.set_params(callbacks=[Listener()] if step % 2 else None)
-        parts = pickle.loads(pickle.dumps(parts.partial_fit(*cancer, classes=[0, 1])))
+        whole.partial_fit(*cancer, classes=[0, 1])
+        parts.set_params(callbacks=[kind()] if step % 2 else None).partial_fit(*cancer, classes=[0, 1])
+        assert len(parts.net_.callbacks_) == step % 2
+        parts = pickle.loads(pickle.dumps(parts)) if stored else parts
     assert_allclose(weights_of(parts), weights_of(whole), rtol=1e-10)
+    assert_allclose(parts.loss_curve_, whole.loss_curve_, rtol=1e-10)
+
+
+def test_settings_of_several_numbers_can_be_kept_and_changed(iris):
+    parts = {"criterion": nn.CrossEntropyLoss, "criterion__weight": torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)}
+    network = TorchMLPClassifier(**parts, **QUICK).partial_fit(*iris, classes=[0, 1, 2])
+    net = network.net_
+    assert network.partial_fit(*iris).net_ is net
+    network.set_params(criterion__weight=torch.tensor([1.0, 1.0, 1.0], dtype=torch.float64)).partial_fit(*iris)
+    assert network.net_ is not net and len(network.history_) == 3
+
+
+def test_callbacks_live_through_partial_fits(cancer):
+    network = TorchMLPClassifier(callbacks=[Diary()], **QUICK)
+    for _ in range(3):
+        network.partial_fit(*cancer, classes=[0, 1])
+    assert len(network.net_.callbacks_[0][1].of("epoch")) == 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"solver": "sgd"},
+        {"learning_rate_init": 0.3},
+        {"beta_1": 0.1},
+        {"dropout": 0.5},
+        {"alpha": 10.0},
+        {"label_smoothing": 0.3},
+        {"batch_size": 7},
+        {"criterion": nn.BCEWithLogitsLoss, "criterion__pos_weight": torch.tensor([3.0])},
+        {"optimizer": torch.optim.SGD},
+        {"optimizer__weight_decay": 3.0},
+        {"iterator_train__shuffle": False},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("callbacks", [None, [Listener()]])
+def test_what_changes_between_partial_fits_is_used(cancer, change, callbacks):
+    network = TorchMLPClassifier(callbacks=callbacks, **QUICK).partial_fit(*cancer, classes=[0, 1])
+    same, changed = (pickle.loads(pickle.dumps(network)) for _ in range(2))
+    same.partial_fit(*cancer)
+    changed.set_params(**change).partial_fit(*cancer)
+    assert np.abs(weights_of(changed) - weights_of(same)).max() > 1e-6
+
+
+@pytest.mark.parametrize("callback", [Callback, Listener])
+def test_partial_fits_of_other_sizes_have_batches_of_their_own(cancer, callback):
+    X, y = cancer
+    parameters = QUICK | {"batch_size": "auto"}
+    plain, heard = (TorchMLPClassifier(callbacks=c, **parameters) for c in (None, [callback()]))
+    for rows in (slice(100), slice(100, None)):
+        for network in (plain, heard):
+            network.partial_fit(X[rows], y[rows], classes=[0, 1])
+    assert_allclose(weights_of(heard), weights_of(plain), rtol=1e-10)
+
+
+class Replace(Callback):
+    """Puts other memory in the place of the parameters', as careless callbacks do."""
+
+    def on_epoch_begin(self, net, **kwargs):
+        for parameter in net.module_.parameters():
+            parameter.data = parameter.data.clone()
+
+
+class ListeningReplace(Listener, Replace):
+    """The same, told of batches."""
+
+
+@pytest.mark.parametrize("callback", [Replace, ListeningReplace])
+def test_parameters_whose_memory_is_replaced_are_trained(cancer, callback):
+    network = TorchMLPClassifier(callbacks=[callback()], **QUICK).fit(*cancer)
+    assert_allclose(weights_of(network), weights_of(TorchMLPClassifier(**QUICK).fit(*cancer)), rtol=1e-10)
 
 
 def test_history_has_the_same_columns_with_and_without_callbacks(cancer):

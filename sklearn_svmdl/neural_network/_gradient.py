@@ -71,6 +71,7 @@ class WrittenOutGradient:
     def _take_views(self, depth):
         """Name the parts of the flat tensors once: making a view costs as much as a small product."""
         values, self.grads = self.pieces(self.flat), self.pieces(self.grad)
+        self._values = values
         for parameter, value in zip(self.parameters, values):
             parameter.data = value
         self._weights = values[:depth]
@@ -84,6 +85,13 @@ class WrittenOutGradient:
         """The part of each parameter in a tensor of the shape of `flat`."""
         sizes = [p.numel() // (self._stack or (1,))[0] for p in self.parameters]
         return [piece.view(p.shape) for piece, p in zip(flat.split(sizes, -1), self.parameters)]
+
+    def reclaim(self):
+        """Take in parameters that somebody has given other memory."""
+        for parameter, value in zip(self.parameters, self._values):
+            if parameter.data_ptr() != value.data_ptr():
+                value.copy_(parameter.data)
+                parameter.data = value
 
     def release(self):
         """Give every parameter memory of its own again."""

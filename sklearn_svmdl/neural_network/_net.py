@@ -208,14 +208,33 @@ class MLPNet(NeuralNet):
 
     # --- training
 
-    def go_on_from(self, other):
-        """Take over the weights and the history of another net with the same module."""
+    def remembered(self):
+        """What the optimizer of the last training remembers, as tensors."""
+        return as_tensors(self.solver_state_ or {})
+
+    def go_on_from(self, other, incremental=False):
+        """Take over weights and history of another net with the same module; in partial_fit its place in training."""
         self.module_.load_state_dict(other.module_.state_dict())
         self.history = History(other.history)
+        if incremental:
+            self.generators_ = None  # to be made for the rows seen so far
+            self.solver_state_ = other.solver_state_ if self._has_optimizer_of(other) else None
+
+    def _has_optimizer_of(self, other):
+        same_kind = self.optimizer is other.optimizer and self.has_own_parts == other.has_own_parts
+        same_settings = self.get_params_for("optimizer") == other.get_params_for("optimizer")
+        return same_kind and same_settings and self.recipe.has_optimizer_of(other.recipe)
+
+    def take_up(self, run, recipe, seeds, device, settings):
+        """Make ready to go on with a run, by another recipe perhaps."""
+        if not recipe.has_optimizer_of(self.recipe):
+            self.solver_state_ = None
+        vars(self).update(settings, run_=run, recipe=recipe, seeds=seeds, device=device)
+        self.module_.to(device)
 
     def snapshot(self):
         """What training changes, for `go_back`."""
-        kept = ("recipe", "seeds", "solver_state_", "verbose")
+        kept = ("recipe", "seeds", "solver_state_", "lr", "batch_size", "verbose")
         return deepcopy(self.module_.state_dict()), len(self.history), {name: getattr(self, name) for name in kept}
 
     def go_back(self, snapshot):
@@ -295,7 +314,7 @@ class MLPNet(NeuralNet):
         self.supervisor_ = Supervisor(self, self.run_, self._set_rates)
         self._initialize_optimizer()
         if self.solver_state_ is not None:
-            self.optimizer_.load_state_dict(as_tensors(self.solver_state_))
+            self.optimizer_.load_state_dict(self.remembered())
             self.solver_state_ = None
 
     def _device_generator(self):
@@ -320,6 +339,8 @@ class MLPNet(NeuralNet):
 
         torch's global generator is lent ours if parts of the user's may draw from it.
         """
+        if training and self.gradient_ is not None:
+            self.gradient_.reclaim()
         if training:
             self.rate_ = self.optimizer_.param_groups[0]["lr"]
         lend = self.has_own_parts and iterator is not None
@@ -531,7 +552,7 @@ class _SolverState:
 
     def state_dict(self):
         """The state as tensors."""
-        return as_tensors(self._net.solver_state_ or {})
+        return self._net.remembered()
 
     def load_state_dict(self, state_dict):
         """Keep a state for the next training."""

@@ -145,6 +145,27 @@ def load_flat_state(solver, state):
         solver.state[name].copy_(value)
 
 
+def flat_state(gradient, state):
+    """What a flat solver remembers, from that or from the state dict of a `FlatOptimizer`; both dicts of tensors."""
+    if "param_groups" not in state:
+        return state
+    remembered = [state["state"][i] for i in range(len(gradient.parameters))]
+    counts = [float(each.get("step", 0)) for each in remembered]
+    if len(set(counts)) > 1:
+        return {}  # parameters went apart, so that there is no one count of steps to go on with
+    return {name: _joined(gradient, [each[name] for each in remembered]) for name in remembered[0]}
+
+
+def _joined(gradient, parts):
+    """The tensors of each parameter as one flat tensor; a count, of which all have the same, as it is."""
+    if parts[0].ndim == 0:
+        return parts[0]
+    flat = torch.empty_like(gradient.flat)
+    for piece, part in zip(gradient.pieces(flat), parts):
+        piece.copy_(part)
+    return flat
+
+
 def flat_solver(gradient, recipe):
     """The recipe's solver on the parameters of a `WrittenOutGradient`."""
     return FLAT_SOLVERS[recipe.solver](gradient.flat, gradient.flat[..., : gradient.n_weights], recipe)

@@ -15,7 +15,7 @@ from ._gradient import silent_overflow
 from ._module import outputs
 from ._recipe import next_rate
 from ._rows import Batches, Rows, batch_sizes
-from ._solvers import flat_solver, load_flat_state
+from ._solvers import flat_solver, flat_state, load_flat_state
 
 NON_FINITE = (
     "Training produced non-finite weights with learning_rate_init={rate!r} and solver={solver!r}. Scale the "
@@ -290,7 +290,7 @@ class FastEpochs:
 def train_fast(net, run):
     """Train a plain network: the same epochs, batches and steps as skorch's loop with no callback listening."""
     flat, solver = net.gradient_.flat, flat_solver(net.gradient_, net.recipe)
-    load_flat_state(solver, {name: torch.from_numpy(value) for name, value in (net.solver_state_ or {}).items()})
+    load_flat_state(solver, flat_state(net.gradient_, net.remembered()))
 
     def set_rates(rates):
         """The learning rate of every network, one number where they are equal."""
