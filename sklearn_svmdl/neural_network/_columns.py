@@ -15,6 +15,8 @@ from ._module import MLPModule, draw_weights
 
 # The widest embedding of a category.
 WIDEST_EMBEDDING = 16
+# Standard deviation of the first embeddings. With torch's own, 1, categories that say nothing begin as loud noise.
+FIRST_EMBEDDINGS = 0.1
 N_BINS = 16
 
 
@@ -149,6 +151,9 @@ class TabularModule(nn.Module):
         widths = [min(WIDEST_EMBEDDING, (n + 1) // 2) for n in cardinalities]
         sizes = [n + 1 for n in cardinalities]
         self.embeddings = nn.ModuleList(nn.Embedding(*size, padding_idx=0) for size in zip(sizes, widths))
+        with torch.no_grad():
+            for embedding in self.embeddings:
+                embedding.weight.mul_(FIRST_EMBEDDINGS)
         self.network = MLPModule([self.n_numbers + sum(widths), *hidden_units, n_outputs], activation, dropout, dtype)
         draw_weights(self.network, [torch.default_generator])
 

@@ -46,7 +46,6 @@ class Recipe:
         takes_all = self.solver == "sgd" or self.learning_rate == "cosine"
         return self.learning_rate if takes_all else "constant"
 
-
     def has_optimizer_of(self, other):
         """Whether another recipe makes the same optimizer, so that one can go on with what the other remembers."""
         return all(getattr(self, name) == getattr(other, name) for name in _OF_OPTIMIZER)
