@@ -29,7 +29,10 @@ EXACT = {"solver": "lbfgs", "tol": 1e-9, "max_iter": 5000, "random_state": 0}
 
 
 class Listener(Callback):
-    """A callback that does nothing: it only makes the ordinary path necessary."""
+    """A callback that does nothing: it only makes the ordinary path necessary, step by step."""
+
+    def on_batch_end(self, net, **kwargs):
+        """Nothing."""
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from numbers import Integral
 from warnings import warn
 
 import numpy as np
+import torch
 from sklearn.base import is_classifier, is_regressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state, column_or_1d
@@ -90,8 +91,9 @@ class BaseTorchMLP(SkorchParameters, ABC):
         recipe = Recipe.of(self)
         run = self._run(recipe, train, valid, first_pass, incremental)
         seeds = [draw_seed(random_state) for _ in range(self.n_networks)]
-        net = self._net(run, recipe, seeds, device, first_pass)
-        self._train(net, run, X, y)
+        with torch.inference_mode(False), torch.enable_grad():  # whatever the caller is in
+            net = self._net(run, recipe, seeds, device, first_pass)
+            self._train(net, run, X, y)
         return self._store(net, run, X.dtype)
 
     @contextmanager

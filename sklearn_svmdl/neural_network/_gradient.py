@@ -27,8 +27,8 @@ SMALL_PRODUCT = 2**19
 
 
 def silent_overflow():
-    """A context in which numpy, like torch, says nothing of numbers too large: the training tells at its end."""
-    return np.errstate(over="ignore", invalid="ignore")
+    """A context in which numpy, like torch, says nothing of numbers too large: the training tells in the end."""
+    return np.errstate(all="ignore")
 
 
 class WrittenOutGradient:

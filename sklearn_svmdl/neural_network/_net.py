@@ -29,7 +29,7 @@ from ._recipe import Progress
 from ._rows import RowBatches, Rows, WeightedDataset, make_rows, without_weight
 from ._runtime import borrowed_global_generator, make_generator
 from ._solvers import FlatOptimizer, torch_optimizer
-from ._training import FastEpochs, Run, Supervisor, train_fast
+from ._training import FastEpochs, Run, Supervisor, noting_interruption, train_fast
 
 
 _MOMENTS_TO_DRAW = ("on_train_begin", "on_epoch_begin")
@@ -331,7 +331,8 @@ class MLPNet(NeuralNet):
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Go on or stop; a new row in the history."""
         if self.supervisor_ is not None:
-            self.supervisor_.begin_epoch()
+            with noting_interruption(self.run_):
+                self.supervisor_.begin_epoch()
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
@@ -345,15 +346,12 @@ class MLPNet(NeuralNet):
             self.rate_ = self.optimizer_.param_groups[0]["lr"]
         lend = self.has_own_parts and iterator is not None
         solver = self._solver_of_fast_epochs(iterator) if training else None
-        try:
+        with noting_interruption(self.run_):
             if solver is not None:
                 self._run_fast_epoch(solver, prefix)
                 return
             with borrowed_global_generator(self.generators_[0], self.device) if lend else nullcontext():
                 super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
-        except KeyboardInterrupt:
-            self.run_.interrupted = True
-            raise
 
     def _solver_of_fast_epochs(self, iterator):
         """The solver to take the steps of an epoch with; None if they are not ours, or somebody looks at batches."""
@@ -389,7 +387,8 @@ class MLPNet(NeuralNet):
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Write the epoch into the history before any callback reads it there."""
         if self.supervisor_ is not None:
-            self.supervisor_.end_epoch(self.rate_)
+            with noting_interruption(self.run_):
+                self.supervisor_.end_epoch(self.rate_)
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
         """Go back to the weights that are to stay."""

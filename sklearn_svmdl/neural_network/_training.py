@@ -5,6 +5,7 @@ same for a plain network without the work that only callbacks and custom parts n
 """
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import isfinite
 
@@ -26,6 +27,18 @@ NON_FINITE = (
 
 class StopTraining(KeyboardInterrupt):
     """Ends the loop; skorch takes any KeyboardInterrupt for this."""
+
+
+@contextmanager
+def noting_interruption(run):
+    """Note that the user interrupts; callbacks, too, end the training by a KeyboardInterrupt."""
+    try:
+        yield
+    except StopTraining:
+        raise
+    except KeyboardInterrupt:
+        run.interrupted = True
+        raise
 
 
 @dataclass
@@ -300,13 +313,10 @@ def train_fast(net, run):
     epochs = FastEpochs(net, run)
     net.module_.train()
     try:
-        for _ in range(run.epochs):
-            net.on_epoch_begin(net)
-            try:
+        with noting_interruption(run):
+            for _ in range(run.epochs):
+                net.on_epoch_begin(net)
                 epochs.run(solver, supervisor.see)
-            except KeyboardInterrupt:
-                run.interrupted = True
-                raise
-            supervisor.end_epoch(_mean([progress.rate for progress in run.progresses]))
+                supervisor.end_epoch(_mean([progress.rate for progress in run.progresses]))
     finally:
         net.solver_state_ = {k: v.cpu().numpy().copy() for k, v in solver.state.items()} if run.incremental else None
