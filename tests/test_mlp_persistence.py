@@ -6,7 +6,6 @@ from copy import deepcopy
 
 import model_files
 import numpy as np
-import pandas as pd
 import pytest
 import skops.io
 import torch
@@ -123,6 +122,7 @@ def test_skops_has_our_own_types_alone_to_trust(iris, model):
 
 @pytest.mark.parametrize("numeric_embedding", [None, "piecewise"])
 def test_skops_has_our_own_types_alone_to_trust_of_tables(iris, numeric_embedding):
+    pd = pytest.importorskip("pandas")
     X, y = iris
     table = pd.DataFrame(X, columns=list("abcd")).assign(e=np.where(X[:, 0] > 0, "tall", "short"))
     table["f"] = pd.Categorical(np.where(X[:, 1] > 0, "x", "y"))
@@ -172,6 +172,8 @@ def test_model_files_of_every_version_load(path):
     assert model.score(X, y) > (0.4 if "regressor" in path.name else 0.9)
     if "regressor" not in path.name:
         assert_allclose(model.predict_proba(X), by_numpy(model, X.astype(model.coefs_[0].dtype)), rtol=1e-5, atol=1e-6)
+    epochs = len(model.history_)
+    assert len(model.partial_fit(X, y).history_) == epochs + 1
 
 
 def by_numpy(model, X):
