@@ -120,6 +120,11 @@ def _labels(graph, scores, classes):
     return graph("Gather", graph.constant(classes), best), classes.dtype, ["n"]
 
 
+def _flat(graph, column):
+    """A column as a vector, with what an output says of itself."""
+    return graph("Squeeze", column, graph.constant([1])), np.float64, ["n"]
+
+
 # --- scaling
 
 
@@ -223,7 +228,7 @@ def _network_regressor(graph, network, X):
     y = graph("Mul", _network(graph, network, X), graph.constant(task.scale))
     y = graph("Add", y, graph.constant(task.center))
     if task.flat:
-        return {"prediction": (graph("Squeeze", y, graph.constant([1])), np.float64, ["n"])}
+        return {"prediction": _flat(graph, y)}
     return {"prediction": (y, np.float64, ["n", task.n_outputs])}
 
 
@@ -301,8 +306,7 @@ def _budget_svc(graph, svm, X):
     decisions, n_classes = _decisions(graph, svm, X), len(svm.classes_)
     if n_classes == 2:
         scores = graph("Concat", graph("Neg", decisions), decisions, axis=1)
-        flat = graph("Squeeze", decisions, graph.constant([1]))
-        return {"label": _labels(graph, scores, svm.classes_), "scores": (flat, np.float64, ["n"])}
+        return {"label": _labels(graph, scores, svm.classes_), "scores": _flat(graph, decisions)}
     scores = decisions if svm.multi_class == "ovr" else _votes(graph, decisions, n_classes)
     return {"label": _labels(graph, scores, svm.classes_), "scores": (scores, np.float64, ["n", n_classes])}
 

@@ -65,6 +65,16 @@ def test_unknown_and_missing_categories_are_embedded_as_zeros(table):
     assert np.isfinite(network.predict_proba(strange)).all()
 
 
+def test_embeddings_begin_small_beside_standardised_numbers():
+    X = pandas.DataFrame({"a": [f"category {i % 400}" for i in range(800)]})
+    one_small_step = QUICK | {"max_iter": 1, "learning_rate_init": 1e-9}
+    network = TorchMLPClassifier(**one_small_step).fit(X, np.arange(800) % 2)
+    first = network.module_.embeddings[0].weight.detach().numpy()
+    assert np.all(first[0] == 0)
+    assert_allclose(first[1:].std(), 0.1, rtol=0.05)
+    assert abs(first[1:].mean()) < 0.01
+
+
 def test_the_order_of_categories_and_rows_does_not_matter(table):
     X, y = table
     order = np.random.default_rng(0).permutation(len(y))

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback
 
 from sklearn_svmdl import TorchMLPClassifier, TorchMLPRegressor
+from sklearn_svmdl.neural_network._training import Supervisor
 
 FOREVER = {"tol": 0, "n_iter_no_change": np.inf, "random_state": 0}
 LEARNS = {"hidden_layer_sizes": (8,), "max_iter": 20, "learning_rate_init": 0.05, "batch_size": 50, **FOREVER}
@@ -37,7 +38,10 @@ def weights_of(network):
 
 
 class Listener(Callback):
-    """Makes skorch's loop necessary."""
+    """Makes skorch's loop necessary, step by step."""
+
+    def on_batch_end(self, net, **kwargs):
+        """Nothing."""
 
 
 class Interrupting(Callback):
@@ -51,7 +55,7 @@ class Interrupting(Callback):
 # --- trainings that came to nothing
 
 
-@pytest.mark.parametrize("callbacks", [None, [Listener()]])
+@pytest.mark.parametrize("callbacks", [None, [Callback()], [Listener()]])
 @pytest.mark.parametrize("solver", ["sgd", "adam", "adamw"])
 def test_a_diverged_training_is_said(iris, solver, callbacks):
     huge = LEARNS | {"learning_rate_init": 1e4, "activation": "tanh"}
@@ -130,6 +134,27 @@ def test_ctrl_c_keeps_what_is_learnt(iris, early_stopping):
     with pytest.warns(UserWarning, match="interrupted by user"):
         network.fit(*iris)
     assert network.n_iter_ == 2 and len(network.loss_curve_) == 2
+    assert network.predict(iris[0]).shape == (150,)
+
+
+@pytest.mark.parametrize("moment", ["begin_epoch", "end_epoch", "see"])
+@pytest.mark.parametrize(
+    "parameters", [{}, {"n_networks": 2}, {"callbacks": [Callback()]}, {"callbacks": [Listener()]}], ids=str
+)
+def test_ctrl_c_at_any_moment_is_said(iris, parameters, moment, monkeypatch):
+    original, calls = getattr(Supervisor, moment), []
+
+    def interrupted(self, *args, **kwargs):
+        calls.append(moment)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(Supervisor, moment, interrupted)
+    network = TorchMLPClassifier(**parameters, **LEARNS)
+    with pytest.warns(UserWarning, match="interrupted by user"):
+        network.fit(*iris)
+    assert len(calls) == 5 and network.n_iter_ == len(network.loss_curve_) < 5
     assert network.predict(iris[0]).shape == (150,)
 
 
@@ -378,3 +403,28 @@ def test_a_regressor_predicts_in_the_precision_of_its_data(diabetes, dtype):
     assert TorchMLPRegressor(**LEARNS).fit(X.astype(dtype), y).predict(X).dtype == dtype
     pandas = pytest.importorskip("pandas")
     assert TorchMLPRegressor(**LEARNS).fit(pandas.DataFrame(X.astype(dtype)), y).predict(X).dtype == dtype
+
+
+# --- whatever the caller has set
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("parameters", [{}, {"callbacks": [Listener()]}, {"module": torch.nn.Linear}], ids=str)
+def test_a_fit_within_a_mode_without_gradients(iris, parameters, mode):
+    plain, within = (TorchMLPClassifier(**parameters, **LEARNS) for _ in range(2))
+    with mode():
+        within.fit(*iris)
+    assert_array_equal(weights_of(within), weights_of(plain.fit(*iris)))
+    assert_array_equal(weights_of(within.partial_fit(*iris)), weights_of(plain.partial_fit(*iris)))
+
+
+@pytest.mark.parametrize(
+    "parameters", [{}, {"callbacks": [Listener()]}, {"n_networks": 2}, {"solver": "lbfgs"}], ids=str
+)
+def test_numpy_may_be_set_to_raise(iris, parameters):
+    X, y = iris
+    tiny = np.where(np.arange(4) < 2, 1e-160, 1.0) * X  # products of the first columns underflow
+    network = TorchMLPClassifier(dtype="float64", **parameters, **LEARNS | {"max_iter": 200})
+    expected = clone(network).fit(tiny, y).predict_proba(tiny)
+    with np.errstate(all="raise"):
+        assert_array_equal(network.fit(tiny, y).predict_proba(tiny), expected)

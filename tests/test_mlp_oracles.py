@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
 from sklearn_svmdl import TorchMLPClassifier, TorchMLPRegressor
+from sklearn_svmdl.neural_network import _gradient
 from sklearn_svmdl.neural_network._activations import ACTIVATIONS
 from sklearn_svmdl.neural_network._gradient import WrittenOutGradient
 from sklearn_svmdl.neural_network._heads import HEADS
@@ -29,7 +30,10 @@ EXACT = {"solver": "lbfgs", "tol": 1e-9, "max_iter": 5000, "random_state": 0}
 
 
 class Listener(Callback):
-    """A callback that does nothing: it only makes the ordinary path necessary."""
+    """A callback that does nothing: it only makes the ordinary path necessary, step by step."""
+
+    def on_batch_end(self, net, **kwargs):
+        """Nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +128,10 @@ def test_training_steps_are_those_of_mlpclassifier(iris, solver, weighted):
 @pytest.mark.parametrize("activation", list(ACTIVATIONS))
 @pytest.mark.parametrize("head_name", list(HEADS))
 @pytest.mark.parametrize("weighted", [False, True])
-def test_written_out_gradient_is_autograd(activation, head_name, weighted):
+@pytest.mark.parametrize("by_numpy", [False, True])
+def test_written_out_gradient_is_autograd(activation, head_name, weighted, by_numpy, monkeypatch):
+    if not by_numpy:
+        monkeypatch.setattr(_gradient, "SMALL_PRODUCT", 0)
     generator = torch.Generator().manual_seed(0)
     n_outputs = 1 if head_name == "binary" else 3
     module = MLPModule([4, 6, 5, n_outputs], activation, 0.0, "float64")
@@ -144,6 +151,27 @@ def test_written_out_gradient_is_autograd(activation, head_name, weighted):
     assert_allclose(
         written_out.grad.numpy(), torch.cat([g.ravel() for g in expected]).numpy(), rtol=1e-10, atol=1e-14
     )
+
+
+@pytest.mark.parametrize("activation", list(ACTIVATIONS))
+@pytest.mark.parametrize("by_numpy", [False, True])
+@pytest.mark.parametrize("rows_differ", [False, True])
+def test_the_gradient_of_several_networks_is_that_of_each(activation, by_numpy, rows_differ, monkeypatch):
+    if not by_numpy:
+        monkeypatch.setattr(_gradient, "SMALL_PRODUCT", 0)
+    generators = [torch.Generator().manual_seed(seed) for seed in range(3)]
+    module = MLPModule([4, 6, 5, 2], activation, 0.0, "float64", n_networks=3)
+    draw_weights(module, generators)
+    members = [module.member(i) for i in range(3)]
+    X, targets = (torch.rand(3, 9, width, dtype=torch.float64, generator=generators[0]) for width in (4, 2))
+    if not rows_differ:
+        X, targets = (part[:1].expand(3, -1, -1) for part in (X, targets))
+    together = WrittenOutGradient(module, HEADS["squared_error"], penalty=0.3)
+    z = together.evaluate(X, targets, None)
+    for i, member in enumerate(members):
+        alone = WrittenOutGradient(member, HEADS["squared_error"], penalty=0.3)
+        assert_allclose(alone.evaluate(X[i], targets[i], None), z[i], rtol=1e-12)
+        assert_allclose(alone.grad, together.grad[i], rtol=1e-10, atol=1e-14)
 
 
 @pytest.mark.parametrize("solver", ["adam", "adamw", "sgd"])

@@ -2,6 +2,7 @@
 
 import pickle
 import pickletools
+from copy import deepcopy
 
 import model_files
 import numpy as np
@@ -12,12 +13,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit, softmax
 from sklearn.base import clone
 from sklearn.datasets import load_iris
+from sklearn.metrics import f1_score, make_scorer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
 import sklearn_svmdl
-from sklearn_svmdl import BudgetSVC, TorchMLPClassifier, TorchMLPRegressor
+from sklearn_svmdl import BudgetSVC, BudgetSVCCV, TorchMLPClassifier, TorchMLPRegressor
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -118,6 +120,41 @@ def test_skops_has_our_own_types_alone_to_trust(iris, model):
     assert_array_equal(skops.io.loads(data, trusted=untrusted).predict(X), model.predict(X))
 
 
+@pytest.mark.parametrize("numeric_embedding", [None, "piecewise"])
+def test_skops_has_our_own_types_alone_to_trust_of_tables(iris, numeric_embedding):
+    pd = pytest.importorskip("pandas")
+    X, y = iris
+    table = pd.DataFrame(X, columns=list("abcd")).assign(e=np.where(X[:, 0] > 0, "tall", "short"))
+    table["f"] = pd.Categorical(np.where(X[:, 1] > 0, "x", "y"))
+    table.loc[3, "a"] = np.nan
+    table.loc[5, "e"] = None
+    network = TorchMLPClassifier(allow_missing=True, numeric_embedding=numeric_embedding, **QUICK).fit(table, y)
+    data = skops.io.dumps(network)
+    untrusted = skops.io.get_untrusted_types(data=data)
+    assert all(name.startswith("sklearn_svmdl.") for name in untrusted), untrusted
+    for loaded in (skops.io.loads(data, trusted=untrusted), pickle.loads(pickle.dumps(network))):
+        assert_array_equal(loaded.predict_proba(table), network.predict_proba(table))
+
+
+@pytest.mark.parametrize("scoring", [None, "f1", ["accuracy", "f1"], {"first": "f1"}, make_scorer(f1_score)], ids=str)
+def test_a_stored_search_has_its_scorers(iris, scoring):
+    X, y = iris[0], iris[1] > 0
+    refit = next(iter(scoring)) if isinstance(scoring, (list, dict)) else True
+    search = BudgetSVCCV(scoring=scoring, refit=refit).fit(X, y)
+    data = skops.io.dumps(search)
+    untrusted = skops.io.get_untrusted_types(data=data)
+    assert callable(scoring) or all(name.startswith("sklearn_svmdl.") for name in untrusted), untrusted
+    for loaded in (skops.io.loads(data, trusted=untrusted), pickle.loads(pickle.dumps(search)), deepcopy(search)):
+        assert_array_equal(loaded.predict(X), search.predict(X))
+        theirs, ours = loaded.scorer_, search.scorer_
+        if isinstance(ours, dict):
+            assert list(theirs) == list(ours)
+            theirs, ours = theirs[refit], ours[refit]
+        assert theirs(loaded, X, y) == ours(search, X, y)
+        assert loaded.score(X, y) == search.score(X, y)
+    assert not hasattr(pickle.loads(pickle.dumps(BudgetSVCCV(scoring=scoring))), "scorer_")
+
+
 def test_skops_goes_on_training(iris):
     network = TorchMLPClassifier(**QUICK).partial_fit(*iris, classes=[0, 1, 2])
     data = skops.io.dumps(network)
@@ -135,6 +172,8 @@ def test_model_files_of_every_version_load(path):
     assert model.score(X, y) > (0.4 if "regressor" in path.name else 0.9)
     if "regressor" not in path.name:
         assert_allclose(model.predict_proba(X), by_numpy(model, X.astype(model.coefs_[0].dtype)), rtol=1e-5, atol=1e-6)
+    epochs = len(model.history_)
+    assert len(model.partial_fit(X, y).history_) == epochs + 1
 
 
 def by_numpy(model, X):

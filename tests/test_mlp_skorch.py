@@ -137,7 +137,7 @@ def make_twin(n_features, n_outputs, width=8):
 
 @pytest.mark.parametrize("solver", ["adam", "adamw", "sgd"])
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("own", ["callbacks", "module", "module and callbacks"])
+@pytest.mark.parametrize("own", ["callbacks", "onlooker", "module", "module and callbacks"])
 @pytest.mark.parametrize("load", [load_iris, load_breast_cancer, load_diabetes])
 def test_skorchs_loop_trains_the_very_same_network(load, solver, weighted, own):
     X, y = data(load)
@@ -147,6 +147,8 @@ def test_skorchs_loop_trains_the_very_same_network(load, solver, weighted, own):
     parts = {}
     if "callbacks" in own:
         parts["callbacks"] = [Listener()]
+    if own == "onlooker":
+        parts["callbacks"] = [Callback()]
     if "module" in own:
         parts["module"] = make_twin
     fast = fit(kind(**parameters), X, y, sample_weight=weight)
@@ -175,12 +177,66 @@ def test_skorchs_loop_trains_the_very_same_network(load, solver, weighted, own):
 )
 def test_every_choice_means_the_same_in_both_loops(cancer, choice):
     parameters = QUICK | choice
-    fast = TorchMLPClassifier(**parameters).fit(*cancer)
     ordinary = TorchMLPClassifier(callbacks=[Listener()], **parameters).fit(*cancer)
-    assert fast.n_iter_ == ordinary.n_iter_
-    assert_allclose(weights_of(ordinary), weights_of(fast), rtol=1e-12, atol=1e-12)
-    assert_allclose(fast.loss_curve_, ordinary.loss_curve_, rtol=1e-12)
-    assert fast.validation_scores_ == ordinary.validation_scores_
+    for callbacks in (None, [Callback()]):
+        fast = TorchMLPClassifier(callbacks=callbacks, **parameters).fit(*cancer)
+        assert fast.n_iter_ == ordinary.n_iter_
+        assert_allclose(weights_of(ordinary), weights_of(fast), rtol=1e-12, atol=1e-12)
+        assert_allclose(fast.loss_curve_, ordinary.loss_curve_, rtol=1e-12)
+        assert fast.validation_scores_ == ordinary.validation_scores_
+
+
+@pytest.mark.parametrize("solver", ["adam", "adamw"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("load", [load_iris, load_breast_cancer, load_diabetes])
+def test_the_history_of_batches_is_the_same_whether_callbacks_look_at_them(load, solver, weighted):
+    X, y = data(load)
+    kind = TorchMLPRegressor if load is load_diabetes else TorchMLPClassifier
+    weight = np.random.default_rng(0).uniform(0.5, 2, len(y) * 2 // 3) if weighted else None
+    parameters = dict(QUICK, solver=solver, alpha=0.1)
+    onlooker, listener = (
+        fit(kind(callbacks=[callback], **parameters), X, y, sample_weight=weight)
+        for callback in (Callback(), Listener())
+    )
+    for name in ("train_loss", "train_batch_size", "valid_loss", "valid_batch_size"):
+        ours, theirs = (network.net_.history[:, "batches", :, name] for network in (onlooker, listener))
+        assert_allclose(np.concatenate(ours), np.concatenate(theirs), rtol=1e-12)
+    for ours, theirs in zip(onlooker.net_.history, listener.net_.history, strict=True):
+        assert list(ours) == list(theirs)
+        assert_allclose(*([row[k] for k in ours if k not in ("batches", "dur")] for row in (ours, theirs)), rtol=1e-12)
+
+
+class Thaw(Callback):
+    """Freezes the first layer for the third epoch, and takes note of what parameters show at the end of epochs."""
+
+    def initialize(self):
+        self.grads, self.biases = [], []
+        return self
+
+    def on_epoch_begin(self, net, **kwargs):
+        for parameter in net.module_.layers[0].parameters():
+            parameter.requires_grad_(len(self.grads) != 2)
+
+    def on_epoch_end(self, net, **kwargs):
+        self.grads.append([None if p.grad is None else p.grad.numpy().copy() for p in net.module_.parameters()])
+        self.biases.append(net.module_.layers[0].bias.detach().numpy().copy())
+
+
+class ListeningThaw(Listener, Thaw):
+    """The same, told of batches."""
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_what_callbacks_do_and_see_between_epochs(cancer, solver):
+    networks = [TorchMLPClassifier(solver=solver, callbacks=[kind()], **QUICK) for kind in (Thaw, ListeningThaw)]
+    onlooker, listener = (network.fit(*cancer).net_.callbacks_[0][1] for network in networks)
+    assert_array_equal(onlooker.biases[2], onlooker.biases[1])
+    assert np.abs(onlooker.biases[3] - onlooker.biases[2]).min() > 0
+    assert_allclose(onlooker.biases, listener.biases, rtol=1e-12)
+    for ours, theirs in zip(onlooker.grads, listener.grads, strict=True):
+        for grad, other in zip(ours, theirs, strict=True):
+            assert (grad is None) == (other is None)
+            assert grad is None or np.allclose(grad, other, rtol=1e-9, atol=1e-15)
 
 
 def test_the_work_is_done_by_skorchs_own_loop(cancer, monkeypatch):
@@ -601,13 +657,89 @@ def test_the_net_is_a_fitted_skorch_net(cancer, iris, diabetes, callbacks, tmp_p
         assert net.score(X, y) == pytest.approx(score)
 
 
-def test_partial_fits_of_both_loops_go_on_from_each_other(cancer):
-    whole = TorchMLPClassifier(shuffle=False, **QUICK).fit(*cancer)
-    parts = TorchMLPClassifier(shuffle=False, **QUICK)
+@pytest.mark.parametrize("solver", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.parametrize("kind", [Callback, Listener])
+def test_partial_fits_of_both_loops_go_on_from_each_other(cancer, solver, stored, kind):
+    whole, parts = (TorchMLPClassifier(solver=solver, **QUICK) for _ in range(2))
     for step in range(5):
-        parts.set_params(callbacks=[Listener()] if step % 2 else None)
-        parts = pickle.loads(pickle.dumps(parts.partial_fit(*cancer, classes=[0, 1])))
+        whole.partial_fit(*cancer, classes=[0, 1])
+        parts.set_params(callbacks=[kind()] if step % 2 else None).partial_fit(*cancer, classes=[0, 1])
+        assert len(parts.net_.callbacks_) == step % 2
+        parts = pickle.loads(pickle.dumps(parts)) if stored else parts
     assert_allclose(weights_of(parts), weights_of(whole), rtol=1e-10)
+    assert_allclose(parts.loss_curve_, whole.loss_curve_, rtol=1e-10)
+
+
+def test_settings_of_several_numbers_can_be_kept_and_changed(iris):
+    parts = {"criterion": nn.CrossEntropyLoss, "criterion__weight": torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)}
+    network = TorchMLPClassifier(**parts, **QUICK).partial_fit(*iris, classes=[0, 1, 2])
+    net = network.net_
+    assert network.partial_fit(*iris).net_ is net
+    network.set_params(criterion__weight=torch.tensor([1.0, 1.0, 1.0], dtype=torch.float64)).partial_fit(*iris)
+    assert network.net_ is not net and len(network.history_) == 3
+
+
+def test_callbacks_live_through_partial_fits(cancer):
+    network = TorchMLPClassifier(callbacks=[Diary()], **QUICK)
+    for _ in range(3):
+        network.partial_fit(*cancer, classes=[0, 1])
+    assert len(network.net_.callbacks_[0][1].of("epoch")) == 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"solver": "sgd"},
+        {"learning_rate_init": 0.3},
+        {"beta_1": 0.1},
+        {"dropout": 0.5},
+        {"alpha": 10.0},
+        {"label_smoothing": 0.3},
+        {"batch_size": 7},
+        {"criterion": nn.BCEWithLogitsLoss, "criterion__pos_weight": torch.tensor([3.0])},
+        {"optimizer": torch.optim.SGD},
+        {"optimizer__weight_decay": 3.0},
+        {"iterator_train__shuffle": False},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("callbacks", [None, [Listener()]])
+def test_what_changes_between_partial_fits_is_used(cancer, change, callbacks):
+    network = TorchMLPClassifier(callbacks=callbacks, **QUICK).partial_fit(*cancer, classes=[0, 1])
+    same, changed = (pickle.loads(pickle.dumps(network)) for _ in range(2))
+    same.partial_fit(*cancer)
+    changed.set_params(**change).partial_fit(*cancer)
+    assert np.abs(weights_of(changed) - weights_of(same)).max() > 1e-6
+
+
+@pytest.mark.parametrize("callback", [Callback, Listener])
+def test_partial_fits_of_other_sizes_have_batches_of_their_own(cancer, callback):
+    X, y = cancer
+    parameters = QUICK | {"batch_size": "auto"}
+    plain, heard = (TorchMLPClassifier(callbacks=c, **parameters) for c in (None, [callback()]))
+    for rows in (slice(100), slice(100, None)):
+        for network in (plain, heard):
+            network.partial_fit(X[rows], y[rows], classes=[0, 1])
+    assert_allclose(weights_of(heard), weights_of(plain), rtol=1e-10)
+
+
+class Replace(Callback):
+    """Puts other memory in the place of the parameters', as careless callbacks do."""
+
+    def on_epoch_begin(self, net, **kwargs):
+        for parameter in net.module_.parameters():
+            parameter.data = parameter.data.clone()
+
+
+class ListeningReplace(Listener, Replace):
+    """The same, told of batches."""
+
+
+@pytest.mark.parametrize("callback", [Replace, ListeningReplace])
+def test_parameters_whose_memory_is_replaced_are_trained(cancer, callback):
+    network = TorchMLPClassifier(callbacks=[callback()], **QUICK).fit(*cancer)
+    assert_allclose(weights_of(network), weights_of(TorchMLPClassifier(**QUICK).fit(*cancer)), rtol=1e-10)
 
 
 def test_history_has_the_same_columns_with_and_without_callbacks(cancer):

@@ -16,9 +16,8 @@ class Activation:
     """One activation a = f(z).
 
     apply : z -> a, differentiable by autograd.
-    pull_back_ : (delta, saved, scratch) -> delta *= f'(z) in place, where saved is a if `apply_` is given and
-    z if not;
-        scratch is a tensor of the same shape to write to.
+    pull_back_ : (delta, saved) -> delta *= f'(z) in place, where saved is a if `apply_` is given and z if not;
+        it may be overwritten.
     apply_ : z -> a in place, or None if f' is a function of z rather than of a, so that z must be kept.
     spread : the first weights are uniform in +-sqrt(spread / (fan_in + fan_out)) (Glorot & Bengio, 2010).
     """
@@ -37,30 +36,27 @@ def _keep(z):
     return z
 
 
-def _identity_pull_back_(delta, a, scratch):
+def _identity_pull_back_(delta, a):
     return delta
 
 
-def _logistic_pull_back_(delta, a, scratch):
-    torch.addcmul(a, a, a, value=-1, out=scratch)  # a - a^2
-    return delta.mul_(scratch)
+def _logistic_pull_back_(delta, a):
+    return delta.mul_(a.addcmul_(a, a, value=-1))  # a - a^2
 
 
-def _tanh_pull_back_(delta, a, scratch):
-    torch.mul(a, a, out=scratch)
-    return delta.addcmul_(delta, scratch, value=-1)  # delta - delta a^2
+def _tanh_pull_back_(delta, a):
+    return delta.addcmul_(delta, a.square_(), value=-1)  # delta - delta a^2
 
 
-def _relu_pull_back_(delta, a, scratch):
-    torch.sign(a, out=scratch)  # a >= 0, so its sign is f'; several times faster than a comparison
-    return delta.mul_(scratch)
+def _relu_pull_back_(delta, a):
+    return delta.mul_(a.sign_())  # a >= 0, so its sign is f'; several times faster than a comparison
 
 
-def _silu_pull_back_(delta, z, scratch):
+def _silu_pull_back_(delta, z):
     return delta.copy_(torch.ops.aten.silu_backward(delta, z))
 
 
-def _gelu_pull_back_(delta, z, scratch):
+def _gelu_pull_back_(delta, z):
     return delta.copy_(torch.ops.aten.gelu_backward(delta, z))
 
 

@@ -12,6 +12,7 @@ from numbers import Integral
 from warnings import warn
 
 import numpy as np
+import torch
 from sklearn.base import is_classifier, is_regressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state, column_or_1d
@@ -90,8 +91,9 @@ class BaseTorchMLP(SkorchParameters, ABC):
         recipe = Recipe.of(self)
         run = self._run(recipe, train, valid, first_pass, incremental)
         seeds = [draw_seed(random_state) for _ in range(self.n_networks)]
-        net = self._net(run, recipe, seeds, device, first_pass)
-        self._train(net, run, X, y)
+        with torch.inference_mode(False), torch.enable_grad():  # whatever the caller is in
+            net = self._net(run, recipe, seeds, device, first_pass)
+            self._train(net, run, X, y)
         return self._store(net, run, X.dtype)
 
     @contextmanager
@@ -206,32 +208,37 @@ class BaseTorchMLP(SkorchParameters, ABC):
 
     def _net(self, run, recipe, seeds, device, first_pass):
         """A new net, with the weights to go on with if there are any; or the net to go on with."""
+        parts = {**self._skorch_parts(), **self._module_parameters(run.train)}
+        callbacks = list(self.callbacks or ())
+        settings = {"lr": recipe.learning_rate_init, "batch_size": run.batch_size, "verbose": recipe.verbose}
         if not first_pass:
             self._check_continues(run.train)
-        if run.incremental and not first_pass:
-            net = self.net_
-            net.recipe, net.seeds, net.device, net.verbose = recipe, seeds, device, recipe.verbose
-            net.run_ = run
-            net.module_.to(device)
-            return net
+            if run.incremental and self._is_of(self.net_, parts, callbacks):
+                self.net_.take_up(run, recipe, seeds, device, settings)
+                return self.net_
         net = self._net_class(
             task=self._make_task(run.train) if first_pass else self.net_.task,
             recipe=recipe,
             dtype=run.train.dataset.X.dtype.name,
             seeds=seeds,
             device=device,
-            callbacks=deepcopy(list(self.callbacks or ())),
-            lr=recipe.learning_rate_init,
+            callbacks=deepcopy(callbacks),
             max_epochs=recipe.max_iter,
-            batch_size=run.batch_size,
-            verbose=recipe.verbose,
-            **{**self._skorch_parts(), **self._module_parameters(run.train)},
+            **settings,
+            **parts,
         )
         net.run_ = run
         net.initialize()
         if not first_pass:
-            net.go_on_from(self.net_)
+            net.go_on_from(self.net_, run.incremental)
+        self._callbacks_given = callbacks
         return net
+
+    def _is_of(self, net, parts, callbacks):
+        """Whether a net has these parts and callbacks, and no others."""
+        nested = {name for name in vars(net) if "__" in name.strip("_")}
+        same = all(hasattr(net, name) and _same(getattr(net, name), value) for name, value in parts.items())
+        return same and nested <= set(parts) and callbacks == self._callbacks_given
 
     def _module_parameters(self, train):
         """What makes the built-in module, of dense layers alone or with embeddings; nothing for a user's."""
@@ -268,7 +275,7 @@ class BaseTorchMLP(SkorchParameters, ABC):
         asked_for = {"loss": self._head_name, "dtype": dtype, **module}
         present = {name: getattr(net, name, None) for name in asked_for} | {"loss": net.task.head_name}
         for name, value in asked_for.items():
-            if value is not present[name] and value != present[name]:
+            if not _same(value, present[name]):
                 raise ValueError(_cannot_go_on(name, present[name], value))
 
     def _hidden_units(self):
@@ -286,7 +293,7 @@ class BaseTorchMLP(SkorchParameters, ABC):
             progresses = deepcopy(self._progresses)
         for progress in progresses:
             progress.stopped = False
-            if not incremental:
+            if not incremental or not first_pass and not recipe.has_optimizer_of(self.net_.recipe):
                 progress.rate = recipe.learning_rate_init
         return Run(
             progresses=progresses,
@@ -453,6 +460,16 @@ def _is_skorchs(column):
 def _mean_of(progresses, name):
     values = [getattr(progress, name) for progress in progresses]
     return None if None in values else sum(values) / len(values)
+
+
+def _same(value, other):
+    """Whether two parameters are the same; arrays and tensors of several numbers are if they are one object."""
+    if value is other:
+        return True
+    try:
+        return bool(value == other)
+    except (ValueError, RuntimeError):
+        return False
 
 
 def _cannot_go_on(name, present, asked_for):

@@ -95,9 +95,9 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
         is faster. The same `random_state` gives the same first weights and batches in both.
     callbacks : list of skorch callbacks or None, default=None
         Each a callback, its class, or a pair (name, callback). Copied before training; afterwards they are in
-        ``net_.callbacks_``. skorch's own loop then trains the same network, at about twice the time for small
-        ones. They see the epochs under skorch's names ``train_loss`` and ``valid_loss`` and under ours (see
-        `history_`); y is what `net_` takes.
+        ``net_.callbacks_``. skorch's own loop then trains the same network, in up to three times the time
+        where a callback looks at batches and they are small. They see the epochs under skorch's names
+        ``train_loss`` and ``valid_loss`` and under ours (see `history_`); y is what `net_` takes.
     module : callable or None, default=None
         A `torch.nn.Module` class, or a function, called as ``module(n_features, n_outputs)``; it must map
         rows to raw outputs of shape (n_samples, n_outputs), without softmax or sigmoid. Trained by autograd in

@@ -15,6 +15,8 @@ from ._module import MLPModule, draw_weights
 
 # The widest embedding of a category.
 WIDEST_EMBEDDING = 16
+# Standard deviation of the first embeddings. With torch's own, 1, categories that say nothing begin as loud noise.
+FIRST_EMBEDDINGS = 0.1
 N_BINS = 16
 
 
@@ -48,6 +50,19 @@ def _piecewise(column, edges):
     lower, upper = np.zeros(len(edges) - 1), np.ones(len(edges) - 1)
     lower[0], upper[-1] = -np.inf, np.inf
     return np.clip(shares, lower, upper)
+
+
+class MeanImputer(SimpleImputer):
+    """scikit-learn's, stored without the numpy dtype that it remembers, which skops does not trust."""
+
+    def __getstate__(self):
+        state = dict(super().__getstate__())
+        dtypes = {name: value.str for name, value in state.items() if isinstance(value, np.dtype)}
+        return {**state, "dtypes": dtypes} | dict.fromkeys(dtypes)
+
+    def __setstate__(self, state):
+        dtypes = {name: np.dtype(value) for name, value in state.pop("dtypes").items()}
+        super().__setstate__({**state, **dtypes})
 
 
 def is_frame(X):
@@ -95,7 +110,7 @@ def fit_columns(X, categorical, numeric_embedding, allow_missing):
         Whether missing numbers are replaced by the mean, and marked in a column of their own.
     """
     numeric = [i for i in range(X.shape[1]) if i not in categorical]
-    steps = [SimpleImputer(add_indicator=True, keep_empty_features=True)] if allow_missing else []
+    steps = [MeanImputer(add_indicator=True, keep_empty_features=True)] if allow_missing else []
     steps.append(StandardScaler() if numeric_embedding is None else PiecewiseLinearEncoder())
     codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-1)
     kinds = [("numbers", make_pipeline(*steps), numeric), ("categories", codes, categorical)]
@@ -136,6 +151,9 @@ class TabularModule(nn.Module):
         widths = [min(WIDEST_EMBEDDING, (n + 1) // 2) for n in cardinalities]
         sizes = [n + 1 for n in cardinalities]
         self.embeddings = nn.ModuleList(nn.Embedding(*size, padding_idx=0) for size in zip(sizes, widths))
+        with torch.no_grad():
+            for embedding in self.embeddings:
+                embedding.weight.mul_(FIRST_EMBEDDINGS)
         self.network = MLPModule([self.n_numbers + sum(widths), *hidden_units, n_outputs], activation, dropout, dtype)
         draw_weights(self.network, [torch.default_generator])
 

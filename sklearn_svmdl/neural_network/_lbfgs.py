@@ -8,7 +8,7 @@ import torch
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
-from ._gradient import WrittenOutGradient
+from ._gradient import WrittenOutGradient, silent_overflow
 from ._heads import HeadLoss
 from ._module import MLPModule, penalised
 from ._rows import Batches, chunk_rows
@@ -151,7 +151,8 @@ class _PlainObjective(_Objective):
         """Loss and gradient without penalty."""
         loss, grad = 0.0, torch.zeros_like(self._gradient.flat)
         for X, targets, weight in self.chunks():
-            z = self._gradient.evaluate(X, targets, weight, self.total)
+            with silent_overflow():
+                z = self._gradient.evaluate(X, targets, weight, self.total)
             losses = self.net.task.head.row_losses(z, targets)
             loss += float((losses if weight is None else losses * weight).sum()) / self.total
             grad += self._gradient.grad

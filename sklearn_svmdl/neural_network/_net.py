@@ -21,7 +21,7 @@ from skorch.utils import to_tensor
 from torch import nn
 from torch.utils.data import DataLoader
 
-from ._gradient import WrittenOutGradient
+from ._gradient import WrittenOutGradient, silent_overflow
 from ._heads import HeadLoss, smoothed
 from ._lbfgs import minimise_loss
 from ._module import MLPModule, as_matrix, draw_weights, is_penalised, penalised
@@ -29,10 +29,11 @@ from ._recipe import Progress
 from ._rows import RowBatches, Rows, WeightedDataset, make_rows, without_weight
 from ._runtime import borrowed_global_generator, make_generator
 from ._solvers import FlatOptimizer, torch_optimizer
-from ._training import Run, Supervisor, train_fast
+from ._training import FastEpochs, Run, Supervisor, noting_interruption, train_fast
 
 
 _MOMENTS_TO_DRAW = ("on_train_begin", "on_epoch_begin")
+_MOMENTS_OF_BATCHES = ("on_batch_begin", "on_grad_computed", "on_batch_end")
 
 
 class MLPNet(NeuralNet):
@@ -89,7 +90,8 @@ class MLPNet(NeuralNet):
         self.dtype = dtype
         self.torch_dtype_ = getattr(torch, dtype)
         self.seeds = seeds
-        self.generators_ = self.run_ = self.supervisor_ = self.gradient_ = self.solver_state_ = self.seen_ = None
+        self.generators_ = self.run_ = self.supervisor_ = self.gradient_ = self.fast_epochs_ = None
+        self.solver_state_ = self.seen_ = None
 
     @property
     def _default_callbacks(self):
@@ -206,14 +208,33 @@ class MLPNet(NeuralNet):
 
     # --- training
 
-    def go_on_from(self, other):
-        """Take over the weights and the history of another net with the same module."""
+    def remembered(self):
+        """What the optimizer of the last training remembers, as tensors."""
+        return as_tensors(self.solver_state_ or {})
+
+    def go_on_from(self, other, incremental=False):
+        """Take over weights and history of another net with the same module; in partial_fit its place in training."""
         self.module_.load_state_dict(other.module_.state_dict())
         self.history = History(other.history)
+        if incremental:
+            self.generators_ = None  # to be made for the rows seen so far
+            self.solver_state_ = other.solver_state_ if self._has_optimizer_of(other) else None
+
+    def _has_optimizer_of(self, other):
+        same_kind = self.optimizer is other.optimizer and self.has_own_parts == other.has_own_parts
+        same_settings = self.get_params_for("optimizer") == other.get_params_for("optimizer")
+        return same_kind and same_settings and self.recipe.has_optimizer_of(other.recipe)
+
+    def take_up(self, run, recipe, seeds, device, settings):
+        """Make ready to go on with a run, by another recipe perhaps."""
+        if not recipe.has_optimizer_of(self.recipe):
+            self.solver_state_ = None
+        vars(self).update(settings, run_=run, recipe=recipe, seeds=seeds, device=device)
+        self.module_.to(device)
 
     def snapshot(self):
         """What training changes, for `go_back`."""
-        kept = ("recipe", "seeds", "solver_state_", "verbose")
+        kept = ("recipe", "seeds", "solver_state_", "lr", "batch_size", "verbose")
         return deepcopy(self.module_.state_dict()), len(self.history), {name: getattr(self, name) for name in kept}
 
     def go_back(self, snapshot):
@@ -293,7 +314,7 @@ class MLPNet(NeuralNet):
         self.supervisor_ = Supervisor(self, self.run_, self._set_rates)
         self._initialize_optimizer()
         if self.solver_state_ is not None:
-            self.optimizer_.load_state_dict(as_tensors(self.solver_state_))
+            self.optimizer_.load_state_dict(self.remembered())
             self.solver_state_ = None
 
     def _device_generator(self):
@@ -310,20 +331,54 @@ class MLPNet(NeuralNet):
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Go on or stop; a new row in the history."""
         if self.supervisor_ is not None:
-            self.supervisor_.begin_epoch()
+            with noting_interruption(self.run_):
+                self.supervisor_.begin_epoch()
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
-        """skorch's epoch, while torch's global generator is lent ours if parts of the user's may draw from it."""
+        """skorch's epoch; a fast one, which leaves the same behind, if nobody looks at its batches.
+
+        torch's global generator is lent ours if parts of the user's may draw from it.
+        """
+        if training and self.gradient_ is not None:
+            self.gradient_.reclaim()
         if training:
             self.rate_ = self.optimizer_.param_groups[0]["lr"]
         lend = self.has_own_parts and iterator is not None
-        try:
+        solver = self._solver_of_fast_epochs(iterator) if training else None
+        with noting_interruption(self.run_):
+            if solver is not None:
+                self._run_fast_epoch(solver, prefix)
+                return
             with borrowed_global_generator(self.generators_[0], self.device) if lend else nullcontext():
                 super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
-        except KeyboardInterrupt:
-            self.run_.interrupted = True
-            raise
+
+    def _solver_of_fast_epochs(self, iterator):
+        """The solver to take the steps of an epoch with; None if they are not ours, or somebody looks at batches."""
+        ours = isinstance(self.optimizer_, FlatOptimizer) and type(iterator) is RowBatches
+        if not ours or self.gradient_.is_overheard():
+            return None
+        if any(listens(callback, moment) for _, callback in self.callbacks_ for moment in _MOMENTS_OF_BATCHES):
+            return None
+        return self.optimizer_.undivided_solver()
+
+    def _run_fast_epoch(self, solver, prefix):
+        squared_weights = []
+
+        def see(training, z, targets, weight):
+            self.supervisor_.see(training, z, targets, weight)
+            squared_weights.append(self.gradient_.squared_weights())
+
+        if self.fast_epochs_ is None:
+            self.fast_epochs_ = FastEpochs(self, self.run_)
+        self._set_training(True)
+        self.fast_epochs_.run(solver, see)
+        self.gradient_.attach()
+        for loss, size in self.supervisor_.batch_losses(torch.stack(squared_weights).tolist()):
+            self.history.new_batch()
+            self.history.record_batch(f"{prefix}_loss", loss)
+            self.history.record_batch(f"{prefix}_batch_size", size)
+        self.history.record(f"{prefix}_batch_count", len(squared_weights))
 
     def on_batch_end(self, net, batch=None, training=False, loss=None, y_pred=None, **kwargs):
         """Take note of the outputs."""
@@ -332,7 +387,8 @@ class MLPNet(NeuralNet):
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Write the epoch into the history before any callback reads it there."""
         if self.supervisor_ is not None:
-            self.supervisor_.end_epoch(self.rate_)
+            with noting_interruption(self.run_):
+                self.supervisor_.end_epoch(self.rate_)
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
         """Go back to the weights that are to stay."""
@@ -353,7 +409,7 @@ class MLPNet(NeuralNet):
         self.module_.to("cpu")
         self.criterion_.to("cpu")
         self.device = "cpu"
-        self.generators_ = self.run_ = self.supervisor_ = self.gradient_ = self.seen_ = None
+        self.generators_ = self.run_ = self.supervisor_ = self.gradient_ = self.fast_epochs_ = self.seen_ = None
 
     # --- a step
 
@@ -369,7 +425,8 @@ class MLPNet(NeuralNet):
             self._set_training(True)
         X, weight = self._rows_of(batch[0])
         targets = self.training_targets(batch[1])
-        z = self.gradient_.evaluate(X, targets, weight)
+        with silent_overflow():
+            z = self.gradient_.evaluate(X, targets, weight)
         self.gradient_.attach()
         self.seen_ = targets, weight, None
         loss = self.criterion_.forward(z, targets, weight)
@@ -422,13 +479,17 @@ class MLPNet(NeuralNet):
     def _penalised_loss(self, loss, n_rows, weight):
         if not self.recipe.penalty:
             return loss
-        if self.gradient_ is not None and not loss.requires_grad:
-            squares = self.gradient_.squared_weights()
-        else:
-            squares = sum(w.square().sum() for w in penalised(self.module_))
+        squares = self.squared_weights(differentiable=loss.requires_grad)
         if weight is None:
             return torch.add(loss, squares, alpha=0.5 * self.recipe.penalty / n_rows)
         return loss + 0.5 * self.recipe.penalty / weight.sum() * squares
+
+    def squared_weights(self, differentiable=False):
+        """The sum of the squares that alpha shrinks, a number or one a network, as a tensor."""
+        if self.gradient_ is not None and not differentiable:
+            return self.gradient_.squared_weights()
+        squares = sum((w.square().sum() for w in penalised(self.module_)), torch.zeros(()))
+        return squares if differentiable else squares.detach()
 
     # --- prediction
 
@@ -490,7 +551,7 @@ class _SolverState:
 
     def state_dict(self):
         """The state as tensors."""
-        return as_tensors(self._net.solver_state_ or {})
+        return self._net.remembered()
 
     def load_state_dict(self, state_dict):
         """Keep a state for the next training."""
@@ -591,3 +652,8 @@ def is_callback(item):
     is_named = isinstance(item, (tuple, list)) and len(item) == 2 and isinstance(item[0], str)
     callback = item[1] if is_named else item
     return issubclass(callback if isinstance(callback, type) else type(callback), Callback)
+
+
+def listens(callback, moment):
+    """Whether a callback does anything at a moment, such as "on_batch_end"."""
+    return getattr(getattr(callback, moment), "__func__", None) is not getattr(Callback, moment)

@@ -46,6 +46,13 @@ class Recipe:
         takes_all = self.solver == "sgd" or self.learning_rate == "cosine"
         return self.learning_rate if takes_all else "constant"
 
+    def has_optimizer_of(self, other):
+        """Whether another recipe makes the same optimizer, so that one can go on with what the other remembers."""
+        return all(getattr(self, name) == getattr(other, name) for name in _OF_OPTIMIZER)
+
+
+_OF_OPTIMIZER = ("solver", "learning_rate_init", "momentum", "nesterovs_momentum", "beta_1", "beta_2", "epsilon")
+
 
 def python_scalar(value):
     """A numpy scalar as Python's: torch takes no others."""

@@ -137,7 +137,7 @@ def row_hash(X, precision):
 
 def _scramble(values, precision):
     """The bits of floats, mixed (multiply-xorshift) so that round numbers do not collide; 0 stays 0."""
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore"):
         rounded = np.asarray(values).astype(precision, copy=False).astype(np.float64)
     bits = (rounded + 0.0).view(np.uint64)  # + 0.0 turns -0.0 into 0.0
     bits = (bits ^ (bits >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)

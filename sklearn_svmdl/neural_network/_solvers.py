@@ -71,6 +71,7 @@ class FlatAdam:
         self._weights = weights
         self._decay = recipe.alpha
         step = torch.zeros((), dtype=torch.float32, device=flat.device)
+        self._one = torch.ones_like(step)  # to add a tensor takes half the time of adding a number
         self.state = {"exp_avg": torch.zeros_like(flat), "exp_avg_sq": torch.zeros_like(flat), "step": step}
         self._update = _fused_adam if fused_adam_works(flat.device, flat.dtype) else _plain_adam
 
@@ -78,7 +79,7 @@ class FlatAdam:
         """Move the parameters against the gradient."""
         if self.shrinks_weights:
             self._weights.mul_(1.0 - self.rate * self._decay)
-        self.state["step"].add_(1)
+        self.state["step"].add_(self._one)
         self._update(self.flat, grad, **self.state, rate=self.rate, betas=self.betas, epsilon=self.epsilon)
 
     def settings(self):
@@ -144,6 +145,27 @@ def load_flat_state(solver, state):
         solver.state[name].copy_(value)
 
 
+def flat_state(gradient, state):
+    """What a flat solver remembers, from that or from the state dict of a `FlatOptimizer`; both dicts of tensors."""
+    if "param_groups" not in state:
+        return state
+    remembered = [state["state"][i] for i in range(len(gradient.parameters))]
+    counts = [float(each.get("step", 0)) for each in remembered]
+    if len(set(counts)) > 1:
+        return {}  # parameters went apart, so that there is no one count of steps to go on with
+    return {name: _joined(gradient, [each[name] for each in remembered]) for name in remembered[0]}
+
+
+def _joined(gradient, parts):
+    """The tensors of each parameter as one flat tensor; a count, of which all have the same, as it is."""
+    if parts[0].ndim == 0:
+        return parts[0]
+    flat = torch.empty_like(gradient.flat)
+    for piece, part in zip(gradient.pieces(flat), parts):
+        piece.copy_(part)
+    return flat
+
+
 def flat_solver(gradient, recipe):
     """The recipe's solver on the parameters of a `WrittenOutGradient`."""
     return FLAT_SOLVERS[recipe.solver](gradient.flat, gradient.flat[..., : gradient.n_weights], recipe)
@@ -197,14 +219,27 @@ class FlatOptimizer(torch.optim.Optimizer):
 
     step.hooked = True  # torch would wrap it for its profiler, at a third of its cost
 
+    def undivided_solver(self):
+        """The flat solver with the settings in force, or None if parameters go apart or somebody watches the steps."""
+        frozen = any(not parameter.requires_grad for parameter in self._gradient.parameters)
+        if self._apart is not None or frozen or self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks:
+            return None
+        if self._rates_differ():
+            return None
+        self._solver.take(self.param_groups[0])
+        return self._solver
+
+    def _rates_differ(self):
+        weights, biases = self.param_groups
+        return any(weights[name] != biases[name] for name in self._moving)
+
     def _step(self, closure):
         loss = None if closure is None else closure()
         missing = self._collect_gradients()
-        weights, biases = self.param_groups
-        if self._apart is None and (missing or any(weights[name] != biases[name] for name in self._moving)):
+        if self._apart is None and (missing or self._rates_differ()):
             self._separate()
         if self._apart is None:
-            self._solver.take(weights)
+            self._solver.take(self.param_groups[0])
             self._solver.step(self._gradient.grad)
         else:
             self._step_apart(missing)

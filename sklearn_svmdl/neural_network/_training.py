@@ -5,15 +5,18 @@ same for a plain network without the work that only callbacks and custom parts n
 """
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import isfinite
 
+import numpy as np
 import torch
 
-from ._module import outputs, penalised
+from ._gradient import silent_overflow
+from ._module import outputs
 from ._recipe import next_rate
-from ._rows import Batches, Rows
-from ._solvers import flat_solver, load_flat_state
+from ._rows import Batches, Rows, batch_sizes
+from ._solvers import flat_solver, flat_state, load_flat_state
 
 NON_FINITE = (
     "Training produced non-finite weights with learning_rate_init={rate!r} and solver={solver!r}. Scale the "
@@ -24,6 +27,18 @@ NON_FINITE = (
 
 class StopTraining(KeyboardInterrupt):
     """Ends the loop; skorch takes any KeyboardInterrupt for this."""
+
+
+@contextmanager
+def noting_interruption(run):
+    """Note that the user interrupts; callbacks, too, end the training by a KeyboardInterrupt."""
+    try:
+        yield
+    except StopTraining:
+        raise
+    except KeyboardInterrupt:
+        run.interrupted = True
+        raise
 
 
 @dataclass
@@ -46,6 +61,11 @@ class Run:
     epochs_done: int = 0
     interrupted: bool = False
     last_outputs: torch.Tensor | None = field(default=None, repr=False)
+
+    @property
+    def n_batches(self):
+        """Steps of an epoch."""
+        return len(batch_sizes(len(self.train), self.batch_size))
 
     @property
     def stopped(self):
@@ -73,6 +93,7 @@ class Supervisor:
         self.net, self.run, self.recipe = net, run, net.recipe
         self._set_rates = set_rates
         self._rates_in_force = [net.recipe.learning_rate_init] * len(run.progresses)
+        self._penalty_factor = 0.5 * net.recipe.penalty * run.n_batches / (len(run.train) * run.train.mean_weight())
         self._kept = {}
         self._best = {"train_loss": float("inf"), "valid_loss": float("inf")}
         if net.recipe.early_stopping and run.progresses[0].best_validation_score > -float("inf"):
@@ -100,6 +121,16 @@ class Supervisor:
     def see(self, training, z, targets, weight, loss=None):
         """Take note of a batch: its raw outputs (from before the step), and the criterion's loss if it is own."""
         self._seen[training].append((z, targets, weight, loss))
+
+    def batch_losses(self, squared_weights):
+        """The loss of each batch of this epoch's training with its penalty, and its rows, given what alpha shrinks."""
+        z, targets, weight, _ = self._gather(True)
+        sizes = [part.shape[0] for part, *_ in self._seen[True]]
+        starts = np.cumsum([0, *sizes[:-1]])
+        losses = self.net.task.head.row_losses(z, targets).cpu().numpy()
+        weight = np.ones_like(losses) if weight is None else weight.cpu().numpy()
+        sums = np.add.reduceat(losses * weight, starts) + 0.5 * self.recipe.penalty * np.asarray(squared_weights)
+        return zip((sums / np.add.reduceat(weight, starts)).tolist(), sizes)
 
     def end_epoch(self, rate):
         """Evaluate the epoch, write it into the history, keep the best weights, decide whether to go on."""
@@ -137,8 +168,7 @@ class Supervisor:
         along = z[0].ndim - 2
         if training:
             self.run.last_outputs = z[-1]
-        totals = [len(part) if w is None else float(w.sum()) for part, w in zip(z, weight)]
-        loss = None if losses[0] is None else sum(a * b for a, b in zip(losses, totals)) / sum(totals)
+        loss = None if losses[0] is None else _mean_of_batches(losses, z, weight)
         weight = None if weight[0] is None else torch.cat(weight, along)
         return torch.cat(z, along), torch.cat(targets, along), weight, loss
 
@@ -155,15 +185,9 @@ class Supervisor:
 
     def _penalty_share(self):
         """The L2 term as it entered the mean loss: each batch's is divided by its own weight."""
-        shares = [0.0] * len(self.run.progresses)
         if not self.recipe.penalty:
-            return shares
-        for weight in penalised(self.net.module_):
-            squares = weight.detach().square().reshape(len(shares), -1).sum(1).tolist()
-            shares = [share + square for share, square in zip(shares, squares)]
-        batches = len(Batches(self.run.train, self.run.batch_size))
-        total = len(self.run.train) * self.run.train.mean_weight()
-        return [0.5 * self.recipe.penalty * share * batches / total for share in shares]
+            return [0.0] * len(self.run.progresses)
+        return [self._penalty_factor * square for square in self.net.squared_weights().reshape(-1).tolist()]
 
     def _keep(self, i):
         """Remember the weights of one network as they are."""
@@ -212,6 +236,12 @@ def _mean(values):
     return sum(values) / len(values)
 
 
+def _mean_of_batches(losses, z, weight):
+    """The mean loss over all rows from those of batches."""
+    totals = [len(part) if w is None else float(w.sum()) for part, w in zip(z, weight)]
+    return sum(a * b for a, b in zip(losses, totals)) / sum(totals)
+
+
 def progress_line(epoch, epochs, record):
     """One epoch in one line, in Keras' words."""
     shown = [
@@ -235,42 +265,58 @@ def check_finite(module, recipe):
 # --- the fast loop
 
 
+class FastEpochs:
+    """Epochs of a plain network in which nobody is told of a batch: without autograd, without an optimizer object.
+
+    Parameters
+    ----------
+    net : MLPNet
+        With a `gradient_`.
+    run : Run
+    """
+
+    def __init__(self, net, run):
+        self._gradient = net.gradient_
+        self._n_networks = net.module_.n_networks
+        targets = net.training_targets(torch.from_numpy(run.train.dataset.y)).cpu().numpy()
+        self._batches = Batches(run.train.with_y(targets), run.batch_size, net.device)
+        self._generators = net.generators_ if net.recipe.shuffle else None
+
+    def run(self, solver, see):
+        """Take the steps of one epoch; `see` is told of every batch, before its step."""
+        gradient = self._gradient
+        with silent_overflow(), torch.inference_mode():
+            for X, targets, weight in self._rows():
+                see(True, gradient.evaluate(X, targets, weight), targets, weight)
+                solver.step(gradient.grad)
+
+    def _rows(self):
+        """The batches with a dimension for the networks, where there are several that take the rows in one order."""
+        k = self._n_networks
+        for X, targets, weight in self._batches.epoch(self._generators):
+            if k > 1 and X.ndim == 2:
+                X, targets = X.expand(k, -1, -1), targets.expand(k, -1, -1)
+                weight = None if weight is None else weight.expand(k, -1)
+            yield X, targets, weight
+
+
 def train_fast(net, run):
     """Train a plain network: the same epochs, batches and steps as skorch's loop with no callback listening."""
-    gradient = net.gradient_
-    solver = flat_solver(gradient, net.recipe)
-    load_flat_state(solver, {name: torch.from_numpy(value) for name, value in (net.solver_state_ or {}).items()})
+    flat, solver = net.gradient_.flat, flat_solver(net.gradient_, net.recipe)
+    load_flat_state(solver, flat_state(net.gradient_, net.remembered()))
 
     def set_rates(rates):
         """The learning rate of every network, one number where they are equal."""
-        same = len(set(rates)) == 1
-        solver.rate = rates[0] if same else gradient.flat.new_tensor(rates).unsqueeze(1)
+        solver.rate = rates[0] if len(set(rates)) == 1 else flat.new_tensor(rates).unsqueeze(1)
 
     supervisor = net.supervisor_ = Supervisor(net, run, set_rates)
-    targets = net.training_targets(torch.from_numpy(run.train.dataset.y)).cpu().numpy()
-    batches = Batches(run.train.with_y(targets), run.batch_size, net.device)
-    generators = net.generators_ if net.recipe.shuffle else None
+    epochs = FastEpochs(net, run)
     net.module_.train()
     try:
-        for _ in range(run.epochs):
-            net.on_epoch_begin(net)
-            try:
-                for X, targets, weight in _for_all(net, batches.epoch(generators)):
-                    supervisor.see(True, gradient.evaluate(X, targets, weight), targets, weight)
-                    solver.step(gradient.grad)
-            except KeyboardInterrupt:
-                run.interrupted = True
-                raise
-            supervisor.end_epoch(_mean([progress.rate for progress in run.progresses]))
+        with noting_interruption(run):
+            for _ in range(run.epochs):
+                net.on_epoch_begin(net)
+                epochs.run(solver, supervisor.see)
+                supervisor.end_epoch(_mean([progress.rate for progress in run.progresses]))
     finally:
         net.solver_state_ = {k: v.cpu().numpy().copy() for k, v in solver.state.items()} if run.incremental else None
-
-
-def _for_all(net, batches):
-    """The batches with a dimension for the networks, where there are several that take the rows in one order."""
-    k = net.module_.n_networks
-    for X, targets, weight in batches:
-        if k > 1 and X.ndim == 2:
-            X, targets = X.expand(k, -1, -1), targets.expand(k, -1, -1)
-            weight = None if weight is None else weight.expand(k, -1)
-        yield X, targets, weight

@@ -30,7 +30,7 @@ from ._folds import Fold, Samples, aloud, hardest_fraction, score_walk, shape_of
 from ._leave_one_out import score_left_out
 from ._multiclass import SCHEMES
 from ._probabilities import log_probabilities, probabilities, temperature_of
-from ._scoring import SINGLE, Scoring, scorer_of
+from ._scoring import SINGLE, Scoring, StoredByName, published, scorer_of
 from ._search_messages import tell
 from ._search_results import best_candidate, one_standard_error, scorer_names, search_results
 from ._training import check_square, weigh, whole_of
@@ -62,7 +62,7 @@ def _is_refitted(self):
     )
 
 
-class BudgetSVCCV(ClassifierMixin, BaseEstimator):
+class BudgetSVCCV(StoredByName, ClassifierMixin, BaseEstimator):
     """Budget-C support vector classifier with cross-validated budget, kernel and kernel parameters.
 
     Finds what `sklearn.model_selection.GridSearchCV` over `BudgetSVC` finds, for a fraction of its price: one
@@ -292,7 +292,7 @@ class BudgetSVCCV(ClassifierMixin, BaseEstimator):
         tell([pair for _, outcomes in walks for pair in zip(folds, outcomes, strict=True)], self)
         results, names = self._results(candidates, walks)
         fitted.update(cv_results_=results, n_splits_=len(folds), multimetric_=names != [SINGLE])
-        fitted["scorer_"] = getattr(scorer, "_scorers", scorer)
+        fitted["scorer_"] = published(scorer)
         name = self._name_of_best(names)
         if callable(self.refit) or name is not None:
             index = self._best_index(results, name, len(folds))

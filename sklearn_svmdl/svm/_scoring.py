@@ -42,6 +42,35 @@ def scorer_of(search, model):
     return check_scoring(model, scoring=search.scoring, raise_exc=search.error_score == "raise")
 
 
+class StoredByName:
+    """A search that is stored without the scorers which `scoring` names: they are made anew.
+
+    So a stored search holds no parts of scikit-learn's that are not its own.
+    """
+
+    def __getstate__(self):
+        state = dict(super().__getstate__())
+        if _is_named(self.scoring):
+            state.pop("scorer_", None)
+        return state
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if "cv_results_" in state and "scorer_" not in state:
+            self.scorer_ = published(self._get_scorer())
+
+
+def published(scorer):
+    """A scorer as a search shows it: a function, or a dict of them where there are several."""
+    return getattr(scorer, "_scorers", scorer)
+
+
+def _is_named(scoring):
+    """Whether scorers are given by nothing but names."""
+    several = scoring.values() if isinstance(scoring, dict) else scoring
+    return isinstance(scoring, (str, type(None))) or not callable(scoring) and all(isinstance(s, str) for s in several)
+
+
 @dataclass(frozen=True)
 class Scoring:
     """A scorer, the metadata (by name, one value for each of all samples) that it gets, and the score of a failure."""
