@@ -25,11 +25,14 @@ def axes(columns, *, rows=1):
 
 
 def one_legend(figure, drawn):
-    """Take the legends off the axes and put a single one below them all."""
-    handles, labels = drawn[0].get_legend_handles_labels()
+    """Take the legends off the axes and put a single one of all that they name below them all."""
+    named = {}
     for ax in drawn:
+        handles, labels = ax.get_legend_handles_labels()
+        named = dict(zip(labels, handles, strict=True)) | named
         ax.get_legend().remove()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    order = sorted(named, key=lambda label: ("support" in label, "wrong" in label, label == "misclassified"))
+    figure.legend([named[label] for label in order], order, loc="outside lower center", ncols=3, frameon=False)
 
 
 def save(figure, name):

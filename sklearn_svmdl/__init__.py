@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "BudgetPath": ".svm",
+    "BudgetPathDisplay": ".inspection",
     "BudgetSVC": ".svm",
     "BudgetSVCCV": ".svm",
     "BudgetWarning": ".svm",
@@ -18,6 +19,7 @@ _HOME = {
     "MarginDisplay": ".inspection",
     "TorchMLPClassifier": ".neural_network",
     "TorchMLPRegressor": ".neural_network",
+    "TrainingHistoryDisplay": ".inspection",
     "budget_path": ".svm",
     "leave_one_out_decisions": ".svm",
     "to_onnx": "._onnx",

@@ -8,11 +8,11 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .._sklearn_private import Interval, StrOptions, _fit_context
-from ..dual.feasibility import least_budget
 from ..kernels import KERNELS, row_blocks, spec_of
 from ._fitted import KernelMachine, fitted_attributes, publish
 from ._messages import report
 from ._multiclass import SCHEMES
+from ._ranges import ranges_of
 from ._solving import solve_tasks
 from ._training import checked_samples, checked_X, resolved_kernel, training_on, weigh
 from ._units import UNITS, unit_and_value
@@ -293,10 +293,8 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         largest : ndarray of shape (n_problems,)
             C_max = 2 min(W+, W-), from which on the margin is infinite.
         """
-        training, _ = self._training(X, y, sample_weight)
-        duals = (problem.dual for problem in training.problems())
-        least, largest = zip(*((least_budget(dual), dual.largest_budget) for dual in duals))
-        return np.array(least, dtype=float), np.array(largest)
+        ranges = ranges_of(self, X, y, sample_weight)
+        return ranges.least, ranges.largest
 
     def decision_function(self, X):
         """Signed distances from the boundary in units of the margin, or scores of the classes.
