@@ -75,7 +75,8 @@ sphinx_gallery_conf = {
     "backreferences_dir": "api/examples",
     "inspect_global_variables": False,
     "show_signature": False,
-    "reset_modules": ("matplotlib", "examples_setup.quiet"),
+    "reset_modules": ("matplotlib", "examples_setup.strict"),
+    "reset_modules_order": "both",
     "image_srcset": ["2x"],
 }
 

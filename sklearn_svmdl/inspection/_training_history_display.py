@@ -25,7 +25,7 @@ class TrainingHistoryDisplay:
     ----------
     histories : dict of str to list of dict
         For each name of a network one dict an epoch, as `TorchMLPClassifier.history_` has it: epoch, loss, a score, and
-        the same of held-out rows with the prefix "val_".
+        the same of held-out rows with the prefix `val_`.
     best_epochs : dict of str to int, default=None
         The epoch whose weights a network has, where early stopping went back to it.
 

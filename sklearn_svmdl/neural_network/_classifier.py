@@ -138,7 +138,7 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
         The class labels, sorted.
     n_features_in_ : int
         Number of features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, if X has string names only.
     coefs_ : list of ndarray of shape (n_inputs, n_units)
         Weights of each layer; with `n_networks` > 1 the networks come first. Not there with `module`.

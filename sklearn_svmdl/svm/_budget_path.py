@@ -46,7 +46,7 @@ class BudgetPath:
         Signed duals y_i alpha_i; the decisions are K(., X) @ dual_coefs[c].T + intercepts[c].
     intercepts : ndarray of shape (n_Cs, n_problems)
     margins : ndarray of shape (n_Cs, n_problems)
-        M = 1 / |w|; infinite where C >= C_max.
+        `M = 1 / |w|`; infinite where C >= C_max.
     slack : ndarray of shape (n_Cs, n_problems, n_samples)
         Slacks e_i; nan where a sample takes no part in a problem.
     n_support : ndarray of shape (n_Cs, n_problems)
@@ -95,7 +95,7 @@ class BudgetPath:
 
     @property
     def margins(self):
-        """M = 1 / |w|, (n_Cs, n_problems)."""
+        """`M = 1 / |w|`, (n_Cs, n_problems)."""
         return self._each("margin_")
 
     @property

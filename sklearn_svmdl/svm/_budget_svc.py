@@ -21,7 +21,7 @@ from ._units import UNITS, unit_and_value
 class BudgetSVC(ClassifierMixin, BaseEstimator):
     """Support vector classifier with a budget C on the total slack.
 
-    Solves the soft-margin problem as textbooks state it,
+    Solves the soft-margin problem as textbooks state it::
 
         max M   s.t.   |w| = 1,   y_i (w.x_i + b) >= M (1 - e_i),   e_i >= 0,   sum_i s_i e_i <= C
 
@@ -33,7 +33,7 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
     total weights.
 
     To every budget belongs a cost of slack with the same solution, and to every cost > 0 a budget. With
-    unit="cost", C is that cost, and the model is the one of `SVC(C)`,
+    unit="cost", C is that cost, and the model is the one of `SVC(C)`::
 
         min |w|^2 / 2 + C sum_i s_i e_i   s.t.   y_i (w.x_i + b) >= 1 - e_i,   e_i >= 0
 
@@ -52,7 +52,7 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         smaller. "cost": C > 0 is the cost of a unit of slack, the C of `sklearn.svm.SVC`: *larger* is *harder*, and
         every value is feasible. Each binary problem of a multiclass fit gets the same C.
     kernel : str or callable, default="rbf"
-        "linear" <x, x'>, "poly" (gamma <x, x'> + coef0)^degree, "rbf" exp(-gamma |x - x'|^2), "sigmoid",
+        "linear" `<x, x'>`, "poly" `(gamma <x, x'> + coef0)^degree`, "rbf" `exp(-gamma |x - x'|^2)`, "sigmoid",
         "laplacian", "cosine", "chi2", "additive_chi2" as in `sklearn.metrics.pairwise`; "precomputed" where X
         holds the kernel values; or a function k(X, Y) of two matrices (n, d), (m, d) that returns the (n, m)
         values.
@@ -99,7 +99,7 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
     support_ : ndarray of shape (n_SV,)
         Sorted indices of the samples that are support vectors of some binary problem.
     support_vectors_ : ndarray or CSR matrix of shape (n_SV, n_features)
-        X[support_]; empty for precomputed kernels.
+        `X[support_]`; empty for precomputed kernels.
     n_support_ : ndarray of shape (n_classes,)
         Number of support vectors of each class.
     dual_coef_ : ndarray of shape (n_problems, n_SV)
@@ -114,7 +114,7 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
     n_iter_ : ndarray of shape (n_problems,)
         Iterations taken.
     margin_ : ndarray of shape (n_problems,)
-        M = 1 / |w|; infinite where C >= C_max.
+        `M = 1 / |w|`; infinite where C >= C_max.
     slack_ : ndarray of shape (n_problems, n_samples)
         Slacks e_i; nan where a sample takes no part in a problem. Of the pairs of three or more classes it is an
         array-like that stores those that take part: `slack_[k]` is the row of a problem, `np.asarray(slack_)` all.
@@ -125,11 +125,11 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         The cost in force, the multiplier of the budget: `sklearn.svm.SVC` with this C finds the same hyperplane. 0
         where C >= C_max.
     duality_gap_ : ndarray of shape (n_problems,)
-        (primal - dual objective) / (|w|^2 / 2): how far the solution may be from the optimum. Where a cost is given,
-        or the budget could not be kept, relative to the objective of that cost, |w|^2 / 2 + cost_ * total slack.
+        `(primal - dual objective) / (|w|^2 / 2)`: how far the solution may be from the optimum. Where a cost is given,
+        or the budget could not be kept, relative to the objective of that cost, `|w|^2 / 2 + cost_ * total slack`.
     n_features_in_ : int
         Number of features seen during fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of features seen during fit, where X has names that are all strings.
 
     See Also

@@ -174,7 +174,7 @@ class BudgetSVCCV(ClassifierMixin, BaseEstimator):
         Sorted class labels.
     n_features_in_ : int
         Number of features seen during fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of features seen during fit, where X has names that are all strings.
 
     See Also
