@@ -29,6 +29,7 @@ extensions = [
 ]
 exclude_patterns = ["_build", "README.md"]
 templates_path = ["_templates"]
+highlight_language = "none"
 # Single backticks in docstrings name parameters and objects; what is no object of ours is set as code.
 default_role = "py:obj"
 
@@ -44,12 +45,18 @@ numpydoc_xref_param_type = False
 
 html_theme = "pydata_sphinx_theme"
 html_title = project
+html_favicon = html_logo = "_static/mark.svg"
+html_context = {"default_mode": "light"}
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+# Only what has pages below it has something to show beside it.
+html_sidebars = {"*": [], "lecture/*": ["sidebar-nav-bs"], "lab/*": ["sidebar-nav-bs"], "api/*": ["sidebar-nav-bs"]}
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
+    "logo": {"text": project},
     "navigation_with_keys": False,
+    "header_links_before_dropdown": 4,
     "secondary_sidebar_items": ["page-toc"],
     "show_prev_next": True,
     "footer_start": ["copyright"],
@@ -66,6 +73,7 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "only_warn_on_example_error": False,
     "show_memory": False,
+    "write_computation_times": False,
     "min_reported_time": 1e9,
     "download_all_examples": False,
     "remove_config_comments": True,

@@ -43,8 +43,9 @@ for C in (10, 0.1):
 
 # %%
 # The book's own C, a budget
-# -------------------------- Which budgets are feasible? Below ``least`` no line has so little slack. Between ``least``
-# and ``largest`` every budget has its hyperplane, and its cost.
+# --------------------------
+# Which budgets are feasible? Below ``least`` no line has so little slack. Between ``least`` and ``largest`` every
+# budget has its hyperplane, and its cost.
 
 (least,), (largest,) = BudgetSVC(kernel="linear").feasible_budget(X, y)
 print(f"feasible: {least:.3f} <= C < {largest:g}")

@@ -42,8 +42,9 @@ print(confusion_matrix(y_test, search.predict(X_test)))
 
 # %%
 # ROC curves
-# ---------- The curve needs the scores f(x), ``decision_function``. A very flexible model is perfect on the samples
-# that it was trained on, and worse than the chosen one on the others.
+# ----------
+# The curve needs the scores f(x), ``decision_function``. A very flexible model is perfect on the samples that it was
+# trained on, and worse than the chosen one on the others.
 
 flexible = BudgetSVC(C=search.C_, unit="cost", gamma=50).fit(X_train, y_train)
 figure, panels = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained")

@@ -7,7 +7,10 @@ their margin, and bounds by how much in total (ISLR 9.12-9.15):
 
 .. math::
 
-   \max_{b, w, \varepsilon} \; M \quad \text{subject to} \quad |w| = 1, \quad
+   \max_{b, w, \varepsilon} \; M \quad \text{subject to} \quad |w| = 1,
+
+.. math::
+
    y_i (b + w^\top x_i) \geq M (1 - \varepsilon_i), \quad \varepsilon_i \geq 0, \quad \sum_i \varepsilon_i \leq C .
 
 The **slack** :math:`\varepsilon_i` says where sample *i* is:
@@ -22,8 +25,9 @@ misclassified**.
 
 # %%
 # Slack, sample by sample
-# ----------------------- The picture writes the slack beside each sample that has some. Full rings are on the margin,
-# dashed ones inside it, dotted ones on the wrong side of the boundary.
+# -----------------------
+# The picture writes the slack beside each sample that has some. Full rings are on the margin, dashed ones inside it,
+# dotted ones on the wrong side of the boundary.
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -63,9 +63,10 @@ plt.show()
 
 # %%
 # Bias and variance, counted
-# -------------------------- For classification one can count them (Domingos, 2000). Let the twenty models vote on new
-# samples. How often the *vote* is wrong is the bias, together with the noise of the labels, which no model can do
-# anything about; how often a single model *disagrees* with the vote is the variance.
+# --------------------------
+# For classification one can count them (Domingos, 2000). Let the twenty models vote on new samples. How often the
+# *vote* is wrong is the bias, together with the noise of the labels, which no model can do anything about; how often
+# a single model *disagrees* with the vote is the variance.
 
 X_new, y_new = make_moons(2_000, noise=0.3, random_state=1_000)
 budgets = [0.15, 0.2, 0.25, 0.3, 0.4, 0.6]

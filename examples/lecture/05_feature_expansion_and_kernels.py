@@ -72,9 +72,10 @@ plt.show()
 
 # %%
 # Why not always expand?
-# ---------------------- A kernel value of degree d costs one inner product and one power, however many features it
-# stands for. Their number grows with the degree; for 100 features and degree 5 it is about 97 million. The radial
-# kernel stands for infinitely many.
+# ----------------------
+# A kernel value of degree d costs one inner product and one power, however many features it stands for. Their number
+# grows with the degree; for 100 features and degree 5 it is about 97 million. The radial kernel stands for infinitely
+# many.
 
 for d in (2, 3, 5):
     print(f"degree {d}: {comb(100 + d, d) - 1:,} features of 100")

@@ -43,8 +43,9 @@ draw(0.25, {f"poly, degree {d}": {"kernel": "poly", "degree": d, "gamma": 1.0} f
 
 # %%
 # Gammas
-# ------ The budget is 0.25 C_max now. From a smooth boundary to islands around single samples: no error in training,
-# and a high one on new samples.
+# ------
+# From a smooth boundary to islands around single samples: no error in training, and a
+# high one on new samples.
 
 draw(0.25, {f"rbf, gamma {gamma:g}": {"gamma": gamma} for gamma in (0.1, 2.0, 200.0)})
 

@@ -39,8 +39,9 @@ for name, network in networks.items():
 
 # %%
 # Where is the line?
-# ------------------ The shade is the probability of a 1. For XOR no line has both ones on one side and both zeros on
-# the other, so the best that a perceptron can do in terms of its loss is to say 0.5 everywhere.
+# ------------------
+# The shade is the probability of a 1. For XOR no line has both ones on one side and both zeros on the other, so the
+# best that a perceptron can do in terms of its loss is to say 0.5 everywhere.
 
 x1, x2 = np.meshgrid(np.linspace(-0.5, 1.5, 60), np.linspace(-0.5, 1.5, 60))
 figure, panels = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained", sharey=True)

@@ -17,8 +17,9 @@ In Keras the first would read
 
 # %%
 # 32-16-1
-# ------- The output layer, its sigmoid and the loss follow from y. ``tol=0, n_iter_no_change=np.inf`` asks for every
-# one of the 50 epochs. The scaler is part of the model, so that new rows are scaled as the training rows were.
+# -------
+# The output layer, its sigmoid and the loss follow from y. ``tol=0, n_iter_no_change=np.inf`` asks for every one of
+# the 50 epochs. The scaler is part of the model, so that new rows are scaled as the training rows were.
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -8,8 +8,9 @@ not improved for a while, and goes back to the weights of the best epoch. """
 
 # %%
 # Ten classes, few rows
-# --------------------- Of the digits, 400 rows for training and the rest to see what comes of it, with a fifth of the
-# labels wrong: something to be learnt by heart.
+# ---------------------
+# Of the digits, 400 rows for training and the rest to see what comes of it, with a fifth of the labels wrong:
+# something to be learnt by heart.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -42,9 +43,10 @@ for name, network in [("100 epochs", watched), ("stopped early", stopped)]:
 
 # %%
 # What it costs
-# ------------- The rows that are held out teach the network nothing. On small tables that can cost more than stopping
-# gains: then watch the curves once with ``monitor_validation=True``, choose ``max_iter`` and train on all rows. Or
-# give ``fit`` a validation set of your own: ``fit(X, y, X_val=X_val, y_val=y_val)``.
+# -------------
+# The rows that are held out teach the network nothing. On small tables that can cost more than stopping gains: then
+# watch the curves once with ``monitor_validation=True``, choose ``max_iter`` and train on all rows. Or give ``fit`` a
+# validation set of your own: ``fit(X, y, X_val=X_val, y_val=y_val)``.
 #
 # Exercises
 # ---------
