@@ -1,4 +1,4 @@
-"""Checks of the built site: every link, anchor and picture is there, nothing comes from a network, and a browser agrees.
+"""Checks of the built site: links, anchors and pictures are there, nothing is loaded from a network, a browser agrees.
 
     python docs/check.py [--no-browser]
 
@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 SITE = Path(__file__).parent / "_build" / "html"
 SCREENSHOTS = SITE.parent / "screenshots"
 WIDTHS = (400, 1400)
-SHOWN = ("index", "start", "two_cs", "lecture/index", "lecture/03_soft_margin_and_budget", "api/sklearn_svmdl.BudgetSVC")
+SHOWN = ("index", "start", "two_cs", "tuning", "lecture/index", "lecture/04_bias_and_variance_of_C", "lab/index")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
 
@@ -81,7 +81,7 @@ def browser():
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
         raise SystemExit(
-            f"No browser: none of {', '.join(BROWSERS)} is installed, so the pages have been checked by their HTML alone. "
+            f"No browser: none of {', '.join(BROWSERS)} is installed. The HTML alone has been checked. "
             f"Install Chromium (on Debian the package chromium), or say --no-browser."
         )
     return found
@@ -130,7 +130,7 @@ def _listen(tab, home):
     tab.on("pageerror", lambda error: trouble.append(f"script error {error}"))
     tab.on("console", lambda line: trouble.append(f"console: {line.text}") if line.type == "error" else None)
     tab.on("requestfailed", lambda request: trouble.append(f"request failed: {request.url}"))
-    tab.on("response", lambda answer: trouble.append(f"{answer.status}: {answer.url}") if answer.status >= 400 else None)
+    tab.on("response", lambda found: trouble.append(f"{found.status}: {found.url}") if found.status >= 400 else None)
     tab.on(
         "request",
         lambda request: None

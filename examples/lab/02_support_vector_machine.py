@@ -21,7 +21,8 @@ X[100:150] -= 2
 y = np.repeat([1, 2], [150, 50])
 X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.5, random_state=0)
 
-# %% The lab's radial kernel with ``gamma=1``, at a cost of 1 and of 100,000. The second makes fewer training mistakes,
+# %%
+# The lab's radial kernel with ``gamma=1``, at a cost of 1 and of 100,000. The second makes fewer training mistakes,
 # and looks like overfitting.
 
 figure, panels = plt.subplots(1, 2, figsize=(10, 4.6), layout="constrained", sharey=True)

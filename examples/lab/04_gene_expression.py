@@ -45,7 +45,8 @@ print(confusion_matrix(y_test, hard.predict(X_test)))
 shuffled = rng.permutation(y_train)
 print("C_min with shuffled labels:", BudgetSVC(kernel="linear").feasible_budget(X_train, shuffled)[0])
 
-# %% A search over budgets costs next to nothing for 63 samples: the features enter only through one matrix of inner
+# %%
+# A search over budgets costs next to nothing for 63 samples: the features enter only through one matrix of inner
 # products. The bars are one standard error of five folds.
 
 search = BudgetSVCCV(np.linspace(0, 0.9, 10), unit="relative", kernel="linear").fit(X_train, y_train)

@@ -37,7 +37,8 @@ lines = {
     "flat": (0.1, [0.3, 1.0]),
 }
 
-# %% The distance of a sample from the line is :math:`|f(x)| / |w|`. The **margin** of a line is the distance of the
+# %%
+# The distance of a sample from the line is :math:`|f(x)| / |w|`. The **margin** of a line is the distance of the
 # nearest sample, with a sign: it is negative if a sample is on the wrong side.
 
 for name, (b, w) in lines.items():

@@ -31,7 +31,8 @@ y = iris.target_names[iris.target[chosen]]
 model = BudgetSVC(C=0, kernel="linear").fit(X, y)
 print(f"margin M = {model.margin_[0]:.4f} cm, held by {len(model.support_)} of {len(X)} samples")
 
-# %% The samples that touch the margin are the **support vectors**. The dashed lines are the margins, at distance M on
+# %%
+# The samples that touch the margin are the **support vectors**. The dashed lines are the margins, at distance M on
 # either side of the boundary.
 
 display = MarginDisplay.from_estimator(model, X, y)

@@ -33,7 +33,8 @@ search = BudgetSVCCV(Cs=15, unit="relative", gammas=[5.0], cv=10).fit(X, y)
 BudgetPathDisplay.from_estimator(search, X, y)
 plt.show()
 
-# %% From left to right the training error rises, the cross-validated error falls, then rises; the margin widens, and
+# %%
+# From left to right the training error rises, the cross-validated error falls, then rises; the margin widens, and
 # more samples become support vectors, until the margin is so wide that all are in it. The band is one standard error
 # of the mean over the folds. Within it candidates cannot be told apart, and the simplest of them, the one of the
 # widest margin, is a good choice: ``refit="one_standard_error"``.

@@ -57,9 +57,10 @@ draw(0.25, {f"rbf, gamma {gamma:g}": {"gamma": gamma} for gamma in (0.1, 2.0, 20
 search = BudgetSVCCV(kernel=["linear", "poly", "rbf"], degrees=[2, 3, 5], gammas=[0.1, 0.5, 2.0, 10.0]).fit(X, y)
 print(search.best_params_, f"error on new samples {1 - search.score(X_new, y_new):.3f}")
 
-# %% Features need a common scale first: a kernel sees distances and inner products, and a feature in millimetres
-# counts a thousand times as much as the same one in metres. Put `StandardScaler` in front, in a pipeline, so that each
-# fold scales by its own training samples. ``gamma="scale"``, the default, is 1 over the number of features times their
+# %%
+# Features need a common scale first: a kernel sees distances and inner products, and a feature in millimetres counts
+# a thousand times as much as the same one in metres. Put `StandardScaler` in front, in a pipeline, so that each fold
+# scales by its own training samples. ``gamma="scale"``, the default, is 1 over the number of features times their
 # variance.
 #
 # Exercises

@@ -34,7 +34,8 @@ stopped.fit(X_train, noisy)
 display = TrainingHistoryDisplay.from_estimator(watched, stopped, names=["100 epochs", "stopped early"])
 plt.show()
 
-# %% Both take the same steps as long as both go on, so their lines lie on top of each other. The dotted line is the
+# %%
+# Both take the same steps as long as both go on, so their lines lie on top of each other. The dotted line is the
 # epoch that early stopping went back to.
 
 for name, network in [("100 epochs", watched), ("stopped early", stopped)]:

@@ -42,7 +42,8 @@ display.axes_[0].set_yscale("log")
 display.axes_[1].set_ylim(0.9, 1.005)
 plt.show()
 
-# %% ``X_val`` and ``y_val`` are watched only; nothing is chosen by them here. The accuracy hardly tells the networks
+# %%
+# ``X_val`` and ``y_val`` are watched only; nothing is chosen by them here. The accuracy hardly tells the networks
 # apart. The log-loss does: it punishes a wrong answer the more, the more certain it was. Weight decay and a small
 # network help here; dropout, which helps large networks on many data, does not.
 
