@@ -7,18 +7,20 @@ from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from .._callbacks import EstimatorMixin, fit_task, steps_of
 from .._sklearn_private import Interval, StrOptions, _fit_context
 from ..kernels import KERNELS, row_blocks, spec_of
 from ._fitted import KernelMachine, fitted_attributes, publish
 from ._messages import report
 from ._multiclass import SCHEMES
+from ._progress import stoppable
 from ._ranges import ranges_of
 from ._solving import solve_tasks
 from ._training import checked_samples, checked_X, resolved_kernel, training_on, weigh
 from ._units import UNITS, unit_and_value
 
 
-class BudgetSVC(ClassifierMixin, BaseEstimator):
+class BudgetSVC(EstimatorMixin, ClassifierMixin, BaseEstimator):
     """Support vector classifier with a budget C on the total slack.
 
     Solves the soft-margin problem as textbooks state it::
@@ -222,6 +224,7 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @fit_task(lambda self: None)
     def fit(self, X, y, sample_weight=None):
         """Fit the classifier.
 
@@ -250,16 +253,17 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         unit, C = unit_and_value(self.C, self.unit)
         self._check_shape_of_decisions()
         training, seen = self._training(X, y, sample_weight)
-        outcomes = solve_tasks(
-            training,
-            C,
-            unit,
-            solver=self.solver,
-            tol=self.tol,
-            max_iter=self.max_iter,
-            n_jobs=self.n_jobs,
-            verbose=self.verbose,
-        )
+        with stoppable(steps_of(self, X, y, sample_weight, "a second of solving")):
+            outcomes = solve_tasks(
+                training,
+                C,
+                unit,
+                solver=self.solver,
+                tol=self.tol,
+                max_iter=self.max_iter,
+                n_jobs=self.n_jobs,
+                verbose=self.verbose,
+            )
         report(
             training,
             outcomes,

@@ -15,6 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._callbacks import EstimatorMixin, fit_task, steps_of
 from .._sklearn_private import (
     Interval,
     StrOptions,
@@ -26,10 +27,11 @@ from .._sklearn_private import (
 from ..kernels import KERNELS, MEGABYTE, SharedKernelMatrix, resolve_gamma, spec_of
 from ._budget_svc import BudgetSVC
 from ._fitted import publish
-from ._folds import Fold, Samples, aloud, hardest_fraction, score_walk, shape_of_decisions
+from ._folds import Fold, Samples, hardest_fraction, score_walk, shape_of_decisions
 from ._leave_one_out import score_left_out
 from ._multiclass import SCHEMES
 from ._probabilities import log_probabilities, probabilities, temperature_of
+from ._progress import gathered
 from ._scoring import SINGLE, Scoring, scorer_of
 from ._search_messages import tell
 from ._search_results import best_candidate, one_standard_error, scorer_names, search_results
@@ -62,7 +64,7 @@ def _is_refitted(self):
     )
 
 
-class BudgetSVCCV(ClassifierMixin, BaseEstimator):
+class BudgetSVCCV(EstimatorMixin, ClassifierMixin, BaseEstimator):
     """Budget-C support vector classifier with cross-validated budget, kernel and kernel parameters.
 
     Finds what `sklearn.model_selection.GridSearchCV` over `BudgetSVC` finds, for a fraction of its price: one
@@ -128,7 +130,7 @@ class BudgetSVCCV(ClassifierMixin, BaseEstimator):
         Number of jobs, each a fold with a kernel and its parameters. None means 1 unless in a
         `joblib.parallel_config` context, which may also name another backend, such as "dask".
     verbose : bool or int, default=0
-        From 1 on, prints a line for each fold, kernel and its parameters.
+        From 1 on, draws a bar with the time that is left, on stderr.
 
     Attributes
     ----------
@@ -260,6 +262,7 @@ class BudgetSVCCV(ClassifierMixin, BaseEstimator):
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @fit_task(lambda self: None)
     def fit(self, X, y, sample_weight=None, **params):
         """Score all candidates by cross-validation, and fit the chosen one on all samples.
 
@@ -288,7 +291,8 @@ class BudgetSVCCV(ClassifierMixin, BaseEstimator):
         folds = [Fold(_numbers(train), _numbers(test), f) for f, (train, test) in enumerate(parts)]
         scoring = Scoring(scorer, routed.scorer.score, self.error_score, len(samples.y))
         candidates = self._candidates(samples, folds)
-        walks = self._score(candidates, samples, folds, scoring, classes)
+        steps = steps_of(self, X, y, sample_weight, "kernel and fold")
+        candidates, walks = self._score(candidates, samples, folds, scoring, classes, steps)
         tell([pair for _, outcomes in walks for pair in zip(folds, outcomes, strict=True)], self)
         results, names = self._results(candidates, walks)
         fitted.update(cv_results_=results, n_splits_=len(folds), multimetric_=names != [SINGLE])
@@ -538,8 +542,11 @@ class BudgetSVCCV(ClassifierMixin, BaseEstimator):
             raise ValueError(f"degrees must be a non-empty list of integers >= 1, got {self.degrees!r}.")
         return [int(degree) for degree in degrees]
 
-    def _score(self, candidates, samples, folds, scoring, classes):
-        """For each walk over the Cs of a kernel the numbers of its candidates, and `Outcomes` for every fold."""
+    def _score(self, candidates, samples, folds, scoring, classes, steps):
+        """The candidates that were scored, all unless a callback stops it; and walks over the Cs of a kernel.
+
+        Of each walk the numbers of its candidates, and `Outcomes` for every fold.
+        """
         params, everyone = self._model_params(), np.arange(len(samples.y))
         walks = _walks_of(candidates, UNITS[self.unit])
         # All folds that leave one out come of one walk.
@@ -547,12 +554,15 @@ class BudgetSVCCV(ClassifierMixin, BaseEstimator):
         score, parts = (score_left_out, at_once) if self._leaves_one_out() else (score_walk, folds)
         of_walks = [[candidates[k] for k in walk] for walk in walks]
         jobs = [(params, each, samples, part, scoring, classes) for each in of_walks for part in parts]
-        run = delayed(aloud if self.verbose else _quietly)
-        found = Parallel(n_jobs=self.n_jobs)(
-            run(number, len(jobs), score, *job) for number, job in enumerate(jobs, start=1)
-        )
+        running = Parallel(n_jobs=self.n_jobs, return_as="generator")(delayed(score)(*job) for job in jobs)
+        found = gathered(running, len(jobs), at_least=len(parts), verbose=self.verbose, steps=steps)
+        done = walks[: len(found) // len(parts)]
+        scored = sorted(number for walk in done for number in walk)
         outcomes = [outcome for of_job in found for outcome in of_job]
-        return [(walk, outcomes[k * len(folds) : (k + 1) * len(folds)]) for k, walk in enumerate(walks)]
+        return [candidates[number] for number in scored], [
+            ([scored.index(number) for number in walk], outcomes[k * len(folds) : (k + 1) * len(folds)])
+            for k, walk in enumerate(done)
+        ]
 
     def _leaves_one_out(self):
         return isinstance(self.cv, (str, LeaveOneOut))
@@ -636,10 +646,6 @@ class BudgetSVCCV(ClassifierMixin, BaseEstimator):
         budgets = zip(model.budget_, tasks, strict=True)
         kept = max(UNITS[self.unit].of_budget(float(budget), whole_of(task, data)) for budget, task in budgets)
         return model.C if kept <= model.C * (1.0 + 1e-9) else kept
-
-
-def _quietly(number, total, score, *job):
-    return score(*job)
 
 
 def _out_of_fold(walks, folds, index, samples, classes):

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
-from sklearn.exceptions import UnsetMetadataPassedError
 
 from ..dual.kkt import spread_of
 from ..dual.path import walk
@@ -14,6 +13,8 @@ from ..kernels.blas import matmul
 from ._budget_path import walk_tasks
 from ._budget_svc import BudgetSVC
 from ._fitted import fitted_attributes, publish
+from ._messages import ProbabilitiesNeededError
+from ._scoring import OF_THE_SCORER
 from ._search_results import Result
 from ._training import resolved_kernel, training_on, weigh
 from ._units import UNITS
@@ -106,6 +107,15 @@ class FoldModel(BudgetSVC):
         self._known = X, values
         return self
 
+    def predict_proba(self, X):
+        """Not available: probabilities come of the decisions of all folds, so a fold has none to be scored."""
+        raise ProbabilitiesNeededError(
+            "The scorer asks for probabilities, which BudgetSVCCV has once all folds are through: they come of the "
+            "out-of-fold decisions of the chosen model. Score decisions instead, for instance by 'roc_auc' of two "
+            "classes, 'average_precision' or 'accuracy'. Or search by GridSearchCV over "
+            "CalibratedClassifierCV(BudgetSVC(), ensemble=False), which fits probabilities anew for each candidate."
+        )
+
     def _decisions(self, X):
         samples, values = self._known
         return values if X is samples else super()._decisions(X)
@@ -134,7 +144,7 @@ def score_walk(params, candidates, samples, fold, scoring, classes):
     start = perf_counter()
     try:
         return [_outcomes(params, candidates, samples, fold, scoring, classes, start)]
-    except UnsetMetadataPassedError:
+    except OF_THE_SCORER:
         raise
     except Exception as error:
         if scoring.error_score == "raise":
@@ -293,32 +303,3 @@ def worst_status(row):
 def described(error):
     """An exception in a line."""
     return f"{type(error).__name__}: {error}"
-
-
-def aloud(number, total, score, params, candidates, samples, fold, scoring, classes):
-    """A walk, with a line about it when it is done."""
-    start = perf_counter()
-    outcomes = score(params, candidates, samples, fold, scoring, classes)
-    shown = {name: value for name, value in candidates[0].items() if name not in ("C", "unit")}
-    described_ = ", ".join(_shown(name, value) for name, value in shown.items())
-    print(
-        f"[BudgetSVCCV] {number}/{total} {fold.name}, {described_}: {len(candidates)} values of C, best "
-        f"score {_best(outcomes)}, {perf_counter() - start:.2f} s",
-        flush=True,
-    )
-    return outcomes
-
-
-def _best(outcomes):
-    """The best of the first scorer's mean scores that there are: nan stands for a fit or a budget without one."""
-    names = [name for outcome in outcomes for scores in outcome.scores for name in scores]
-    if not names:
-        return "none"
-    table = [[scores.get(names[0], np.nan) for scores in outcome.scores] for outcome in outcomes]
-    means = np.mean(table, axis=0)
-    known = means[~np.isnan(means)]
-    return f"{known.max():.4f}" if len(known) else "none"
-
-
-def _shown(name, value):
-    return f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"

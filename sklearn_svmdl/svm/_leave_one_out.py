@@ -4,7 +4,6 @@ from dataclasses import replace
 from time import perf_counter
 
 import numpy as np
-from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.utils.validation import check_is_fitted
 
 from ..dual.leave_one_out import left_out_decisions
@@ -23,6 +22,7 @@ from ._folds import (
     training_of,
     worst_status,
 )
+from ._scoring import OF_THE_SCORER
 from ._units import UNITS, Cost, TotalSlack, unit_and_value
 
 # How far the margins of a model and of the samples given with it may differ.
@@ -127,7 +127,7 @@ def score_left_out(params, candidates, samples, fold, scoring, classes):
     n = len(samples.y)
     try:
         return _left_out_outcomes(params, candidates, samples, scoring, classes, start)
-    except UnsetMetadataPassedError:
+    except OF_THE_SCORER:
         raise
     except Exception as error:
         if scoring.error_score == "raise":

@@ -24,6 +24,10 @@ class InfeasibleBudgetError(ValueError):
     """No hyperplane keeps the total slack within the budget."""
 
 
+class ProbabilitiesNeededError(ValueError):
+    """A search over decisions was given a scorer of probabilities."""
+
+
 class IndefiniteKernelWarning(UserWarning):
     """The kernel has negative eigenvalues, so it is no inner product and the problem is not convex."""
 
