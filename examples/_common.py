@@ -28,16 +28,15 @@ def one_legend(figure, drawn):
     """Take the legends off the axes and put a single one of all that they name below them all."""
     named = {}
     for ax in drawn:
-        handles, labels = ax.get_legend_handles_labels()
-        named = dict(zip(labels, handles, strict=True)) | named
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            named.setdefault(label, handle)
         ax.get_legend().remove()
-    order = sorted(named, key=lambda label: ("support" in label, "wrong" in label, label == "misclassified"))
-    figure.legend([named[label] for label in order], order, loc="outside lower center", ncols=3, frameon=False)
+    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=3, frameon=False)
 
 
 def save(figure, name):
-    """Write the picture and say where it is."""
+    """Write the picture; its path."""
     PICTURES.mkdir(exist_ok=True)
     path = PICTURES / name
     figure.savefig(path, dpi=130)
-    print(f"\nPicture: {path}")
+    return path
