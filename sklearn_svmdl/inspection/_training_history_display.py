@@ -51,8 +51,8 @@ class TrainingHistoryDisplay:
     >>> from sklearn.datasets import load_iris
     >>> from sklearn_svmdl import TorchMLPClassifier, TrainingHistoryDisplay
     >>> X, y = load_iris(return_X_y=True)
-    >>> every_epoch = {"max_iter": 30, "tol": 0, "n_iter_no_change": float("inf")}
-    >>> networks = [TorchMLPClassifier((n,), monitor_validation=True, **every_epoch).fit(X, y) for n in (50, 5)]
+    >>> options = {"monitor_validation": True, "max_iter": 30, "n_iter_no_change": float("inf"), "random_state": 0}
+    >>> networks = [TorchMLPClassifier((n,), learning_rate_init=0.02, **options).fit(X, y) for n in (50, 5)]
     >>> display = TrainingHistoryDisplay.from_estimator(*networks, names=["50 units", "5 units"])
     >>> display.figure_.savefig("learning_curves.png")  # doctest: +SKIP
     """
