@@ -297,7 +297,7 @@ class _Walk:
         low, high = self._limits(unit)
         each = {
             "Cs": Cs,
-            "margins": np.array([model.margin_ for model in self.models]),
+            "margins": np.array([np.atleast_1d(model.margin_) for model in self.models]),
             "n_support": np.array([len(model.support_) for model in self.models]),
             "training_error": self.errors.training,
             "validation_error": self.errors.validation,
@@ -353,7 +353,8 @@ def _walk_of(estimator, X, y, sample_weight):
 def _walk_of_path(path, X, y, sample_weight):
     scores = np.array([model.score(X, y, sample_weight) for model in path.models])
     ranges = ranges_of(path.models[0], X, y, sample_weight)
-    return _Walk(path.models, path.Cs, path.unit, ranges, _Errors("error (1 - accuracy)", 1.0 - scores))
+    error, called = _as_error(_own_score(path.models[0]))
+    return _Walk(path.models, path.Cs, path.unit, ranges, _Errors(called, error(scores)))
 
 
 def _walk_of_search(search, X, y, sample_weight):
@@ -391,9 +392,13 @@ def _chosen_by(search):
     if search.multimetric_:
         name = search.refit if search.refit in list(search.scorer_) else next(iter(search.scorer_))
         return name, name, search.scorer_[name]
-    own = _OWN_SCORE[get_tags(search).estimator_type]
-    name = own if search.scoring is None else getattr(search.scoring, "__name__", str(search.scoring))
+    asked = search.scoring
+    name = _own_score(search) if asked is None else getattr(asked, "__name__", str(asked))
     return "score", name, search.scorer_
+
+
+def _own_score(estimator):
+    return _OWN_SCORE[get_tags(estimator).estimator_type]
 
 
 def _as_error(score):
