@@ -12,6 +12,8 @@ _HOME = {
     "BudgetPath": ".svm",
     "BudgetSVC": ".svm",
     "BudgetSVCCV": ".svm",
+    "BudgetSVR": ".svm",
+    "BudgetSVRCV": ".svm",
     "BudgetWarning": ".svm",
     "IndefiniteKernelWarning": ".svm",
     "InfeasibleBudgetError": ".svm",

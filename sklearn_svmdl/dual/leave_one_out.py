@@ -48,21 +48,21 @@ def left_out_decisions(problem, solution, *, tol=1e-3, max_iter=100_000, cache_s
 
     Parameters
     ----------
-    problem : DualProblem of a classification, with a budget or a cost
+    problem : DualProblem with a budget or a cost; of a regression what is left out is one side of a sample, the one
+        that holds it: without that the other holds nothing either, since the sample only gets further away
     solution : DualSolution of it; where its budget was not kept, the budget in force is what the others may spend
     tol, max_iter, cache_size : as for `solve`
 
     Returns
     -------
-    ndarray (n,) : without the last sample of a class the others' constant
+    ndarray (n,) : where the budget pays for a constant, or there is one class left, the others' constant
     """
     if problem.budget is not None:
         problem = problem.with_budget(solution.budget)
     everyone = np.arange(problem.n_samples)
     fit = problem.linear - problem.gradient(solution.beta)
     decisions = fit + solution.intercept
-    constant = _is_constant_without(problem, everyone)
-    decisions[constant] = np.where(problem.bound.sum() - problem.bound[constant] >= 0, 1.0, -1.0)
+    constant = _constants_without(problem, decisions)
     removed = np.flatnonzero((solution.beta != 0) & ~constant)
     left = removed
     if len(removed) and 24 * problem.n_samples**2 <= cache_size * MEGABYTE:
@@ -82,13 +82,23 @@ def left_out_decisions(problem, solution, *, tol=1e-3, max_iter=100_000, cache_s
     return decisions
 
 
-def _is_constant_without(problem, rows):
-    """Whether the others have the constant classifier alone: their budget pays for it, or they are of one class."""
-    weight, bound = problem.weight, problem.bound
-    largest = weight.sum() - weight[rows] - np.abs(bound.sum() - bound[rows])
-    budget = np.inf if problem.budget is None else problem.budget
-    none_left = largest <= 1e-12 * weight.sum()
-    return none_left | (budget >= largest * (1.0 - 1e-12)) if np.isfinite(budget) else none_left
+def _constants_without(problem, decisions):
+    """Mask of the variables without which a constant is the solution: the decisions on them become that constant."""
+    weight, linear, sign = problem.weight, problem.linear, problem.sign
+    rounding, budget = 1e-12 * weight.sum(), problem.charge
+    if np.all(linear == sign):
+        left = problem.bound.sum() - problem.bound
+        least, constant = weight.sum() - weight - np.abs(left), np.where(left >= 0, 1.0, -1.0)
+    elif budget < problem.largest_budget - weight.max() * np.ptp(linear) - rounding:
+        # The slack of the best constant falls by no more than that of one variable.
+        return np.zeros(problem.n_samples, dtype=bool)
+    else:
+        weight = np.where(np.eye(problem.n_samples, dtype=bool), 0.0, weight)
+        constant = least_slack_intercept(np.broadcast_to(linear, weight.shape), sign, weight)
+        least = (weight * slack_of(linear - constant[:, None], sign)).sum(axis=1)
+    found = (least <= rounding) | (budget >= least * (1.0 - 1e-12))
+    decisions[found] = constant[found]
+    return found
 
 
 class _Table:
@@ -100,7 +110,7 @@ class _Table:
     """
 
     def __init__(self, problem, solution, fit):
-        self.gram, self.beta, self.lam = problem.source.gram, solution.beta, solution.lam
+        self.gram, self.beta, self.lam = problem.source.whole(), solution.beta, solution.lam
         self.residual = problem.linear - fit - solution.intercept
         self.side = state_of(problem, solution).side
         if problem.budget is not None and not (self.side == BOUND).any():

@@ -11,7 +11,7 @@ from ..dual.work import followed
 _INTERVAL = 1.0
 
 
-def watched_solve(name, problem, limits):
+def watched_solve(name, n_samples, problem, limits):
     """`solve`, with a line a second about where it is."""
     start = perf_counter()
     with followed() as tallies:
@@ -20,7 +20,7 @@ def watched_solve(name, problem, limits):
             if tallies:
                 seconds = f"{perf_counter() - start:.0f} s"
                 line = tallies[-1].line()
-                print(f"[BudgetSVC] {name}: {seconds}, {problem.n_samples} samples, {line}", flush=True)
+                print(f"{name}: {seconds}, {n_samples} samples, {line}", flush=True)
 
         with _every(tell):
             return solve(problem, **limits)
