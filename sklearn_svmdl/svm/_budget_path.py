@@ -281,7 +281,7 @@ def budget_path(
     limits = dict(tol=tol, max_iter=max_iter)
     if epsilon is None:
         of_classes_alone = dict(multi_class=multi_class, class_weight=class_weight)
-        estimator = BudgetSVC(**shared, **of_classes_alone, **limits, cache_size=cache_size, n_jobs=1)
+        estimator = BudgetSVC(**shared, **of_classes_alone, **limits, cache_size=cache_size)
     else:
         estimator = BudgetSVR(epsilon=epsilon, **shared, **limits, cache_size=cache_size)
     estimator._validate_params()

@@ -14,7 +14,7 @@ from ..kernels.blas import matmul
 from ._budget_path import walk_tasks
 from ._fitted import publish
 from ._search_results import Result
-from ._units import UNITS
+from ._units import UNITS, Fraction
 
 # Samples from which the spread in feature space is told.
 _PROBE = 200
@@ -202,7 +202,7 @@ def hardest_fraction(make, candidate, samples, train):
         # Each step begins where the last one ended.
         steps = [problem.dual.with_cost(cost * share) for share in (1e-4, 1e-2, 1.0)]
         *_, solution = walk(steps, tol=model.tol, max_iter=model.max_iter, cache_size=training.memory)
-        fractions.append(problem.task.answer(solution).budget / problem.whole)
+        fractions.append(Fraction.of_budget(problem.task.answer(solution).budget, problem.whole))
     return max(fractions)
 
 
@@ -217,7 +217,7 @@ def in_force(training, solutions):
     )
     return {
         "cost": cost.mean(axis=1),
-        "relative": (budget / wholes).mean(axis=1),
+        "relative": np.divide(budget, wholes, out=np.zeros_like(budget), where=wholes > 0).mean(axis=1),
         "margin": (margin / spreads).min(axis=1),
     }
 

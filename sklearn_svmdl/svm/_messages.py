@@ -59,8 +59,10 @@ class Outcome:
 
     @property
     def is_trivial(self):
-        """Whether the budget that was asked for pays for a constant: at a cost a constant is what fits best."""
-        return self.solution.status is Status.UNBOUNDED_MARGIN and self.unit is not Cost
+        """Whether the budget that was asked for pays for a constant; where one is free, or what fits best at a cost, it
+        does not.
+        """
+        return self.solution.status is Status.UNBOUNDED_MARGIN and self.unit is not Cost and self.largest > 0
 
     def in_unit(self, budget):
         """A total slack in the unit of C."""

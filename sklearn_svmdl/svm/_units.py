@@ -71,8 +71,8 @@ class Fraction:
 
     @staticmethod
     def of_budget(budget, whole):
-        """A total slack in this unit."""
-        return budget / whole
+        """A total slack in this unit; none is no share of anything."""
+        return budget / whole if budget > 0 else 0.0
 
     @classmethod
     def spread(cls, count, slack=1.0, least=0.0):
