@@ -30,7 +30,7 @@ ESTIMATORS = [
     BudgetSVR(C=5),
     BudgetSVR(C=0.2, unit="relative", epsilon=0.1),
     BudgetSVR(C=10, unit="cost", epsilon=0.0),
-    BudgetSVR(kernel="laplacian"),
+    BudgetSVR(C=0),
     BudgetSVR(kernel="precomputed"),
     BudgetSVRCV(Cs=2, gammas=2, cv=2),
     BudgetSVRCV(Cs=[0.5, 0.2], unit="relative", kernel=["linear", "poly"], gammas=["scale"], degrees=[2], cv=2),

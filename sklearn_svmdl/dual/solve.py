@@ -174,7 +174,7 @@ def _first_lam(problem):
         return problem.cost
     n = problem.n_samples
     if problem.source.n_features is None:
-        problem = coarse_problem(problem, stratified_share(problem.sign, n / _PROBE, np.random.RandomState(0)))
+        problem = coarse_problem(problem, stratified_share(problem, n / _PROBE, np.random.RandomState(0)))
     return cold_state(problem).point.lam
 
 
