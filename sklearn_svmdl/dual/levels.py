@@ -120,21 +120,26 @@ class _FirstWorkingSet:
 
 def _first_working_set(problem, workspace, random):
     """The level below, solved, as the start of this one."""
-    chosen = stratified_share(problem, _RATIO, random)
+    chosen = share_of(problem, _RATIO, random)
     return _FirstWorkingSet(chosen, _coarse_level(coarse_problem(problem, chosen), workspace, random), workspace)
 
 
-def stratified_share(problem, ratio, random):
-    """Indices of a 1 / ratio share of the variables of each sign, sorted.
+def share_of(problem, ratio, random):
+    """Indices of a 1 / ratio share of the variables, sorted.
 
-    Of a regression the two variables of a sample stay together: one side of it alone would pull the function away.
+    The two sides of a sample of a regression stay together: one of them alone would pull the function away.
     """
     index = problem.source.index
-    if index is not None:
-        samples = np.unique(index)
-        chosen = random.permutation(samples)[: max(1, round(len(samples) / ratio))]
-        return np.flatnonzero(np.isin(index, chosen))
-    members = (np.flatnonzero(problem.sign == side) for side in (-1.0, 1.0))
+    if index is None:
+        return stratified_share(problem.sign, ratio, random)
+    samples = np.unique(index)
+    chosen = random.permutation(samples)[: max(1, round(len(samples) / ratio))]
+    return np.flatnonzero(np.isin(index, chosen))
+
+
+def stratified_share(sign, ratio, random):
+    """Indices of a 1 / ratio share of each sign, sorted."""
+    members = (np.flatnonzero(sign == side) for side in (-1.0, 1.0))
     chosen = [random.permutation(group)[: max(1, round(len(group) / ratio))] for group in members]
     return np.sort(np.concatenate(chosen))
 
