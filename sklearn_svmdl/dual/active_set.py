@@ -64,7 +64,7 @@ def wanted_sides(conditions, point):
     wanted = sides_asked_for(
         conditions.side, block.sign * residual, tolerance, block.sign * point.beta, upper, at_bound
     )
-    return one_side_each(wanted, block.sign * residual, block.twin), residual
+    return one_side_each(block, wanted, block.sign * residual), residual
 
 
 def sides_asked_for(side, inward, at_margin, magnitude, upper, at_bound):
@@ -151,7 +151,7 @@ def pivot(block, state, delta=EXACT, overlook=0.0, cache=None):
         Not `settled` when the sides stopped improving; its point is then not to be trusted.
     """
     side, point = state.side, state.point
-    side = one_side_each(side, block.sign * (block.linear - point.fit - point.intercept), block.twin)
+    side = one_side_each(block, side, block.sign * (block.linear - point.fit - point.intercept))
     centre = ProximalTerm.around(block.weight_of(delta), point.beta, point.lam)
     fewest, wrong, stalled = np.inf, block.n_samples, 0
     cache = SolverCache(block.dtype) if cache is None else cache

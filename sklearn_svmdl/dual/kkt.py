@@ -225,13 +225,17 @@ def twins_of(index, linear, bound):
     return twin
 
 
-def one_side_each(side, inward, twin):
-    """The sides, with the further one of a sample at zero where both would hold it: their conditions contradict."""
+def one_side_each(block, side, inward):
+    """The sides, with the further one of a sample at zero where both would hold it: their conditions contradict.
+
+    Where the tube has no width they are the same: then the two share what holds the sample until one is negative.
+    """
+    twin = block.twin
     if twin is None:
         return side
-    both = (side != ZERO) & (side[twin] != ZERO)
-    further = both & ((inward < inward[twin]) | ((inward == inward[twin]) & (twin < np.arange(len(twin)))))
-    return np.where(further, ZERO, side)
+    both = (side != ZERO) & (side[twin] != ZERO) & (block.linear != block.linear[twin])
+    further = (inward < inward[twin]) | ((inward == inward[twin]) & (twin < np.arange(len(twin))))
+    return np.where(both & further, ZERO, side)
 
 
 class KKTSystem:

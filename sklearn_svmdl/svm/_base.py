@@ -8,7 +8,6 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from .._sklearn_private import Interval, StrOptions
-from ..dual.feasibility import least_budget
 from ..kernels import KERNELS, spec_of
 from ._fitted import KernelMachine, fitted_attributes, publish
 from ._messages import report
@@ -99,8 +98,8 @@ class BudgetEstimator(BaseEstimator):
     @staticmethod
     def _feasible(training):
         """C_min and C_max of each task, two arrays."""
-        duals = (problem.dual for problem in training.problems())
-        least, largest = zip(*((least_budget(dual), dual.largest_budget) for dual in duals))
+        ranges = ((problem.least_budget(), problem.largest) for problem in training.problems())
+        least, largest = zip(*ranges)
         return np.array(least, dtype=float), np.array(largest)
 
     def _attributes(self, training, solutions):

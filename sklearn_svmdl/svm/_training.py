@@ -16,6 +16,7 @@ from sklearn.utils.validation import validate_data
 
 from .._class_weight import balanced_factors
 from .._sklearn_private import _check_sample_weight
+from ..dual.feasibility import least_budget
 from ..dual.problem import DualProblem
 from ..kernels import (
     MEGABYTE,
@@ -78,6 +79,10 @@ class Problem:
     def asking(self, C, unit):
         """The dual problem with this C in this unit."""
         return unit.ask(self.dual, C, self.whole, self.task.unit)
+
+    def least_budget(self):
+        """C_min as total slack."""
+        return least_budget(self.dual) * self.task.unit
 
     @property
     def largest(self):
