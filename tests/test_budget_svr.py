@@ -167,7 +167,9 @@ def test_auto_goes_by_the_median_absolute_deviation_of_y(weighted):
     assert BudgetSVR().fit(X, rare).epsilon_ == pytest.approx(0.1 * np.std(rare), rel=1e-12)
 
 
-@pytest.mark.parametrize("params", [{}, {"C": 3.0, "unit": "cost"}, {"C": 0.3, "unit": "relative"}, {"C": 0.0}], ids=str)
+@pytest.mark.parametrize(
+    "params", [{}, {"C": 3.0, "unit": "cost"}, {"C": 0.3, "unit": "relative"}, {"C": 0.0}], ids=str
+)
 @pytest.mark.parametrize("value", [0.0, -7.5])
 def test_a_constant_y_is_predicted_without_a_warning(params, value):
     X, _ = noisy(20)

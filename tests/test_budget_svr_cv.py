@@ -1,4 +1,4 @@
-"""BudgetSVRCV finds what GridSearchCV over BudgetSVR finds; paths and leave-one-out of regressions equal separate fits."""
+"""BudgetSVRCV finds what GridSearchCV finds; paths and leave-one-out of regressions equal separate fits."""
 
 import numpy as np
 import pytest
@@ -100,11 +100,19 @@ def test_leave_one_out_scores_are_those_of_refits(cv, friedman):
 
 
 @pytest.mark.parametrize("epsilon", [0.0, 20.0, 150.0])
-@pytest.mark.parametrize("params", [dict(C=300.0, unit="cost"), dict(C=8000.0), dict(C=50.0)], ids=str)
-@pytest.mark.parametrize("kernel", ["linear", "rbf"])
+@pytest.mark.parametrize(
+    "kernel, params",
+    [
+        ("linear", dict(C=300.0, unit="cost")),
+        ("rbf", dict(C=300.0, unit="cost")),
+        ("rbf", dict(C=8000.0)),
+        ("rbf", dict(C=50.0)),
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.filterwarnings("ignore::sklearn_svmdl.BudgetWarning")
-def test_leave_one_out_predictions_are_those_of_refits(epsilon, params, kernel, weighted, friedman):
+def test_leave_one_out_predictions_are_those_of_refits(epsilon, kernel, params, weighted, friedman):
     X, y = friedman[0][:40], friedman[1][:40]
     weight = np.random.RandomState(0).randint(0, 3, 40).astype(float) if weighted else np.ones(40)
     model = BudgetSVR(**params, epsilon=epsilon, kernel=kernel, gamma=1.0).fit(X, y, weight)
@@ -114,10 +122,7 @@ def test_leave_one_out_predictions_are_those_of_refits(epsilon, params, kernel, 
         others = np.arange(40) != i
         without = BudgetSVR(**held, epsilon=epsilon, kernel=kernel, gamma=1.0, tol=1e-8)
         expected.append(without.fit(X[others], y[others], weight[others]).predict(X[i : i + 1])[0])
-    found = leave_one_out_decisions(model, X, y, weight)
-    if (model.slack_ * weight > 0).any() or epsilon > 0:
-        assert_allclose(found, expected, atol=1e-4)
-    assert found.shape == (40,)
+    assert_allclose(leave_one_out_decisions(model, X, y, weight), expected, rtol=0, atol=1e-4)
 
 
 def test_leave_one_out_equals_svr_in_a_loop(friedman):
@@ -136,18 +141,24 @@ def test_leave_one_out_needs_the_samples_of_the_fit(friedman):
         leave_one_out_decisions(model, X, y[::-1])
 
 
-@pytest.mark.parametrize("unit, Cs", [("relative", [0.8, 0.3, 0.1]), ("cost", [10.0, 300.0, 1e4]), ("total", [1e4, 5e3])])
-@pytest.mark.parametrize("kernel", ["linear", "rbf"])
-@pytest.mark.filterwarnings("ignore::sklearn_svmdl.BudgetWarning")
-def test_a_path_has_the_solutions_of_separate_fits(unit, Cs, kernel, friedman):
+@pytest.mark.parametrize(
+    "kernel, unit, Cs",
+    [
+        ("rbf", "relative", [0.8, 0.3, 0.1]),
+        ("rbf", "total", [1e4, 5e3]),
+        ("rbf", "cost", [10.0, 300.0, 1e4]),
+        ("linear", "cost", [10.0, 300.0, 1e4]),
+    ],
+)
+def test_a_path_has_the_solutions_of_separate_fits(kernel, unit, Cs, friedman):
     X, y = friedman
     weight = np.random.RandomState(1).randint(0, 3, 100).astype(float)
     path = budget_path(X, y, Cs=Cs, unit=unit, epsilon="auto", kernel=kernel, sample_weight=weight, tol=1e-8)
     for C, budget, cost in zip(path.Cs, path.budgets, path.costs, strict=True):
         alone = BudgetSVR(C, unit=unit, kernel=kernel, tol=1e-8).fit(X, y, weight)
         assert_allclose(path.predict(X, C), alone.predict(X), atol=1e-3)
-        assert budget == pytest.approx(alone.budget_, rel=1e-6)
-        assert path.at(C).get_params() == alone.set_params(tol=1e-8).get_params() | {"cache_size": 500, "epsilon": "auto"}
+        assert budget == pytest.approx(alone.budget_, rel=1e-6, abs=1e-6)
+        assert path.at(C).get_params() == alone.get_params() | {"cache_size": 500}
     assert path.slack.shape == path.dual_coefs.shape == (len(Cs), 1, 100)
     assert (np.diff(path.margins[:, 0]) <= 1e-12).all()
     assert path.problems == ("regression",)
@@ -158,7 +169,7 @@ def test_a_number_of_costs_of_a_path_follows_the_units_of_y(friedman):
     X, y = friedman
     here, there = (budget_path(X, scale * y, Cs=4, unit="cost", epsilon="auto") for scale in (1.0, 1e3))
     assert_allclose(1e3 * here.Cs, there.Cs)
-    assert_allclose(1e3 * here.budgets, there.budgets, rtol=1e-6)
+    assert_allclose(1e3 * here.budgets, there.budgets, rtol=1e-6, atol=1e-4)
     with pytest.raises(AttributeError, match="classes_"):
         here.classes
 
@@ -178,8 +189,10 @@ def test_epsilons_that_are_no_good_are_refused(epsilons, friedman):
 
 def test_without_refit_there_is_no_model(friedman):
     search = BudgetSVRCV(2, gammas=1, cv=2, refit=False).fit(*friedman)
-    with pytest.raises(AttributeError, match="made with refit=False.*Fit a BudgetSVR"):
+    with pytest.raises(AttributeError) as raised:
         search.predict(friedman[0])
+    assert "BudgetSVRCV was made with refit=False" in str(raised.value.__cause__)
+    assert "Fit a BudgetSVR " in str(raised.value.__cause__)
     assert_array_equal(sorted(search.best_params_), ["C", "epsilon", "gamma", "kernel", "unit"])
 
 

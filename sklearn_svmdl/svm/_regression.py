@@ -67,9 +67,10 @@ class RegressionTask:
         return _sides(solution.slack).max(axis=0)
 
     def decisions(self, of_variables, solution):
-        """The decision of the side that holds the sample, whose dual is not 0, else of either, in the units of y."""
+        """The decision of the side that holds the sample, the one of the larger dual, in the units of y."""
         upper, lower = _sides(of_variables)
-        return self.zero + self.unit * np.where(_sides(solution.beta)[1] != 0, lower, upper)
+        above, below = np.abs(_sides(solution.beta))
+        return self.zero + self.unit * np.where(below > above, lower, upper)
 
     def constant_model(self, intercept):
         """What the constant with this intercept is called."""
