@@ -13,6 +13,8 @@ _HOME = {
     "BudgetPathDisplay": ".inspection",
     "BudgetSVC": ".svm",
     "BudgetSVCCV": ".svm",
+    "BudgetSVR": ".svm",
+    "BudgetSVRCV": ".svm",
     "BudgetWarning": ".svm",
     "IndefiniteKernelWarning": ".svm",
     "InfeasibleBudgetError": ".svm",

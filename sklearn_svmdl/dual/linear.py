@@ -15,7 +15,7 @@ import numpy as np
 from ..kernels.blas import matmul
 
 from .active_set import State
-from .interior import InteriorSolver, _Factored
+from .interior import InteriorSolver, operator_in_features
 from .kkt import FREE
 from .working_set import TooLarge, dense_features, inward, refine, whole_block
 
@@ -124,7 +124,8 @@ def solve_in_features(problem, features, workspace, lam):
     """
     X, reach = features
     within = problem.within(min(reach, problem.largest_cost))
-    solver = InteriorSolver(whole_block(within, None, workspace.tally, X), _Factored(X, workspace.tally))
+    block = whole_block(within, None, workspace.tally, X)
+    solver = InteriorSolver(block, operator_in_features(X, block.twin, workspace.tally))
     iterate = solver.start(min(lam, reach))
     for gap in _GAPS:
         if within.largest_cost == problem.largest_cost:

@@ -13,7 +13,7 @@ from ..dual.work import followed
 _INTERVAL = 1.0
 
 
-def watched_solve(name, problem, limits):
+def watched_solve(name, n_samples, problem, limits):
     """`solve`, with a line a second about where it is."""
     start = perf_counter()
     with followed() as tallies:
@@ -22,17 +22,18 @@ def watched_solve(name, problem, limits):
             if tallies:
                 seconds = f"{perf_counter() - start:.0f} s"
                 line = tallies[-1].line()
-                print(f"[BudgetSVC] {name}: {seconds}, {problem.n_samples} samples, {line}", flush=True)
+                print(f"{name}: {seconds}, {n_samples} samples, {line}", flush=True)
 
         with _every(tell):
             return solve(problem, **limits)
 
 
-def gathered(running, total, *, at_least, verbose, steps):
+def gathered(name, running, total, *, at_least, verbose, steps):
     """The results of jobs in their order, with a bar of the time that is left; fewer if a callback asks to stop.
 
     Parameters
     ----------
+    name : str, what the bar is called
     running : generator of the results
     total : int, how many there will be
     at_least : int, a stop waits for so many
@@ -40,7 +41,7 @@ def gathered(running, total, *, at_least, verbose, steps):
     steps : `_callbacks.Steps`, or None where nobody listens
     """
     found, stop = [], False
-    for result in tqdm(running, total=total, desc="BudgetSVCCV", unit="fold", disable=not verbose):
+    for result in tqdm(running, total=total, desc=name, unit="fold", disable=not verbose):
         found.append(result)
         if steps is not None:
             steps.begin()

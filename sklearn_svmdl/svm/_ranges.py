@@ -4,8 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..dual.feasibility import least_budget
-
 
 class Ranges(NamedTuple):
     """C_min and C_max as total slacks, what fractions are of, and the names, one for each binary problem."""
@@ -21,8 +19,8 @@ def ranges_of(model, X, y, sample_weight):
     training, _ = model._training(X, y, sample_weight)
     problems = list(training.problems())
     return Ranges(
-        np.array([least_budget(problem.dual) for problem in problems], dtype=float),
-        np.array([problem.dual.largest_budget for problem in problems]),
+        np.array([problem.least_budget() for problem in problems], dtype=float),
+        np.array([problem.largest for problem in problems]),
         np.array([problem.whole for problem in problems]),
         tuple(task.name for task in training.tasks),
     )
