@@ -2,7 +2,6 @@
 
 from numbers import Integral, Real
 
-import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted

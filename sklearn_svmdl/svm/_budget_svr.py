@@ -22,7 +22,7 @@ _NUMBERS = {"margin_": float, "budget_": float, "cost_": float, "duality_gap_": 
 class BudgetSVR(RegressorMixin, BudgetEstimator):
     """Support vector regression with a budget C on the total slack.
 
-    Finds the flattest function that leaves a tube of half-width epsilon around it by no more than the budget in all,
+    Finds the flattest function that leaves a tube of half-width epsilon around it by no more than the budget in all::
 
         min 1/2 |w|^2   s.t.   |y_i - f(x_i)| <= epsilon + e_i,   e_i >= 0,   sum_i s_i e_i <= C
 
@@ -31,7 +31,7 @@ class BudgetSVR(RegressorMixin, BudgetEstimator):
     is the least total slack of any function (0 where the kernel can follow every y), C_max that of the best constant.
 
     To every budget belongs a cost of slack with the same solution, and to every cost > 0 a budget. With
-    unit="cost", C is that cost, and the model is the one of `SVR(C)`,
+    unit="cost", C is that cost, and the model is the one of `SVR(C)`::
 
         min 1/2 |w|^2 + C sum_i s_i e_i   s.t.   |y_i - f(x_i)| <= epsilon + e_i,   e_i >= 0
 
@@ -98,7 +98,7 @@ class BudgetSVR(RegressorMixin, BudgetEstimator):
     slack_ : ndarray of shape (n_samples,)
         Slacks e_i = max(0, |y_i - f(x_i)| - epsilon); nan where a sample has no weight.
     margin_ : float
-        M = 1 / |w|: how far x may move in feature space before f changes by 1; infinite where C >= C_max.
+        `M = 1 / |w|`: how far x may move in feature space before f changes by 1; infinite where C >= C_max.
     budget_ : float
         The budget in force: the total slack sum_i s_i e_i allowed, or that of the model where a cost is given, or where
         C is infeasible or out of numerical reach.
@@ -106,13 +106,13 @@ class BudgetSVR(RegressorMixin, BudgetEstimator):
         The cost in force, the multiplier of the budget: `sklearn.svm.SVR` with this C finds the same function. 0 where
         C >= C_max.
     duality_gap_ : float
-        (primal - dual objective) / (|w|^2 / 2): how far the solution may be from the optimum. Where a cost is given,
-        or the budget could not be kept, relative to the objective of that cost, |w|^2 / 2 + cost_ * total slack.
+        `(primal - dual objective) / (|w|^2 / 2)`: how far the solution may be from the optimum. Where a cost is given,
+        or the budget could not be kept, relative to the objective of that cost, `|w|^2 / 2 + cost_ * total slack`.
     n_iter_ : int
         Iterations taken.
     n_features_in_ : int
         Number of features seen during fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of features seen during fit, where X has names that are all strings.
 
     See Also

@@ -72,7 +72,7 @@ class BudgetSVRCV(BudgetSearch, RegressorMixin, BaseEstimator):
         Number of jobs, each a fold with a kernel and its parameters. None means 1 unless in a
         `joblib.parallel_config` context, which may also name another backend, such as "dask".
     verbose : bool or int, default=0
-        From 1 on, prints a line for each fold, kernel and its parameters.
+        From 1 on, draws a bar with the time that is left, on stderr.
 
     Attributes
     ----------
@@ -111,7 +111,7 @@ class BudgetSVRCV(BudgetSearch, RegressorMixin, BaseEstimator):
         Number of folds.
     n_features_in_ : int
         Number of features seen during fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of features seen during fit, where X has names that are all strings.
 
     See Also

@@ -1,6 +1,7 @@
 """Cross-validated choice of C, kernel and kernel parameters: what the searches of both estimators have in common."""
 
 from copy import copy
+from functools import partial
 from numbers import Integral, Real
 from time import perf_counter
 
