@@ -27,6 +27,8 @@ _AXIS = {
 _OWN_SCORE = {"classifier": "accuracy", "regressor": "R²"}
 # A path that comes this near to C_max is drawn beyond it, up to this much.
 _NEAR, _BEYOND = 0.5, 1.15
+# Counts begin at 0, with room above the largest.
+_HEADROOM = 1.08
 # A legend names up to so many binary problems.
 _MOST_NAMED = 6
 _STYLES = {
@@ -219,7 +221,7 @@ class BudgetPathDisplay:
             self._draw_margins(ax)
         else:
             (self.support_line_,) = ax.plot(self.Cs, self.n_support, color=colours.PURPLE, **_STYLES["line"])
-            ax.set_ylim(bottom=0)
+            ax.set_ylim(0, _HEADROOM * max(1, np.max(self.n_support)))
 
     def _draw_errors(self, ax, training, validation):
         own = {**_STYLES["training"], **training}
