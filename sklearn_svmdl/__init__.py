@@ -20,6 +20,7 @@ _HOME = {
     "MarginDisplay": ".inspection",
     "TorchMLPClassifier": ".neural_network",
     "TorchMLPRegressor": ".neural_network",
+    "TubeDisplay": ".inspection",
     "budget_path": ".svm",
     "leave_one_out_decisions": ".svm",
     "to_onnx": "._onnx",

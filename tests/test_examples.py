@@ -17,6 +17,7 @@ PICTURES = {
     "first_fit": None,
     "kernels": "kernels.png",
     "maximal_margin": "maximal_margin.png",
+    "tube": "tube.png",
 }
 
 
