@@ -22,6 +22,7 @@ _HOME = {
     "TorchMLPClassifier": ".neural_network",
     "TorchMLPRegressor": ".neural_network",
     "TrainingHistoryDisplay": ".inspection",
+    "TubeDisplay": ".inspection",
     "budget_path": ".svm",
     "leave_one_out_decisions": ".svm",
     "to_onnx": "._onnx",

@@ -148,8 +148,8 @@ class _Factored:
 class _TwoSided:
     """K of variables of which some are the two sides of one sample: the steps solve with one unknown for each sample.
 
-    Both sides see the same kernel values, so f depends on the sum u = x_1 + x_2 alone. Of the sample's two equations
-    the sum, with weights 1 / D_1 and 1 / D_2, has the diagonal D_1 D_2 / (D_1 + D_2), and the difference gives x_1, x_2.
+    Both sides see the same kernel values, so f depends on the sum u = x_1 + x_2 alone. Of a sample's two equations the
+    sum, with weights 1 / D_1 and 1 / D_2, has the diagonal D_1 D_2 / (D_1 + D_2), and the difference gives x_1, x_2.
 
     Parameters
     ----------

@@ -52,7 +52,7 @@ class BudgetSVR(RegressorMixin, BudgetEstimator):
         weighted median absolute deviation times 1.48, which is the standard deviation where y is normal, or the
         standard deviation itself where half of y is one number. `sklearn.svm.SVR` has 0.1 whatever the units are.
     kernel : str or callable, default="rbf"
-        "linear" <x, x'>, "poly" (gamma <x, x'> + coef0)^degree, "rbf" exp(-gamma |x - x'|^2), "sigmoid",
+        "linear" `<x, x'>`, "poly" `(gamma <x, x'> + coef0)^degree`, "rbf" `exp(-gamma |x - x'|^2)`, "sigmoid",
         "laplacian", "cosine", "chi2", "additive_chi2" as in `sklearn.metrics.pairwise`; "precomputed" where X
         holds the kernel values; or a function k(X, Y) of two matrices (n, d), (m, d) that returns the (n, m)
         values.
@@ -84,11 +84,11 @@ class BudgetSVR(RegressorMixin, BudgetEstimator):
     support_ : ndarray of shape (n_SV,)
         Sorted indices of the samples on or outside the tube.
     support_vectors_ : ndarray or CSR matrix of shape (n_SV, n_features)
-        X[support_]; empty for precomputed kernels.
+        `X[support_]`; empty for precomputed kernels.
     n_support_ : ndarray of shape (1,)
         Their number.
     dual_coef_ : ndarray of shape (1, n_SV)
-        Signed duals, positive above the tube; f(x) = K(x, support_vectors_) @ dual_coef_[0] + intercept_.
+        Signed duals, positive above the tube; `f(x) = K(x, support_vectors_) @ dual_coef_[0] + intercept_`.
     intercept_ : ndarray of shape (1,)
         Intercept b.
     coef_ : ndarray of shape (1, n_features)
