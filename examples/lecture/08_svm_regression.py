@@ -26,7 +26,7 @@ import numpy as np
 from sklearn_svmdl import BudgetPathDisplay, BudgetSVR, BudgetSVRCV, TubeDisplay
 
 rng = np.random.RandomState(0)
-X = np.sort(rng.uniform(0, 6, (80, 1)), axis=0)
+X = rng.uniform(0, 6, (80, 1))
 y = np.sin(1.5 * X[:, 0]) + 0.3 * rng.randn(80)
 
 figure, panels = plt.subplots(2, 2, figsize=(10, 7), layout="constrained", sharex=True, sharey=True)
@@ -50,7 +50,7 @@ print(f"slack {model.slack_.sum():.4f} of {model.budget_:g}, the model of SVR(C=
 # As for classes: a small budget follows the samples (low bias, high variance), a large one is nearly constant. C_max is
 # the total slack of the best constant.
 
-search = BudgetSVRCV(Cs=12, unit="relative", gammas=[1.0], cv=10).fit(X, y)
+search = BudgetSVRCV(Cs=12, unit="relative", gammas=[10.0], cv=10).fit(X, y)
 BudgetPathDisplay.from_estimator(search, X, y, quantities=["error", "support"])
 plt.show()
 

@@ -96,7 +96,7 @@ class BudgetSVR(RegressorMixin, BudgetEstimator):
     epsilon_ : float
         Half-width of the tube.
     slack_ : ndarray of shape (n_samples,)
-        Slacks e_i = max(0, |y_i - f(x_i)| - epsilon); nan where a sample has no weight.
+        Slacks e_i = max(0, `|y_i - f(x_i)|` - epsilon); nan where a sample has no weight.
     margin_ : float
         `M = 1 / |w|`: how far x may move in feature space before f changes by 1; infinite where C >= C_max.
     budget_ : float
