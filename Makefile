@@ -2,14 +2,15 @@
 PYTHON ?= python3
 VENV := .venv
 VENV_OLDEST := .venv-oldest
+VENV_DOCS := .venv-docs
 
-.PHONY: demo test test-oldest bench bench-quick clean
+.PHONY: demo test test-oldest bench bench-quick docs docs-check clean
 
 demo: $(VENV)/installed
 	$(VENV)/bin/python examples/demo.py
 
 test: $(VENV)/installed
-	$(VENV)/bin/python -m flake8 sklearn_svmdl tests benchmarks examples
+	$(VENV)/bin/python -m flake8 sklearn_svmdl tests benchmarks examples docs
 	$(VENV)/bin/python -m pytest
 
 test-oldest: $(VENV_OLDEST)/installed
@@ -21,6 +22,15 @@ bench: $(VENV)/installed
 bench-quick: $(VENV)/installed
 	$(VENV)/bin/python -m benchmarks --quick
 
+# The site, in docs/_build/html: no network is needed once the environment is there, and a warning is an error.
+docs: $(VENV_DOCS)/installed
+	$(VENV_DOCS)/bin/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "The site: docs/_build/html/index.html"
+
+# Links, anchors and pictures, then every page in a headless Chromium, which must be installed.
+docs-check: docs
+	$(VENV_DOCS)/bin/python docs/check.py
+
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[plots,tests]"
@@ -31,5 +41,10 @@ $(VENV_OLDEST)/installed: pyproject.toml tests/constraints-oldest.txt
 	$(VENV_OLDEST)/bin/python -m pip install --quiet --constraint tests/constraints-oldest.txt --editable ".[plots,tests]"
 	touch $@
 
+$(VENV_DOCS)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV_DOCS)
+	$(VENV_DOCS)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[plots,docs]"
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(VENV_OLDEST) build dist *.egg-info demo_output
+	rm -rf $(VENV) $(VENV_OLDEST) $(VENV_DOCS) build dist *.egg-info demo_output docs/_build docs/api docs/lecture docs/lab

@@ -25,16 +25,18 @@ def axes(columns, *, rows=1):
 
 
 def one_legend(figure, drawn):
-    """Take the legends off the axes and put a single one below them all."""
-    handles, labels = drawn[0].get_legend_handles_labels()
+    """Take the legends off the axes and put a single one of all that they name below them all."""
+    named = {}
     for ax in drawn:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            named.setdefault(label, handle)
         ax.get_legend().remove()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=3, frameon=False)
 
 
 def save(figure, name):
-    """Write the picture and say where it is."""
+    """Write the picture; its path."""
     PICTURES.mkdir(exist_ok=True)
     path = PICTURES / name
     figure.savefig(path, dpi=130)
-    print(f"\nPicture: {path}")
+    return path

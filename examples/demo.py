@@ -1,6 +1,7 @@
 """The main job on real data: BudgetSVC in a pipeline, as it comes and tuned, next to scikit-learn's SVC.
 
-Ends in a table of the tuned models, and a picture of what the budget does in two dimensions.
+Ends in a table of the tuned models, and two pictures: what the budget does in two dimensions, and bias and
+variance against it.
 """
 
 import warnings
@@ -18,7 +19,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from sklearn_svmdl import BudgetSVC, BudgetWarning, MarginDisplay
+from sklearn_svmdl import BudgetPathDisplay, BudgetSVC, BudgetSVCCV, BudgetWarning, MarginDisplay
 
 FOLDS = 5
 GAMMAS = [0.01, 0.03, 0.1, 0.3]
@@ -125,7 +126,7 @@ def network_rows():
     ]
 
 
-def picture():
+def margins():
     """Boundary, margins and support vectors for three budgets."""
     X, y = make_moons(120, noise=0.2, random_state=4)
     y = np.where(y == 1, "lower moon", "upper moon")
@@ -140,7 +141,16 @@ def picture():
             fontsize=10,
         )
     one_legend(figure, panels)
-    save(figure, "budgets.png")
+    return save(figure, "budgets.png")
+
+
+def bias_and_variance():
+    """Errors, margin and support vectors of a row of budgets, and the one that cross-validation chose."""
+    X, y = make_moons(150, noise=0.3, random_state=0)
+    search = BudgetSVCCV(Cs=15, unit="relative", gammas=[5.0], cv=10).fit(X, y)
+    display = BudgetPathDisplay.from_estimator(search, X, y)
+    display.axes_[0].set_title("Bias and variance of the budget C", fontsize=10)
+    return save(display.figure_, "bias_and_variance.png")
 
 
 def main():
@@ -156,8 +166,8 @@ def main():
         "BudgetSVC's C is a fraction of the largest sensible budget (more is softer), SVC's C the cost of\n"
         "slack (more is harder). A linear model whose budget is infeasible gets the least feasible one."
     )
-    picture()
-    print(f"{perf_counter() - start:.0f} s in all")
+    pictures = margins(), bias_and_variance()
+    print(f"\n{perf_counter() - start:.0f} s in all. Pictures: {' and '.join(map(str, pictures))}")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ def to_onnx(model):
 
     Parameters
     ----------
-    model : TorchMLPClassifier, TorchMLPRegressor, BudgetSVC, StandardScaler or Pipeline of these
+    model : TorchMLPClassifier, TorchMLPRegressor, BudgetSVC, BudgetSVR, StandardScaler or Pipeline of these
         Fitted. Networks must be the built-in ones, kernels named: "linear", "poly", "rbf", "sigmoid", "laplacian"
         or "cosine".
 
@@ -28,7 +28,7 @@ def to_onnx(model):
     -------
     onnx.ModelProto
         Takes ``X``, doubles of shape (n, n_features). A classifier gives ``label`` (n,) and ``probability``
-        (n, n_classes), support vector machines ``scores`` in its place, a regressor ``prediction`` (n,) or
+        (n, n_classes), a BudgetSVC ``scores`` in its place, a regressor ``prediction`` (n,) or
         (n, n_outputs).
 
     Raises
@@ -311,6 +311,10 @@ def _budget_svc(graph, svm, X):
     return {"label": _labels(graph, scores, svm.classes_), "scores": (scores, np.float64, ["n", n_classes])}
 
 
+def _budget_svr(graph, svm, X):
+    return {"prediction": _flat(graph, _decisions(graph, svm, X))}
+
+
 def _votes(graph, decisions, n_classes):
     """Each pair's vote, plus a confidence in (-1/3, 1/3): matrix products with the pairs' signs."""
     pairs = list(combinations(range(n_classes), 2))
@@ -329,4 +333,5 @@ _PREDICTORS = {
     "TorchMLPClassifier": _network_classifier,
     "TorchMLPRegressor": _network_regressor,
     "BudgetSVC": _budget_svc,
+    "BudgetSVR": _budget_svr,
 }

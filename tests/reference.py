@@ -89,3 +89,52 @@ def second_degree_map(X):
     factor = np.where(rows == columns, 1.0, np.sqrt(2.0))
     products = factor * X[:, rows] * X[:, columns]
     return np.column_stack([np.ones(len(X)), np.sqrt(2.0) * X, products])
+
+
+def tube_primal(X, y, budget, epsilon, weight):
+    """w and b of min 1/2 |w|^2 s.t. |y_i - w.x_i - b| <= epsilon + e_i, e >= 0, sum_i s_i e_i <= C, by SLSQP.
+
+    Starts from the function of least slack, which is feasible.
+    """
+    n, d = X.shape
+    f = np.column_stack([X, np.ones(n), np.zeros((n, n))])
+    e = np.column_stack([np.zeros((n, d + 1)), np.eye(n)])
+    sides = np.vstack([e + f, e - f])
+    most = np.concatenate([y, -y]) - epsilon
+    spends = np.concatenate([np.zeros(d + 1), -weight])
+    curvature = np.concatenate([np.ones(d), np.zeros(n + 1)])
+    answer = minimize(
+        lambda v: 0.5 * v[:d] @ v[:d],
+        _least_slack_of_tube(X, y, epsilon, weight).x,
+        jac=lambda v: curvature * v,
+        bounds=[(None, None)] * (d + 1) + [(0, None)] * n,
+        constraints=[
+            {"type": "ineq", "fun": lambda v: sides @ v - most, "jac": lambda v: sides},
+            {"type": "ineq", "fun": lambda v: budget + spends @ v, "jac": lambda v: spends},
+        ],
+        method="SLSQP",
+        options={"ftol": 1e-15, "maxiter": 2000},
+    )
+    if max(0.0, -(sides @ answer.x - most).min(), -(budget + spends @ answer.x)) > 1e-8:
+        raise RuntimeError(f"SLSQP ended at an infeasible point: {answer.message}")
+    return answer.x[:d], answer.x[d]
+
+
+def least_slack_of_tube(X, y, epsilon, weight=None):
+    """C_min of a linear regression, as the primal linear programme in (w, b, e)."""
+    return _least_slack_of_tube(X, y, epsilon, np.ones(len(y)) if weight is None else weight).fun
+
+
+def _least_slack_of_tube(X, y, epsilon, weight):
+    n, d = X.shape
+    f = np.column_stack([X, np.ones(n)])
+    answer = linprog(
+        np.concatenate([np.zeros(d + 1), weight]),
+        A_ub=np.block([[f, -np.eye(n)], [-f, -np.eye(n)]]),
+        b_ub=np.concatenate([y, -y]) + epsilon,
+        bounds=[(None, None)] * (d + 1) + [(0, None)] * n,
+        method="highs",
+    )
+    if answer.status != 0:
+        raise RuntimeError(answer.message)
+    return answer

@@ -119,13 +119,18 @@ def test_beyond_the_cache_the_scores_are_the_same():
 
 
 @pytest.mark.filterwarnings("ignore::sklearn_svmdl.BudgetWarning")
-def test_jobs_give_the_same_and_progress_is_shown(capfd):
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_jobs_give_the_same_and_a_bar_shows_how_far_they_are(n_jobs, capfd):
     X, y = iris()
-    one = BudgetSVCCV(CS, unit="relative", kernel=["linear", "rbf"], gammas=["scale"], cv=2, verbose=1).fit(X, y)
-    lines = [line for line in capfd.readouterr().out.splitlines() if line.startswith("[BudgetSVCCV]")]
-    assert [line.split()[1] for line in lines] == ["1/4", "2/4", "3/4", "4/4"]
-    two = clone(one).set_params(n_jobs=2, verbose=0).fit(X, y)
-    assert_array_equal(one.cv_results_["mean_test_score"], two.cv_results_["mean_test_score"])
+    search = BudgetSVCCV(CS, unit="relative", kernel=["linear", "rbf"], gammas=["scale"], cv=2)
+    told = clone(search).set_params(n_jobs=n_jobs, verbose=1).fit(X, y)
+    out, bar = capfd.readouterr()
+    # Two kernels on two folds; in between, how long it has taken and what is left.
+    last = bar.rstrip().split("\r")[-1]
+    assert out == "" and last.startswith("BudgetSVCCV: 100%") and "4/4 [" in last
+    assert all(re.fullmatch(r"BudgetSVCCV: +\d+%.*\d/4 \[.*<.*\]", line) for line in bar.strip().split("\r"))
+    assert_array_equal(told.cv_results_["mean_test_score"], search.fit(X, y).cv_results_["mean_test_score"])
+    assert capfd.readouterr() == ("", "")
 
 
 def test_infeasible_budgets_never_break_the_search():
@@ -142,13 +147,15 @@ def test_infeasible_budgets_never_break_the_search():
     assert [record.filename for record in caught if "non-finite" in str(record.message)] == [__file__]
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize("Cs, best", [([0.0, 0.9], r"best score 0\.\d{4}"), ([0.0], "best score none")])
-def test_progress_shows_the_best_of_the_scores_there_are(Cs, best, capsys):
-    X, y = moons()
-    BudgetSVCCV(Cs, unit="relative", kernel="linear", cv=2, infeasible="raise", refit=False, verbose=1).fit(X, y)
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2 and all(re.search(best, line) for line in lines)
+@pytest.mark.parametrize("scoring", ["neg_log_loss", "neg_brier_score", "roc_auc_ovr"])
+@pytest.mark.parametrize("error_score", [np.nan, "raise"])
+@pytest.mark.parametrize("cv", [2, "loo"])
+def test_a_scorer_of_probabilities_is_refused_with_what_to_do(scoring, error_score, cv):
+    X, y = iris()
+    search = BudgetSVCCV(2, gammas=1, cv=cv, scoring=scoring, error_score=error_score)
+    with pytest.raises(ValueError, match="The scorer asks for probabilities.*CalibratedClassifierCV") as caught:
+        search.fit(X, y)
+    assert "Fold" not in str(caught.value)
 
 
 def test_an_indefinite_kernel_is_told_and_nothing_that_follows_from_it():

@@ -7,7 +7,7 @@ from sklearn.utils.estimator_checks import (
     parametrize_with_checks,
 )
 
-from sklearn_svmdl import BudgetSVC, BudgetSVCCV
+from sklearn_svmdl import BudgetSVC, BudgetSVCCV, BudgetSVR, BudgetSVRCV
 
 ESTIMATORS = [
     BudgetSVC(),
@@ -24,6 +24,17 @@ ESTIMATORS = [
     BudgetSVCCV(Cs=[5.0, 2.0], unit="total", multi_class="ovr", gammas=1, cv=2),
     BudgetSVCCV(Cs=2, unit="relative", gammas=1, cv=2),
     BudgetSVCCV(Cs=2, gammas=1, class_weight="balanced", cv=2, refit="one_standard_error"),
+    BudgetSVR(),
+    BudgetSVR(kernel="linear"),
+    BudgetSVR(kernel="poly", degree=2),
+    BudgetSVR(C=5),
+    BudgetSVR(C=0.2, unit="relative", epsilon=0.1),
+    BudgetSVR(C=10, unit="cost", epsilon=0.0),
+    BudgetSVR(C=0),
+    BudgetSVR(kernel="precomputed"),
+    BudgetSVRCV(Cs=2, gammas=2, cv=2),
+    BudgetSVRCV(Cs=[0.5, 0.2], unit="relative", kernel=["linear", "poly"], gammas=["scale"], degrees=[2], cv=2),
+    BudgetSVRCV(Cs=2, unit="relative", epsilons=[0.0, 0.1], gammas=1, cv=2, refit="one_standard_error"),
 ]
 
 
@@ -37,7 +48,9 @@ def test_estimator_checks(estimator, check):
 
 # scikit-learn runs these two on its own estimators only.
 @pytest.mark.filterwarnings("ignore::sklearn_svmdl.BudgetWarning")
-@pytest.mark.parametrize("estimator", [BudgetSVC(), BudgetSVCCV(Cs=2, gammas=1, cv=2)])
+@pytest.mark.parametrize(
+    "estimator", [BudgetSVC(), BudgetSVCCV(Cs=2, gammas=1, cv=2), BudgetSVR(), BudgetSVRCV(Cs=2, gammas=1, cv=2)]
+)
 @pytest.mark.parametrize("check", [check_param_validation, check_dataframe_column_names_consistency])
 def test_checks_for_scikit_learns_own(check, estimator):
     check(type(estimator).__name__, estimator)

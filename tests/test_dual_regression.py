@@ -12,8 +12,12 @@ from reference import single_precision
 from sklearn.metrics.pairwise import pairwise_kernels
 from sklearn.svm import SVR
 
+from sklearn_svmdl.dual.interior import operator_in_features, operator_of
+from sklearn_svmdl.dual.kkt import FREE, ZERO, Block, FixedSamples, one_side_each, twins_of
+from sklearn_svmdl.dual.levels import share_of
 from sklearn_svmdl.dual.problem import Status, regression
 from sklearn_svmdl.dual.solve import solve
+from sklearn_svmdl.dual.work import Tally
 from sklearn_svmdl.kernels import GramSource, Kernel
 
 N = 60
@@ -194,3 +198,58 @@ def test_weights_are_repetition_and_a_shift_of_y_moves_the_intercept_alone(kerne
     f = decisions(gram, one)
     np.testing.assert_allclose(decisions(repeated, many), f[again], atol=1e-6)
     np.testing.assert_allclose(decisions(gram, moved) - 100.0, f, atol=1e-6)
+
+
+def test_twins_are_the_sides_of_one_sample_of_which_one_holds_it():
+    index, bound = np.array([0, 1, 2, 0, 1, 3]), np.array([1.0, 1.0, 1.0, -1.0, -1.0, -1.0])
+    linear = np.array([0.1, 0.2, 0.3, 0.5, 0.2, 0.9])
+    twin = twins_of(index, linear, bound)
+    assert twin.tolist() == [3, 4, 2, 0, 1, 5]
+    # Samples with both labels may cost slack on both sides.
+    assert twins_of(np.array([0, 0]), np.array([1.0, -1.0]), np.array([1.0, -1.0])) is None
+    block = Block(np.eye(6), linear, bound, 1.0, FixedSamples(np.zeros(6)), twin=twin)
+    inward = np.array([0.2, -0.1, 0.1, -0.6, 0.3, 0.0])
+    # The first sample is held above, the second has a tube of no width, the others have one side each.
+    side = one_side_each(block, np.full(6, FREE), inward)
+    assert side.tolist() == [FREE, FREE, FREE, ZERO, FREE, FREE]
+
+
+@pytest.mark.parametrize("features", [False, True])
+def test_interior_steps_solve_with_one_unknown_for_each_sample(features):
+    random = np.random.RandomState(0)
+    G = random.randn(30, 4)
+    index = np.concatenate([np.arange(30), random.permutation(30)[:20]])
+    bound = np.repeat([1.0, -1.0], [30, 20])
+    twin = twins_of(index, np.where(bound > 0, -1.0, 1.0), bound)
+    tally = Tally()
+    both = G[index]
+    block = Block(both @ both.T, bound, bound, 1.0, FixedSamples(np.zeros(50)), twin=twin, tally=tally)
+    operator = operator_in_features(both, twin, tally) if features else operator_of(block)
+    D, rows, sums = 10.0 ** random.uniform(-3, 3, 50), random.randn(2, 50), random.randn(2)
+    x, b = operator.solver(D)(rows.copy(), sums)
+    np.testing.assert_allclose(x @ block.gram + D * x + b[:, None], rows, atol=1e-9)
+    np.testing.assert_allclose(x.sum(axis=1), sums, atol=1e-9)
+    np.testing.assert_allclose(operator.apply(x[0]), block.gram @ x[0], atol=1e-9)
+    assert max(tally.factored) <= 30
+
+
+@pytest.mark.parametrize("ratio", [3, 4])
+def test_a_share_of_a_regression_has_both_sides_of_its_samples(ratio):
+    X, y, weight = samples(0)
+    problem = regression(Kernel("rbf", PARAMETERS["rbf"]).source(X), y, weight, 0.1, cost=1.0)
+    chosen = share_of(problem, ratio, np.random.RandomState(0))
+    half = len(chosen) // 2
+    assert half == round(N / ratio) and (np.diff(chosen) > 0).all()
+    np.testing.assert_array_equal(chosen[:half] + N, chosen[half:])
+
+
+@pytest.mark.parametrize("epsilon", [0.02, 0.1, 0.5])
+def test_pivots_and_kernel_values_stay_few(epsilon):
+    random = np.random.RandomState(0)
+    X = random.uniform(-1, 1, (1500, 8))
+    y = np.sin(3 * X[:, 0]) + X[:, 1] * X[:, 2] + 0.3 * random.randn(1500)
+    problem = regression(Kernel("rbf", {"gamma": 0.4}).source(X), y, np.ones(1500), epsilon, cost=1.0)
+    solution = solve(problem)
+    assert solution.status is Status.OPTIMAL
+    assert solution.work.pair_steps == 0 and solution.work.iterations <= 150
+    assert solution.work.kernel_values <= 8 * 1500**2

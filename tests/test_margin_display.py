@@ -15,9 +15,13 @@ from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_svmdl import BudgetSVC, BudgetSVCCV, MarginDisplay
 from sklearn_svmdl._colours import of_classes
+from sklearn_svmdl.inspection._within import model_within
 
 matplotlib.use("Agg")
 plt = pytest.importorskip("matplotlib.pyplot")
+
+
+KINDS = ("on the margin", "inside the margin", "on the wrong side")
 
 
 @pytest.fixture
@@ -42,14 +46,55 @@ def test_boundary_and_margins_lie_where_the_decision_says(data):
     assert display.figure_ is display.ax_.figure
 
 
+def ringed(display):
+    """The samples with a ring, in the order of their rows."""
+    rows = {tuple(point): row for row, point in enumerate(display.X)}
+    points = np.concatenate([ring.get_offsets() for ring in display.support_rings_.values()])
+    return sorted(rows[tuple(point)] for point in points)
+
+
 def test_support_vectors_are_ringed_and_mistakes_crossed(data):
     X, y = data
     model = BudgetSVC(C=10, kernel="linear").fit(X, y)
     display = MarginDisplay.from_estimator(model, X, y)
-    np.testing.assert_allclose(display.support_ring_.get_offsets(), model.support_vectors_)
+    assert ringed(display) == list(model.support_)
     wrong = X[model.predict(X) != y]
     assert len(wrong) > 0
     np.testing.assert_allclose(display.mistakes_.get_offsets(), wrong)
+
+
+def test_kinds_of_support_vectors_are_told_apart_by_their_slack(data):
+    X, y = data
+    model = BudgetSVC(C=10, kernel="linear").fit(X, y)
+    rings = MarginDisplay.from_estimator(model, X, y).support_rings_
+    slack = model.slack_[0]
+    distance = np.abs(model.decision_function(X))
+    on, inside, wrong = (rings[f"support vectors {kind}"].get_offsets() for kind in KINDS)
+    assert min(map(len, (on, inside, wrong))) > 0
+    np.testing.assert_allclose(np.abs(model.decision_function(on)), 1.0, atol=1e-3)
+    np.testing.assert_allclose(inside, X[(slack > 0.01) & (slack <= 1)])
+    assert distance[(slack > 0.01) & (slack <= 1)].max() < 1
+    np.testing.assert_allclose(wrong, X[model.predict(X) != y])
+    styles = {(ring.get_linestyle()[0][1] is None, ring.get_linewidths()[0]) for ring in rings.values()}
+    assert len({str(ring.get_linestyle()) for ring in rings.values()}) == 3 and len(styles) > 1
+
+
+def test_slack_is_written_beside_the_samples_that_have_some(data):
+    X, y = data
+    model = BudgetSVC(C=10, kernel="linear").fit(X, y)
+    display = MarginDisplay.from_estimator(model, X, y, include_slack=True)
+    told = {tuple(text.xy): float(text.get_text()) for text in display.slack_texts_}
+    slack = model.slack_[0]
+    assert set(told) == set(map(tuple, X[slack > 0.01]))
+    np.testing.assert_allclose([told[tuple(x)] for x in X[slack > 0.01]], slack[slack > 0.01], rtol=0.06)
+    assert MarginDisplay.from_estimator(model, X, y).slack_texts_ == []
+
+
+def test_the_legend_is_outside_of_the_data(data):
+    X, y = data
+    display = MarginDisplay.from_estimator(BudgetSVC(C=10).fit(X, y), X, y)
+    display.figure_.draw_without_rendering()
+    assert display.ax_.get_legend().get_window_extent().x0 >= display.ax_.get_window_extent().x1
 
 
 def test_draws_on_given_axes_and_names_features(data):
@@ -60,16 +105,15 @@ def test_draws_on_given_axes_and_names_features(data):
     display = MarginDisplay.from_estimator(model, X, y, ax=ax)
     assert display.ax_ is ax
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("width", "height")
-    assert len(display.support_ring_.get_offsets()) == len(model[-1].support_)
+    assert ringed(display) == list(model[-1].support_)
     assert [text.get_text() for text in ax.get_legend().get_texts()][:2] == ["0", "1"]
 
 
 def test_other_samples_have_no_rings(data):
     X, y = data
     model = BudgetSVC(C=10).fit(X, y)
-    assert len(MarginDisplay.from_estimator(model, X[:20], y[:20]).support_ring_.get_offsets()) == 0
-    ringed = MarginDisplay.from_estimator(model, X[:20], y[:20], support_vectors=[3, 4])
-    np.testing.assert_allclose(ringed.support_ring_.get_offsets(), X[[3, 4]])
+    assert ringed(MarginDisplay.from_estimator(model, X[:20], y[:20])) == []
+    assert ringed(MarginDisplay.from_estimator(model, X[:20], y[:20], support_vectors=[3, 4])) == [3, 4]
 
 
 def test_legend_names_what_there_is(data):
@@ -78,14 +122,14 @@ def test_legend_names_what_there_is(data):
     model = BudgetSVC(C=0, kernel="linear").fit(*separable)
     display = MarginDisplay.from_estimator(model, *separable)
     names = [text.get_text() for text in display.ax_.get_legend().get_texts()]
-    assert names == ["False", "True", "support vectors"]
+    assert names == ["False", "True", "support vectors on the margin"]
 
 
 def test_other_classifiers_can_be_drawn(data):
     X, y = data
     model = SVC(kernel="linear").fit(X, y)
     display = MarginDisplay.from_estimator(model, X, y, support_vectors=model.support_)
-    assert len(display.support_ring_.get_offsets()) == len(model.support_)
+    assert ringed(display) == sorted(model.support_)
 
 
 def test_constant_classifier_has_no_boundary_to_draw(data):
@@ -136,7 +180,9 @@ def test_several_classes_part_where_the_winner_changes(three, scheme):
         assert np.mean(own.any(axis=0) & (~own).any(axis=0)) > 0.99
     wrong = X[model.predict(X) != np.array(["a", "b", "c"])[y]]
     np.testing.assert_allclose(display.mistakes_.get_offsets(), wrong)
-    assert len(display.support_ring_.get_offsets()) == len(model.support_)
+    assert list(display.support_rings_) == ["support vectors"] and ringed(display) == list(model.support_)
+    with pytest.raises(ValueError, match="include_slack=True needs two classes"):
+        display.plot(include_slack=True)
     assert [text.get_text() for text in display.ax_.get_legend().get_texts()][:3] == ["a", "b", "c"]
 
 
@@ -169,7 +215,7 @@ def test_samples_and_models_come_in_many_forms(data, wrapper, form):
     plain = WRAPPERS[wrapper](BudgetSVC(C=10)).fit(X, y)
     grid = np.column_stack([display.xx0.ravel(), display.xx1.ravel()])
     np.testing.assert_allclose(display.decision.ravel(), plain.decision_function(grid), atol=1e-9)
-    assert len(display.support_ring_.get_offsets()) > 0
+    assert ringed(display) == list(model_within(model).support_)
     assert display.feature_names == (None if form == "list" else ["a", "b"])
 
 
@@ -198,7 +244,7 @@ def test_every_part_takes_a_style(data):
     rgba = matplotlib.colors.to_rgba
     assert display.boundary_[0].get_linewidths() == [5.0]
     assert tuple(display.margins_.get_edgecolors()[0]) == rgba("red")
-    assert tuple(display.support_ring_.get_edgecolors()[0]) == rgba("blue")
+    assert {tuple(ring.get_edgecolors()[0]) for ring in display.support_rings_.values()} == {rgba("blue")}
     for samples, color in zip(display.samples_, ["#111111", "#222222"], strict=True):
         assert samples.get_sizes() == [3.0] and tuple(samples.get_facecolors()[0]) == rgba(color)
     # plot() again, plainly, knows nothing of the styles before.

@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_svmdl import BudgetSVC, TorchMLPClassifier, TorchMLPRegressor, to_onnx
+from sklearn_svmdl import BudgetSVC, BudgetSVR, TorchMLPClassifier, TorchMLPRegressor, to_onnx
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -75,6 +75,13 @@ def test_budget_classifiers(load, kernel, multi_class):
     found = run(model, X)
     assert_allclose(found["scores"], model.decision_function(X), rtol=1e-6, atol=1e-6)
     assert_array_equal(found["label"], model.predict(X))
+
+
+@pytest.mark.parametrize("kernel", ["linear", "poly", "rbf"])
+def test_budget_regressors(kernel):
+    X, y = load_diabetes(return_X_y=True)
+    model = make_pipeline(StandardScaler(), BudgetSVR(kernel=kernel)).fit(X, y)
+    assert_allclose(run(model, X)["prediction"], model.predict(X), rtol=1e-6)
 
 
 def test_far_from_the_origin_distances_keep_their_digits():

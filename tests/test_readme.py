@@ -1,22 +1,29 @@
-"""The README's python blocks run, in their order and without a warning."""
+"""The python blocks of the README and of the guides run, in their order and without a warning."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+# The guide of the networks has a test of its own, tests/test_mlp_examples.py.
+GUIDES = ("start", "coming_from", "two_cs", "tuning", "large_data", "extending")
+PAGES = ["README.md", *(f"docs/{name}.md" for name in GUIDES)]
 
 
-def blocks():
-    """The python blocks of the README."""
-    return re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+def blocks(page):
+    """The python blocks of a page."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
-def test_python_blocks_run(tmp_path, monkeypatch):
+@pytest.mark.parametrize("page", PAGES)
+def test_python_blocks_run(page, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib").use("Agg")
+    plt = pytest.importorskip("matplotlib.pyplot")
     monkeypatch.chdir(tmp_path)
-    found, names = blocks(), {}
+    found, names = blocks(page), {}
     assert found
     for block in found:
-        exec(compile(block, str(README), "exec"), names)
+        exec(compile(block, page, "exec"), names)
+    plt.close("all")

@@ -14,7 +14,7 @@ import numpy as np
 
 from .factor import MANY_FREE, SolverCache
 from .interior import InteriorSolver
-from .kkt import BOUND, FREE, ZERO, KKTSystem, Point, ProximalTerm, TooRough, is_balanced
+from .kkt import BOUND, FREE, ZERO, KKTSystem, Point, ProximalTerm, TooRough, is_balanced, one_side_each
 
 # The proximal weight of an exact solve, relative to the block's scale: far below the certificate, enough for Cholesky.
 EXACT = 1e-11
@@ -66,7 +66,7 @@ def wanted_sides(conditions, point):
     wanted = sides_asked_for(
         conditions.side, block.sign * residual, tolerance, block.sign * point.beta, upper, at_bound
     )
-    return wanted, residual
+    return one_side_each(block, wanted, block.sign * residual), residual
 
 
 def sides_asked_for(side, inward, at_margin, magnitude, upper, at_bound):
@@ -153,6 +153,7 @@ def pivot(block, state, delta=EXACT, overlook=0.0, cache=None):
         Not `settled` when the sides stopped improving; its point is then not to be trusted.
     """
     side, point = state.side, state.point
+    side = one_side_each(block, side, block.sign * (block.linear - point.fit - point.intercept))
     centre = ProximalTerm.around(block.weight_of(delta), point.beta, point.lam)
     fewest, wrong, stalled = np.inf, block.n_samples, 0
     cache = SolverCache(block.dtype) if cache is None else cache
@@ -217,7 +218,7 @@ def pivot_by_stages(block, start, effort):
     For a rough solve the first will do. Where one does not settle the state is the last that did, not settled.
     """
     for weight in _PROXIMAL:
-        done = pivot(block, start, weight)
+        done = pivot(block, start, weight, effort.overlook if effort.rough else 0.0)
         if not done.settled:
             break
         if effort.rough:

@@ -148,6 +148,58 @@ class Factored:
         return corrected if D.min() < _CANCELS * self.largest else once
 
 
+class _TwoSided:
+    """K of variables of which some are the two sides of one sample: the steps solve with one unknown for each sample.
+
+    Both sides see the same kernel values, so f depends on the sum u = x_1 + x_2 alone. Of a sample's two equations the
+    sum, with weights 1 / D_1 and 1 / D_2, has the diagonal D_1 D_2 / (D_1 + D_2), and the difference gives x_1, x_2.
+
+    Parameters
+    ----------
+    operator : _Dense or _Factored, on the samples
+    twin : ndarray (n,), the other side of each variable, itself where there is none
+    """
+
+    def __init__(self, operator, twin):
+        self.operator = operator
+        self.first, self.second = _sides_of_samples(twin)
+        self.single = self.first == self.second
+
+    def apply(self, values, new=np.empty):
+        """K @ values."""
+        fit = self.operator.apply(values[self.first] + np.where(self.single, 0.0, values[self.second]), new)
+        return self._spread(fit, fit, new(len(values)))
+
+    def solver(self, D, new=np.empty):
+        """A function that solves as that of `_Dense` does."""
+        D_1, D_2 = D[self.first], D[self.second]
+        total = D_1 + D_2
+        inner = self.operator.solver(np.where(self.single, D_1, D_1 * (D_2 / total)), new)
+        share_1, share_2 = D_2 / total, D_1 / total
+
+        def solve(rows, sums):
+            """Each row by its weighted sums, and what the differences add."""
+            r_1, r_2 = rows[:, self.first], rows[:, self.second]
+            difference = (r_1 - r_2) / total
+            u, b = inner(share_1 * r_1 + share_2 * r_2, sums)
+            x_1 = np.where(self.single, u, share_1 * u + difference)
+            return self._spread(x_1, share_2 * u - difference, new(rows.shape)), b
+
+        return solve
+
+    def _spread(self, of_first, of_second, out):
+        """Values of the variables from those of the first and of the second side of each sample."""
+        out[..., self.second] = of_second
+        out[..., self.first] = of_first
+        return out
+
+
+def _sides_of_samples(twin):
+    """The variables that are the first, and the second, side of each sample; the same where it has one."""
+    first = np.flatnonzero(twin >= np.arange(len(twin)))
+    return first, twin[first]
+
+
 class Scratch:
     """Room for the arrays of one step, used again by the next: to touch fresh memory costs more than to fill it.
 
@@ -168,12 +220,29 @@ class Scratch:
 
 def operator_of(block):
     """How the interior steps on a block solve with its kernel matrix."""
-    n, X = block.n_samples, block.features
+    X, gram, tally = block.features, block.gram, block.tally
+    if block.twin is None:
+        return _operator(X, gram, tally)
+    first, _ = _sides_of_samples(block.twin)
+    return _TwoSided(_operator(None if X is None else X[first], gram[first][:, first], tally), block.twin)
+
+
+def _operator(X, gram, tally):
+    """The operator of a kernel matrix, with features X (n, r) of it if they are known."""
+    n = len(gram)
     if X is not None and n >= _WORTH_FACTORING and X.shape[1] <= _FEW_COLUMNS * n:
-        return Factored(X, block.tally)
-    gram = np.asarray(block.gram, dtype=np.float64)
-    G = low_rank_factor(gram) if len(gram) >= _WORTH_FACTORING else None
-    return _Dense(gram, block.tally) if G is None else Factored(G, block.tally)
+        return Factored(X, tally)
+    gram = np.asarray(gram, dtype=np.float64)
+    G = low_rank_factor(gram) if n >= _WORTH_FACTORING else None
+    return _Dense(gram, tally) if G is None else Factored(G, tally)
+
+
+def operator_in_features(X, rest, twin, tally):
+    """The operator of the kernel matrix X X' + diag(rest)."""
+    if twin is None:
+        return Factored(X, tally, rest)
+    first, _ = _sides_of_samples(twin)
+    return _TwoSided(Factored(X[first], tally, rest[first]), twin)
 
 
 def low_rank_factor(gram):

@@ -61,7 +61,8 @@ class Block:
     """The problem on m variables whose Gram matrix is stored, the others held at zero or at their bound.
 
     `lam_range` are the least and the largest lam: the cost twice, where one is given. `features` (m, r), if known, have
-    gram = features features'. `tally` counts the work done on the block.
+    gram = features features'. `twin` (m,) are the other sides of the samples of a regression, see `twins_of`. `tally`
+    counts the work done on the block.
     """
 
     gram: np.ndarray
@@ -71,6 +72,7 @@ class Block:
     fixed: FixedSamples
     lam_range: tuple = (0.0, np.inf)
     features: object = None
+    twin: object = None
     tally: Tally = field(default_factory=Tally)
 
     @property
@@ -197,6 +199,43 @@ def product(gram, values):
 
 class TooRough(Exception):
     """The kernel matrix is too nearly singular for single precision."""
+
+
+def twins_of(index, linear, bound):
+    """For each variable the one of the other side of the same sample, of which no more than one can hold it; itself
+    where there is none.
+
+    Parameters
+    ----------
+    index : ndarray (m,), the sample of each variable
+    linear, bound : ndarrays (m,), as of a block
+
+    Returns
+    -------
+    ndarray of int (m,), or None where no variable has one
+    """
+    order = np.lexsort((bound, index))
+    low, high = order[:-1], order[1:]
+    # Two that overlap may both cost slack: samples with both labels do.
+    paired = (index[low] == index[high]) & (bound[low] < 0) & (bound[high] > 0) & (linear[high] <= linear[low])
+    if not paired.any():
+        return None
+    twin = np.arange(len(index))
+    twin[low[paired]], twin[high[paired]] = high[paired], low[paired]
+    return twin
+
+
+def one_side_each(block, side, inward):
+    """The sides, with the further one of a sample at zero where both would hold it: their conditions contradict.
+
+    Where the tube has no width they are the same: then the two share what holds the sample until one is negative.
+    """
+    twin = block.twin
+    if twin is None:
+        return side
+    both = (side != ZERO) & (side[twin] != ZERO) & (block.linear != block.linear[twin])
+    further = (inward < inward[twin]) | ((inward == inward[twin]) & (twin < np.arange(len(twin))))
+    return np.where(both & further, ZERO, side)
 
 
 class KKTSystem:

@@ -18,6 +18,7 @@ q + 1 equations, and n (q + 1) operations for all outputs. All removals take the
 arrive, or whose conditions do not hold afresh, are solved from nothing.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +27,7 @@ from scipy.sparse import csr_array
 from ..kernels.blas import dot, matmul
 from ..kernels.sources import MEGABYTE
 from .factor import cholesky, shifted_gram, solve_factorised
-from .kkt import BOUND, FREE, ZERO, spread_of
+from .kkt import BOUND, FREE, ZERO, spread_of, twins_of
 from .path import state_of
 from .problem import kkt_violation, least_slack_intercept, slack_of
 from .solve import solve
@@ -46,35 +47,38 @@ _REGULAR = 1e-12
 def left_out_decisions(problem, solution, *, tol=1e-3, max_iter=100_000, cache_size=200.0):
     """The decision on each sample by the solution of all others, with the same total budget or the same cost.
 
+    Of a regression it is found for the side that holds the sample: the sample only gets further away without it, and
+    the other side holds nothing.
+
     Parameters
     ----------
-    problem : DualProblem of a classification, with a budget or a cost
+    problem : DualProblem with a budget or a cost; of a regression a sample is left out with both its sides
     solution : DualSolution of it; where its budget was not kept, the budget in force is what the others may spend
     tol, max_iter, cache_size : as for `solve`
 
     Returns
     -------
-    ndarray (n,) : without the last sample of a class the others' constant
+    ndarray (n,) : where the budget pays for a constant, or there is one class left, the others' constant
     """
     if problem.budget is not None:
         problem = problem.with_budget(solution.budget)
-    everyone = np.arange(problem.n_samples)
+    everyone, twin = np.arange(problem.n_samples), _twins(problem)
+    solution = _on_one_side_each(problem, solution, twin)
     fit = problem.linear - problem.gradient(solution.beta)
     decisions = fit + solution.intercept
-    constant = _is_constant_without(problem, everyone)
-    decisions[constant] = np.where(problem.bound.sum() - problem.bound[constant] >= 0, 1.0, -1.0)
+    constant = _constants_without(problem, decisions, twin)
     removed = np.flatnonzero((solution.beta != 0) & ~constant)
     left = removed
     if len(removed) and 24 * problem.n_samples**2 <= cache_size * MEGABYTE:
         try:
-            table = _Table(problem.stored(), solution, fit)
+            table = _Table(problem.stored(), solution, fit, twin)
             found = table.decisions(removed)
         except np.linalg.LinAlgError:
             found = np.full(len(removed), np.nan)
         decisions[removed] = found
         left = removed[np.isnan(found)]
     for i in left:
-        others = np.delete(everyone, i)
+        others = np.delete(everyone, [i, twin[i]])
         without = solve(problem.take(others), tol=tol, max_iter=max_iter, cache_size=cache_size)
         support = np.flatnonzero(without.beta)
         (value,) = problem.source.apply(others[support], without.beta[support], np.array([i]))
@@ -82,13 +86,37 @@ def left_out_decisions(problem, solution, *, tol=1e-3, max_iter=100_000, cache_s
     return decisions
 
 
-def _is_constant_without(problem, rows):
-    """Whether the others have the constant classifier alone: their budget pays for it, or they are of one class."""
-    weight, bound = problem.weight, problem.bound
-    largest = weight.sum() - weight[rows] - np.abs(bound.sum() - bound[rows])
-    budget = np.inf if problem.budget is None else problem.budget
-    none_left = largest <= 1e-12 * weight.sum()
-    return none_left | (budget >= largest * (1.0 - 1e-12)) if np.isfinite(budget) else none_left
+def _twins(problem):
+    """The other side of each sample of a regression; each variable itself where there is none."""
+    index = problem.source.index
+    twin = None if index is None else twins_of(index, problem.linear, problem.bound)
+    return np.arange(problem.n_samples) if twin is None else twin
+
+
+def _on_one_side_each(problem, solution, twin):
+    """The solution, with what both sides of a sample hold left out of either: in a tube of no width they may share."""
+    shared = np.where(twin == np.arange(len(twin)), 0.0, np.minimum(np.abs(solution.beta), np.abs(solution.beta[twin])))
+    return replace(solution, beta=solution.beta - problem.sign * shared)
+
+
+def _constants_without(problem, decisions, twin):
+    """Mask of the variables without which a constant is the solution: the decisions on them become that constant."""
+    weight, linear, sign = problem.weight, problem.linear, problem.sign
+    rounding, budget = 1e-12 * weight.sum(), problem.charge
+    if np.all(linear == sign):
+        left = problem.bound.sum() - problem.bound
+        least, constant = weight.sum() - weight - np.abs(left), np.where(left >= 0, 1.0, -1.0)
+    elif budget < problem.largest_budget - weight.max() * np.ptp(linear) - rounding:
+        # The slack of the best constant falls by no more than that of one variable.
+        return np.zeros(problem.n_samples, dtype=bool)
+    else:
+        everyone, weight = np.arange(problem.n_samples), np.tile(weight, (problem.n_samples, 1))
+        weight[everyone, everyone] = weight[everyone, twin] = 0.0
+        constant = least_slack_intercept(np.broadcast_to(linear, weight.shape), sign, weight)
+        least = (weight * slack_of(linear - constant[:, None], sign)).sum(axis=1)
+    found = (least <= rounding) | (budget >= least * (1.0 - 1e-12))
+    decisions[found] = constant[found]
+    return found
 
 
 class _Table:
@@ -99,8 +127,9 @@ class _Table:
     numpy.linalg.LinAlgError : the kernel matrix of the free samples is not positive definite.
     """
 
-    def __init__(self, problem, solution, fit):
-        self.gram, self.beta, self.lam = problem.source.gram, solution.beta, solution.lam
+    def __init__(self, problem, solution, fit, twin):
+        self.twin = twin
+        self.gram, self.beta, self.lam = problem.source.whole(), solution.beta, solution.lam
         self.residual = problem.linear - fit - solution.intercept
         self.side = state_of(problem, solution).side
         if problem.budget is not None and not (self.side == BOUND).any():
@@ -180,7 +209,7 @@ class _Table:
         some = np.flatnonzero(free.any(axis=0))
         weight, of_some = weight[some], sign[some]
         above, above_by = (line.lam[:, None] * weight - of_some * line.dual[:, some] for line in (end, slope))
-        by[row, removed] = 0.0
+        by[row, removed] = by[row, self.twin[removed]] = 0.0
         low, high = _zeros_of(at, by, True), _zeros_of(above, above_by, free[:, some])
         low_first, high_first = low.argmax(axis=1), some[high.argmax(axis=1)]
         lowest, highest = low[row, low_first], high.max(axis=1)
@@ -274,7 +303,7 @@ class _Table:
         upper = lam[:, None] * self.problem.weight
         upper[row, removed] = 0.0
         sign = np.repeat(self.problem.sign[None], len(removed), axis=0)
-        sign[row, removed] = 0.0
+        sign[row, removed] = sign[row, self.twin[removed]] = 0.0
         weight = np.where(sign != 0, self.problem.weight, 0.0)
         dual = np.clip(sign * dual, 0.0, upper) * sign
         # Those at bound before grow with lam: the rest has few columns.

@@ -120,8 +120,21 @@ class _FirstWorkingSet:
 
 def _first_working_set(problem, workspace, random):
     """The level below, solved, as the start of this one."""
-    chosen = stratified_share(problem.sign, _RATIO, random)
+    chosen = share_of(problem, _RATIO, random)
     return _FirstWorkingSet(chosen, _coarse_level(coarse_problem(problem, chosen), workspace, random), workspace)
+
+
+def share_of(problem, ratio, random):
+    """Indices of a 1 / ratio share of the variables, sorted.
+
+    The two sides of a sample of a regression stay together: one of them alone would pull the function away.
+    """
+    index = problem.source.index
+    if index is None:
+        return stratified_share(problem.sign, ratio, random)
+    samples = np.unique(index)
+    chosen = random.permutation(samples)[: max(1, round(len(samples) / ratio))]
+    return np.flatnonzero(np.isin(index, chosen))
 
 
 def stratified_share(sign, ratio, random):

@@ -15,7 +15,7 @@ import numpy as np
 from ..kernels.blas import matmul
 
 from .active_set import State
-from .interior import Factored, InteriorSolver
+from .interior import InteriorSolver, operator_in_features
 from .kkt import FREE
 from .working_set import TooLarge, dense_features, inward, refine, whole_block
 
@@ -138,7 +138,8 @@ def solve_in_features(problem, features, workspace, lam):
     """
     X, rest, reach = features
     within = problem.within(min(reach, problem.largest_cost))
-    solver = InteriorSolver(whole_block(within, None, workspace.tally, X), Factored(X, workspace.tally, rest))
+    block = whole_block(within, None, workspace.tally, X)
+    solver = InteriorSolver(block, operator_in_features(X, rest, block.twin, workspace.tally))
     iterate = solver.start(min(lam, reach))
     for gap in _GAPS:
         if np.isinf(reach):

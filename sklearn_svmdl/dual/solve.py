@@ -11,7 +11,7 @@ from .active_set import solve_block
 from .buffer import Buffer
 from .feasibility import least_budget
 from .kkt import BOUND, FREE, ZERO, spread_of
-from .levels import coarse_problem, cold_state, polish, solve_levels, stratified_share
+from .levels import coarse_problem, cold_state, polish, share_of, solve_levels
 from .linear import features_of, solve_in_features
 from .problem import Status, certify, constant_solution, feasible_duals
 from .smo import ascend
@@ -175,7 +175,7 @@ def _first_lam(problem):
         return problem.cost
     n = problem.n_samples
     if problem.source.n_features is None:
-        problem = coarse_problem(problem, stratified_share(problem.sign, n / _PROBE, np.random.RandomState(0)))
+        problem = coarse_problem(problem, share_of(problem, n / _PROBE, np.random.RandomState(0)))
     return cold_state(problem).point.lam
 
 

@@ -73,8 +73,8 @@ class Tally:
 
     @property
     def left(self):
-        """Iterations that may still be taken."""
-        return self.most - self.pivots - self.interior_steps - self.pair_steps
+        """Iterations that may still be taken; none, too, where who watches has lowered `most` in the meantime."""
+        return max(self.most - self.pivots - self.interior_steps - self.pair_steps, 0)
 
     def line(self):
         """Where the solve is, in words."""

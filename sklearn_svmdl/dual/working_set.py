@@ -12,7 +12,7 @@ import numpy as np
 from ..kernels.blas import dot
 from .active_set import Effort, State, solve_block
 from .buffer import Buffer, GrowingGram
-from .kkt import BOUND, FREE, ZERO, Block, FixedSamples, Point, point_at, product
+from .kkt import BOUND, FREE, ZERO, Block, FixedSamples, Point, point_at, product, twins_of
 from .work import Tally
 
 # With each look at most this share of the working set joins it from the right side of the margin, and at most this many
@@ -115,7 +115,8 @@ class WorkingSet:
         if features is not None:
             features = dense_features(features[here])
         linear, bound = problem.linear[here], problem.bound[here]
-        return Block(gram, linear, bound, problem.charge, fixed, problem.lam_range, features, self.tally)
+        twin = None if problem.source.index is None else twins_of(problem.source.index[here], linear, bound)
+        return Block(gram, linear, bound, problem.charge, fixed, problem.lam_range, features, twin, self.tally)
 
     def solve(self, state, effort, trusted):
         """The state after the block has been solved."""
@@ -201,8 +202,9 @@ class WorkingSet:
 
 def whole_block(problem, gram, tally, features=None):
     """The block of all samples, whose Gram matrix is given, and features of it, if they are few."""
-    nothing = FixedSamples(np.zeros(problem.n_samples))
-    return Block(gram, problem.linear, problem.bound, problem.charge, nothing, problem.lam_range, features, tally)
+    nothing, linear, bound = FixedSamples(np.zeros(problem.n_samples)), problem.linear, problem.bound
+    twin = None if problem.source.index is None else twins_of(problem.source.index, linear, bound)
+    return Block(gram, linear, bound, problem.charge, nothing, problem.lam_range, features, twin, tally)
 
 
 def reassign(problem, state, wrong):

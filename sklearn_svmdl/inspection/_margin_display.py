@@ -6,9 +6,14 @@ from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
 from .. import _colours as colours
+from .._sklearn_private import check_matplotlib_support
+from ._axes import legends_beside, new_axes
+from ._within import model_within
 
 # Room around the samples, as a fraction of their range.
 _PADDING = 0.15
+# A slack of less than this is none to the eye: the sample is on the margin.
+_ON_MARGIN = 0.01
 # The parts of a picture and how they look; what the user asks for comes on top.
 _STYLES = {
     "regions": {"alpha": 0.16},
@@ -17,6 +22,14 @@ _STYLES = {
     "samples": {"s": 22, "edgecolors": "white", "linewidths": 0.4},
     "support": {"s": 90, "facecolors": "none", "edgecolors": "black", "linewidths": 0.9},
     "mistakes": {"s": 36, "marker": "x", "color": "black", "linewidths": 1.0},
+    "slack": {"fontsize": 7, "xytext": (5, 3), "textcoords": "offset points"},
+}
+# How the kinds of support vectors differ.
+_RINGS = {
+    "support vectors": {},
+    "support vectors on the margin": {"linewidths": 1.8},
+    "support vectors inside the margin": {"linewidths": 1.0, "linestyles": "dashed"},
+    "support vectors on the wrong side": {"linewidths": 1.0, "linestyles": "dotted"},
 }
 
 
@@ -24,8 +37,10 @@ class MarginDisplay:
     """Picture of a classifier in two dimensions: boundary, margins, support vectors, mistakes.
 
     The regions of the classes are tinted and parted by full lines. Of two classes the boundary is f(x) = 0, and the
-    margins f(x) = -1 and f(x) = 1 are dashed. Support vectors are ringed. Misclassified samples are crossed out. Both
-    axes have the same scale, so that distances are what they look like. Use :meth:`from_estimator` to make one.
+    margins f(x) = -1 and f(x) = 1 are dashed. Support vectors are ringed: of two classes with a full ring on the margin
+    (slack 0), a dashed one inside the margin (slack up to 1), a dotted one on the wrong side of the boundary (slack
+    above 1). Misclassified samples are crossed out. Both axes have the same scale, so that distances are what they look
+    like. Use :meth:`from_estimator` to make one.
 
     Parameters
     ----------
@@ -40,10 +55,13 @@ class MarginDisplay:
         Number of each sample's class.
     mistakes : ndarray of bool of shape (n_samples,)
         Which samples are misclassified: of two classes, those of slack > 1.
-    support_vectors : ndarray of shape (n_SV, 2)
-        Support vectors to ring; may be empty.
+    support : ndarray of int of shape (n_SV,)
+        Rows of X to ring as support vectors; may be empty.
     classes : sequence of length n_classes
         Labels for the legend.
+    slack : ndarray of shape (n_samples,), default=None
+        The slack of each sample, max(0, 1 - y f(x)) with y = -1 or 1, which tells kinds of support vectors apart; None
+        for three classes or more.
     feature_names : sequence of length 2, default=None
         Labels of the axes.
 
@@ -59,10 +77,16 @@ class MarginDisplay:
         The margins f(x) = -1 and f(x) = 1 of two classes.
     samples_ : list of matplotlib PathCollection
         The samples of each class.
-    support_ring_ : matplotlib PathCollection
-        Rings around the support vectors.
+    support_rings_ : dict of matplotlib PathCollection
+        Rings around the support vectors, by their kind as the legend has it.
     mistakes_ : matplotlib PathCollection
         Crosses on the misclassified samples.
+    slack_texts_ : list of matplotlib Annotation
+        The slacks written beside samples that have one, with include_slack=True.
+
+    See Also
+    --------
+    BudgetPathDisplay : Margin, support vectors and errors against C, for any number of features.
 
     Examples
     --------
@@ -76,15 +100,16 @@ class MarginDisplay:
     >>> display.figure_.savefig("margin.png")  # doctest: +SKIP
     """
 
-    def __init__(self, *, xx0, xx1, decision, X, target, mistakes, support_vectors, classes, feature_names=None):
+    def __init__(self, *, xx0, xx1, decision, X, target, mistakes, support, classes, slack=None, feature_names=None):
         self.xx0 = xx0
         self.xx1 = xx1
         self.decision = decision
         self.X = X
         self.target = target
         self.mistakes = mistakes
-        self.support_vectors = support_vectors
+        self.support = support
         self.classes = classes
+        self.slack = slack
         self.feature_names = feature_names
 
     @classmethod
@@ -119,6 +144,7 @@ class MarginDisplay:
         ValueError
             No fitted classifier with a decision function of two features, or labels that it does not know.
         """
+        check_matplotlib_support(f"{cls.__name__}.from_estimator")
         check_is_fitted(estimator)
         points, names = _points_and_names(X)
         _check_drawable(estimator, points)
@@ -129,15 +155,17 @@ class MarginDisplay:
         decision = estimator.decision_function(_like(X, np.column_stack([xx0.ravel(), xx1.ravel()])))
         if support_vectors is None:
             support_vectors = _support_of(estimator, len(points))
+        at_samples = estimator.decision_function(X)
         display = cls(
             xx0=xx0,
             xx1=xx1,
             decision=decision.reshape(*xx0.shape, *decision.shape[1:]),
             X=points,
             target=target,
-            mistakes=_mistakes(estimator.decision_function(X), target),
-            support_vectors=points[np.asarray(support_vectors, dtype=int)],
+            mistakes=_mistakes(at_samples, target),
+            support=np.asarray(support_vectors, dtype=int),
             classes=classes,
+            slack=_slack(at_samples, target),
             feature_names=names,
         )
         return display.plot(ax=ax, **styles)
@@ -148,12 +176,14 @@ class MarginDisplay:
         *,
         colors=None,
         aspect="equal",
+        include_slack=False,
         regions_kw=None,
         boundary_kw=None,
         margins_kw=None,
         samples_kw=None,
         support_kw=None,
         mistakes_kw=None,
+        slack_kw=None,
     ):
         """Draw the picture.
 
@@ -165,31 +195,44 @@ class MarginDisplay:
             The colours of the classes; None are colours that people with any colour vision can tell apart.
         aspect : {"equal", "auto"} or float, default="equal"
             Aspect of the axes, as `Axes.set_aspect` takes it.
+        include_slack : bool, default=False
+            Whether to write its slack beside each sample that has one; of two classes.
         regions_kw, boundary_kw, margins_kw : dict, default=None
             Keywords for `Axes.contourf` of the regions and `Axes.contour` of the lines.
         samples_kw, support_kw, mistakes_kw : dict, default=None
             Keywords for `Axes.scatter` of the samples, the rings and the crosses.
+        slack_kw : dict, default=None
+            Keywords for `Axes.annotate` of the slacks.
 
         Returns
         -------
         self : MarginDisplay
             The display, with `ax_` and `figure_`.
-        """
-        if ax is None:
-            import matplotlib.pyplot as plt
 
-            _, ax = plt.subplots()
+        Raises
+        ------
+        ValueError
+            Another number of colours than of classes, or include_slack=True with more than two classes.
+        """
+        check_matplotlib_support(f"{type(self).__name__}.plot")
+        if include_slack and self.slack is None:
+            raise ValueError(
+                "include_slack=True needs two classes: of more, a sample has a slack in each binary problem; see the "
+                "model's slack_."
+            )
+        ax = new_axes() if ax is None else ax
         self.ax_, self.figure_ = ax, ax.figure
         looks = self._looks(colors)
         self._draw_regions(ax, [color for color, _ in looks], _styled("regions", regions_kw))
         self._draw_lines(ax, _styled("boundary", boundary_kw), _styled("margins", margins_kw))
         self._draw_samples(ax, looks, _styled("samples", samples_kw))
-        self.support_ring_ = _scatter(ax, self.support_vectors, "support vectors", _styled("support", support_kw))
+        self._draw_support(ax, _styled("support", None), support_kw or {})
         self.mistakes_ = _scatter(ax, self.X[self.mistakes], "misclassified", _styled("mistakes", mistakes_kw))
         if self.feature_names is not None:
             ax.set(xlabel=self.feature_names[0], ylabel=self.feature_names[1])
+        self.slack_texts_ = self._write_slack(ax, _styled("slack", slack_kw)) if include_slack else []
         ax.set_aspect(aspect)
-        ax.legend(loc="best")
+        legends_beside([ax])
         return self
 
     def _looks(self, colors):
@@ -229,6 +272,30 @@ class MarginDisplay:
             own = {"color": color, "marker": marker, **style}
             self.samples_.append(_scatter(ax, self.X[self.target == number], str(label), own))
 
+    def _draw_support(self, ax, style, asked):
+        self.support_rings_ = {
+            kind: _scatter(ax, self.X[rows], kind, {**style, **_RINGS[kind], **asked})
+            for kind, rows in self._kinds_of_support().items()
+        }
+
+    def _kinds_of_support(self):
+        """Rows of X to ring, by their kind."""
+        rows = np.asarray(self.support, dtype=int)
+        if self.slack is None:
+            return {"support vectors": rows}
+        slack = self.slack[rows]
+        return {
+            "support vectors on the margin": rows[slack <= _ON_MARGIN],
+            "support vectors inside the margin": rows[(slack > _ON_MARGIN) & (slack <= 1)],
+            "support vectors on the wrong side": rows[slack > 1],
+        }
+
+    def _write_slack(self, ax, style):
+        return [
+            ax.annotate(f"{self.slack[row]:.2g}", self.X[row], **style)
+            for row in np.flatnonzero(self.slack > _ON_MARGIN)
+        ]
+
 
 def _styled(part, asked):
     return {**_STYLES[part], **(asked or {})}
@@ -257,6 +324,11 @@ def _mistakes(decision, target):
     return decision.argmax(axis=1) != target
 
 
+def _slack(decision, target):
+    """max(0, 1 - y f) of two classes; None of more."""
+    return np.maximum(0.0, 1.0 - (2 * target - 1) * decision) if decision.ndim == 1 else None
+
+
 def _points_and_names(X):
     names = [str(name) for name in X.columns] if hasattr(X, "columns") else None
     return check_array(X, dtype=np.float64), names
@@ -274,7 +346,7 @@ def _check_drawable(estimator, points):
         )
     if points.shape[1] != 2:
         raise ValueError(f"MarginDisplay draws 2 features, but X has {points.shape[1]}; choose two columns.")
-    pairs = getattr(_model_within(estimator), "decision_function_shape", None) == "ovo"
+    pairs = getattr(model_within(estimator), "decision_function_shape", None) == "ovo"
     if pairs and len(estimator.classes_) > 2:
         raise ValueError(
             "MarginDisplay needs a score for each class, but decision_function_shape='ovo' gives the decisions of all "
@@ -297,19 +369,8 @@ def _grid(points, resolution):
     return np.meshgrid(axes[:, 0], axes[:, 1])
 
 
-def _model_within(estimator):
-    """The model inside searches and pipelines."""
-    while True:
-        if hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
-        elif hasattr(estimator, "steps"):
-            estimator = estimator.steps[-1][1]
-        else:
-            return estimator
-
-
 def _support_of(estimator, n_samples):
     """Support vectors' row numbers, where the model knows them and was fitted on as many samples."""
-    model = _model_within(estimator)
+    model = model_within(estimator)
     fitted_on = getattr(model, "shape_fit_", np.shape(getattr(model, "slack_", [[]]))[::-1])[0]
     return getattr(model, "support_", []) if fitted_on == n_samples else []

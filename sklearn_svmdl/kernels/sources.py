@@ -35,6 +35,8 @@ class _Source:
     """What the sources have in common."""
 
     tally = None
+    # Which samples of another source these are: see `IndexedSource`.
+    index = None
 
     def counted(self, tally):
         """An equal source, which adds to `tally.kernel_values` how many kernel values it evaluates.

@@ -18,8 +18,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import check_array, check_is_fitted, check_X_y, validate_data
 
+from .._callbacks import EstimatorMixin
 from .._sklearn_private import _check_sample_weight
 from ._columns import TabularModule, as_numbers, cardinalities, categorical_columns, fit_columns, is_frame
+from ._epoch_tasks import epoch_tasks
 from ._module import MLPModule, looks_squashed, outputs
 from ._parameters import SkorchParameters
 from ._recipe import Progress, Recipe, python_scalar
@@ -35,7 +37,7 @@ _ABOVE_CONSTANT = 1.01
 _NOTHING_TO_LEARN = 1e-12
 
 
-class BaseTorchMLP(SkorchParameters, ABC):
+class BaseTorchMLP(EstimatorMixin, SkorchParameters, ABC):
     """A multi-layer perceptron trained by torch through skorch; see the two estimators for the parameters."""
 
     # --- what classifier and regressor say differently
@@ -78,6 +80,7 @@ class BaseTorchMLP(SkorchParameters, ABC):
 
     def _fit(self, X, y, sample_weight, validation=(None, None, None), incremental=False):
         first_pass = not hasattr(self, "net_") or not (self.warm_start or incremental)
+        tasks = epoch_tasks(self, X, y, sample_weight)
         device = resolve_device(self.device)
         self._check_choices(incremental)
         if first_pass:
@@ -92,7 +95,7 @@ class BaseTorchMLP(SkorchParameters, ABC):
         run = self._run(recipe, train, valid, first_pass, incremental)
         seeds = [draw_seed(random_state) for _ in range(self.n_networks)]
         with torch.inference_mode(False), torch.enable_grad():  # whatever the caller is in
-            net = self._net(run, recipe, seeds, device, first_pass)
+            net = self._net(run, recipe, seeds, device, first_pass, tasks)
             self._train(net, run, X, y)
         return self._store(net, run, X.dtype)
 
@@ -206,7 +209,7 @@ class BaseTorchMLP(SkorchParameters, ABC):
             )
         return min(int(self.batch_size), n_rows)
 
-    def _net(self, run, recipe, seeds, device, first_pass):
+    def _net(self, run, recipe, seeds, device, first_pass, tasks):
         """A new net, with the weights to go on with if there are any; or the net to go on with."""
         parts = {**self._skorch_parts(), **self._module_parameters(run.train)}
         callbacks = list(self.callbacks or ())
@@ -222,7 +225,7 @@ class BaseTorchMLP(SkorchParameters, ABC):
             dtype=run.train.dataset.X.dtype.name,
             seeds=seeds,
             device=device,
-            callbacks=deepcopy(callbacks),
+            callbacks=[*deepcopy(callbacks), *tasks],
             max_epochs=recipe.max_iter,
             **settings,
             **parts,

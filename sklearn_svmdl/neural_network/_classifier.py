@@ -10,6 +10,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_is_fitted
 
 from .._class_weight import ClassFactors
+from .._callbacks import fit_task
 from .._sklearn_private import Interval, StrOptions, _check_partial_fit_first_call, _fit_context
 from ._base import BaseTorchMLP, averaged
 from ._heads import Task
@@ -138,7 +139,7 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
         The class labels, sorted.
     n_features_in_ : int
         Number of features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, if X has string names only.
     coefs_ : list of ndarray of shape (n_inputs, n_units)
         Weights of each layer; with `n_networks` > 1 the networks come first. Not there with `module`.
@@ -314,6 +315,7 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
         self._set_nested(skorch_parameters)
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @fit_task(lambda self: self.max_iter)
     def fit(self, X, y, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None):
         """Train the network.
 

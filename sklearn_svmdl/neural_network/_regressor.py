@@ -5,6 +5,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from .._callbacks import fit_task
 from .._sklearn_private import StrOptions, _fit_context
 from ._base import BaseTorchMLP, averaged
 from ._heads import Task
@@ -130,7 +131,7 @@ class TorchMLPRegressor(RegressorMixin, BaseTorchMLP):
     ----------
     n_features_in_ : int
         Number of features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, if X has string names only.
     coefs_ : list of ndarray of shape (n_inputs, n_units)
         Weights of each layer; with `n_networks` > 1 the networks come first. Not there with `module`.
@@ -300,6 +301,7 @@ class TorchMLPRegressor(RegressorMixin, BaseTorchMLP):
         self._set_nested(skorch_parameters)
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @fit_task(lambda self: self.max_iter)
     def fit(self, X, y, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None):
         """Train the network.
 

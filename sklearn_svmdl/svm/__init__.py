@@ -3,6 +3,8 @@
 from ._budget_path import BudgetPath, budget_path
 from ._budget_svc import BudgetSVC
 from ._budget_svc_cv import BudgetSVCCV
+from ._budget_svr import BudgetSVR
+from ._budget_svr_cv import BudgetSVRCV
 from ._leave_one_out import leave_one_out_decisions
 from ._messages import BudgetWarning, IndefiniteKernelWarning, InfeasibleBudgetError
 
@@ -10,6 +12,8 @@ __all__ = [
     "BudgetPath",
     "BudgetSVC",
     "BudgetSVCCV",
+    "BudgetSVR",
+    "BudgetSVRCV",
     "BudgetWarning",
     "IndefiniteKernelWarning",
     "InfeasibleBudgetError",

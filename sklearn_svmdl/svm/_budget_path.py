@@ -7,13 +7,12 @@ from sklearn.base import clone
 
 from .._colours import of_classes
 from ..dual.path import walk
-from ..kernels import MEGABYTE, GramSource, spec_of
+from ..kernels import MEGABYTE, GramSource
 from ._budget_svc import BudgetSVC
-from ._fitted import fitted_attributes, publish
+from ._budget_svr import BudgetSVR
+from ._fitted import publish
 from ._messages import Outcome, report
-from ._training import checked_samples, resolved_kernel, training_on, weigh
 from ._units import UNITS, check_Cs
-
 
 # A legend names up to so many binary problems.
 _MOST_NAMED = 10
@@ -36,17 +35,17 @@ class BudgetPath:
         What was asked for, the softest first, in the unit asked for: falling budgets or rising costs.
     unit : {"total", "relative", "cost"}
         What C means.
-    models : tuple of BudgetSVC
+    models : tuple of BudgetSVC or BudgetSVR
         The fitted model of each C.
     problems : tuple of str
-        What each binary problem is called.
+        What each binary problem is called; a regression is one problem.
     classes : ndarray of shape (n_classes,)
-        Sorted class labels. In each binary problem +1 is the later class.
+        Sorted class labels. In each binary problem +1 is the later class. Not of a regression.
     dual_coefs : ndarray of shape (n_Cs, n_problems, n_samples)
         Signed duals y_i alpha_i; the decisions are K(., X) @ dual_coefs[c].T + intercepts[c].
     intercepts : ndarray of shape (n_Cs, n_problems)
     margins : ndarray of shape (n_Cs, n_problems)
-        M = 1 / |w|; infinite where C >= C_max.
+        `M = 1 / |w|`; infinite where C >= C_max.
     slack : ndarray of shape (n_Cs, n_problems, n_samples)
         Slacks e_i; nan where a sample takes no part in a problem.
     n_support : ndarray of shape (n_Cs, n_problems)
@@ -66,8 +65,9 @@ class BudgetPath:
 
     def __repr__(self):
         ends = f"C={self.Cs[0]:.4g}" + (f" to {self.Cs[-1]:.4g}" if len(self.Cs) > 1 else "")
-        problems = f"{len(self.problems)} binary problem{'s' * (len(self.problems) > 1)}"
-        n_samples = self.models[0].slack_.shape[1]
+        kind = "regression" if isinstance(self.models[0], BudgetSVR) else "binary problem"
+        problems = f"{len(self.problems)} {kind}{'s' * (len(self.problems) > 1)}"
+        n_samples = self.models[0].slack_.shape[-1]
         return f"BudgetPath({len(self.Cs)} solutions, {ends}, unit={self.unit!r}, {problems}, {n_samples} samples)"
 
     @property
@@ -78,7 +78,7 @@ class BudgetPath:
     @property
     def dual_coefs(self):
         """Signed duals (n_Cs, n_problems, n_samples)."""
-        duals = np.zeros((len(self.Cs), *self.models[0].slack_.shape))
+        duals = np.zeros((len(self.Cs), len(self.problems), self.models[0].slack_.shape[-1]))
         for of_one, model in zip(duals, self.models, strict=True):
             of_one[:, model.support_] = model.dual_coef_
         return duals
@@ -86,7 +86,7 @@ class BudgetPath:
     @property
     def slack(self):
         """Slacks (n_Cs, n_problems, n_samples)."""
-        return self._each("slack_")
+        return np.array([np.reshape(model.slack_, (len(self.problems), -1)) for model in self.models])
 
     @property
     def intercepts(self):
@@ -95,7 +95,7 @@ class BudgetPath:
 
     @property
     def margins(self):
-        """M = 1 / |w|, (n_Cs, n_problems)."""
+        """`M = 1 / |w|`, (n_Cs, n_problems)."""
         return self._each("margin_")
 
     @property
@@ -119,7 +119,7 @@ class BudgetPath:
         return self._each("duality_gap_")
 
     def _each(self, name):
-        return np.array([np.asarray(getattr(model, name)) for model in self.models])
+        return np.array([np.reshape(getattr(model, name), len(self.problems)) for model in self.models])
 
     def at(self, C):
         """The fitted model of one of the path's C.
@@ -145,7 +145,7 @@ class BudgetPath:
         return self.models[found[0]]
 
     def predict(self, X, C):
-        """Predict the class of each sample with one of the path's models.
+        """Predict the class or the number of each sample with one of the path's models.
 
         Parameters
         ----------
@@ -156,13 +156,13 @@ class BudgetPath:
 
         Returns
         -------
-        labels : ndarray of shape (n_samples,)
-            Predicted class labels.
+        predicted : ndarray of shape (n_samples,)
+            Class labels, or numbers.
         """
         return self.at(C).predict(X)
 
     def plot(self, quantity="margins", *, ax=None):
-        """Draw a quantity of each binary problem against C.
+        """Draw a quantity of each problem against C.
 
         Parameters
         ----------
@@ -203,6 +203,7 @@ def budget_path(
     *,
     Cs=10,
     unit="relative",
+    epsilon=None,
     kernel="rbf",
     gamma="scale",
     degree=3,
@@ -215,9 +216,9 @@ def budget_path(
     max_iter=100_000,
     cache_size=500,
 ):
-    """Solve the problem of `BudgetSVC` for many budgets or costs, each solution starting from the last.
+    """Solve the problem of `BudgetSVC` or `BudgetSVR` for many budgets or costs, each solution starting from the last.
 
-    Each point is the one that `BudgetSVC` finds for its C, certified by itself; a point costs a few
+    Each point is the one that the estimator finds for its C, certified by itself; a point costs a few
     factorisations of the free support vectors' kernel matrix.
 
     Parameters
@@ -225,14 +226,18 @@ def budget_path(
     X : array-like or sparse matrix of shape (n_samples, n_features)
         Training samples, or their kernel values (n_samples, n_samples) if kernel="precomputed".
     y : array-like of shape (n_samples,)
-        Class labels.
+        Class labels, or with an epsilon the target values of a regression.
     Cs : int or array-like of floats, default=10
         The values of C, or how many of them, evenly spaced in their logarithm: between 0.001 and 0.9 of C_max for
-        unit="relative", between 0.01 and 1000 for unit="cost".
+        unit="relative", between 0.01 and 1000 for unit="cost", of a regression times the spread of y.
     unit : {"total", "relative", "cost"}, default="relative"
         What C means, as for `BudgetSVC`: total slacks, fractions of C_max, or costs of a unit of slack.
-    kernel, gamma, degree, coef0, multi_class, infeasible, class_weight, tol, max_iter
+    epsilon : float >= 0, "auto" or None, default=None
+        None for classes. Else y are the numbers of a regression, and epsilon is as for `BudgetSVR`.
+    kernel, gamma, degree, coef0, infeasible, tol, max_iter
         As for `BudgetSVC`.
+    multi_class, class_weight
+        As for `BudgetSVC`; of no use to a regression.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the slacks, 1 if None.
     cache_size : float > 0, default=500
@@ -265,56 +270,48 @@ def budget_path(
     array([0, 1])
     >>> path.slack.sum(axis=2).ravel().round(3)
     array([2., 0.])
+
+    The slope of a line as a regression is given less and less slack:
+
+    >>> path = budget_path(X, [0.0, 1.0, 2.0, 6.0], Cs=[5.0, 2.0], unit="total", epsilon=0, kernel="linear")
+    >>> [float(model.coef_[0, 0].round(3)) for model in path.models]
+    [0.6, 1.0]
     """
-    estimator = BudgetSVC(
-        unit=unit,
-        kernel=kernel,
-        gamma=gamma,
-        degree=degree,
-        coef0=coef0,
-        multi_class=multi_class,
-        infeasible=infeasible,
-        class_weight=class_weight,
-        tol=tol,
-        max_iter=max_iter,
-        cache_size=cache_size,
-    )
+    shared = dict(unit=unit, kernel=kernel, gamma=gamma, degree=degree, coef0=coef0, infeasible=infeasible)
+    limits = dict(tol=tol, max_iter=max_iter)
+    if epsilon is None:
+        of_classes_alone = dict(multi_class=multi_class, class_weight=class_weight)
+        estimator = BudgetSVC(**shared, **of_classes_alone, **limits, cache_size=cache_size)
+    else:
+        estimator = BudgetSVR(epsilon=epsilon, **shared, **limits, cache_size=cache_size)
     estimator._validate_params()
-    Cs = sorted(check_Cs(Cs, unit).tolist(), key=UNITS[unit].hardness)
-    X, y, weight, seen = checked_samples(estimator, X, y, sample_weight)
-    data = weigh(X, y, weight, class_weight, pairwise=spec_of(kernel).pairwise)
-    training = training_on(
-        data,
-        resolved_kernel(kernel, data, gamma=gamma, degree=degree, coef0=coef0),
-        multi_class,
-        cache_size=cache_size,
-    )
-    solutions = walk_tasks(training, Cs, UNITS[unit], tol=tol, max_iter=max_iter)
+    training, seen = estimator._training(X, y, sample_weight)
+    Cs = sorted(check_Cs(Cs, unit, training.tasks[0].unit).tolist(), key=UNITS[unit].hardness)
+    rows = [training.answers(row) for row in walk_tasks(training, Cs, UNITS[unit], **limits)]
     report(
         training,
         [
             Outcome.of(problem, C, UNITS[unit], row[k], at=f", path.Cs[{c}]={C:.4g}")
             for k, problem in enumerate(training.problems())
-            for c, (C, row) in enumerate(zip(Cs, solutions, strict=True))
+            for c, (C, row) in enumerate(zip(Cs, rows, strict=True))
         ],
         "solutions of the path",
         infeasible=infeasible,
-        tol=tol,
-        max_iter=max_iter,
         feature_names=seen.get("feature_names_in_"),
+        **limits,
     )
     models = [clone(estimator).set_params(C=C) for C in Cs]
-    for model, row in zip(models, solutions, strict=True):
-        publish(model, {**seen, **fitted_attributes(training, row)})
+    for model, row in zip(models, rows, strict=True):
+        publish(model, {**seen, **model._attributes(training, row)})
     return BudgetPath(np.array(Cs), unit, tuple(models), tuple(task.name for task in training.tasks))
 
 
 def walk_tasks(training, Cs, unit, *, tol, max_iter):
-    """Solve every binary problem for all Cs, which must come from the softest to the hardest.
+    """Solve every dual problem for all Cs, which must come from the softest to the hardest.
 
     Returns
     -------
-    list of lists of DualSolution : for each C one for each task
+    list of lists of DualSolution : for each C one for each task, to be read by `Training.answers`
     """
     limits = dict(tol=tol, max_iter=max_iter, cache_size=training.memory)
     columns = []

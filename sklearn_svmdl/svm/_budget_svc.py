@@ -1,27 +1,27 @@
 """The budget-C support vector classifier."""
 
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
-from scipy.sparse import issparse
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from .._sklearn_private import Interval, StrOptions, _fit_context
-from ..dual.feasibility import least_budget
-from ..kernels import KERNELS, row_blocks, spec_of
-from ._fitted import KernelMachine, fitted_attributes, publish
-from ._messages import report
+from .._callbacks import fit_task, steps_of
+from .._sklearn_private import StrOptions, _fit_context
+from ..kernels import row_blocks, spec_of
+from ._base import BudgetEstimator
+from ._fitted import fitted_attributes
 from ._multiclass import SCHEMES
-from ._solving import solve_tasks
-from ._training import checked_samples, checked_X, resolved_kernel, training_on, weigh
-from ._units import UNITS, unit_and_value
+from ._ranges import ranges_of
+from ._training import checked_samples, checked_X, weigh
+from ._units import unit_and_value
 
 
-class BudgetSVC(ClassifierMixin, BaseEstimator):
+class BudgetSVC(ClassifierMixin, BudgetEstimator):
     """Support vector classifier with a budget C on the total slack.
 
-    Solves the soft-margin problem as textbooks state it,
+    Solves the soft-margin problem as textbooks state it::
 
         max M   s.t.   |w| = 1,   y_i (w.x_i + b) >= M (1 - e_i),   e_i >= 0,   sum_i s_i e_i <= C
 
@@ -33,7 +33,7 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
     total weights.
 
     To every budget belongs a cost of slack with the same solution, and to every cost > 0 a budget. With
-    unit="cost", C is that cost, and the model is the one of `SVC(C)`,
+    unit="cost", C is that cost, and the model is the one of `SVC(C)`::
 
         min |w|^2 / 2 + C sum_i s_i e_i   s.t.   y_i (w.x_i + b) >= 1 - e_i,   e_i >= 0
 
@@ -52,7 +52,7 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         smaller. "cost": C > 0 is the cost of a unit of slack, the C of `sklearn.svm.SVC`: *larger* is *harder*, and
         every value is feasible. Each binary problem of a multiclass fit gets the same C.
     kernel : str or callable, default="rbf"
-        "linear" <x, x'>, "poly" (gamma <x, x'> + coef0)^degree, "rbf" exp(-gamma |x - x'|^2), "sigmoid",
+        "linear" `<x, x'>`, "poly" `(gamma <x, x'> + coef0)^degree`, "rbf" `exp(-gamma |x - x'|^2)`, "sigmoid",
         "laplacian", "cosine", "chi2", "additive_chi2" as in `sklearn.metrics.pairwise`; "precomputed" where X
         holds the kernel values; or a function k(X, Y) of two matrices (n, d), (m, d) that returns the (n, m)
         values.
@@ -99,7 +99,7 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
     support_ : ndarray of shape (n_SV,)
         Sorted indices of the samples that are support vectors of some binary problem.
     support_vectors_ : ndarray or CSR matrix of shape (n_SV, n_features)
-        X[support_]; empty for precomputed kernels.
+        `X[support_]`; empty for precomputed kernels.
     n_support_ : ndarray of shape (n_classes,)
         Number of support vectors of each class.
     dual_coef_ : ndarray of shape (n_problems, n_SV)
@@ -114,7 +114,7 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
     n_iter_ : ndarray of shape (n_problems,)
         Iterations taken.
     margin_ : ndarray of shape (n_problems,)
-        M = 1 / |w|; infinite where C >= C_max.
+        `M = 1 / |w|`; infinite where C >= C_max.
     slack_ : ndarray of shape (n_problems, n_samples)
         Slacks e_i; nan where a sample takes no part in a problem. Of the pairs of three or more classes it is an
         array-like that stores those that take part: `slack_[k]` is the row of a problem, `np.asarray(slack_)` all.
@@ -125,11 +125,11 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         The cost in force, the multiplier of the budget: `sklearn.svm.SVC` with this C finds the same hyperplane. 0
         where C >= C_max.
     duality_gap_ : ndarray of shape (n_problems,)
-        (primal - dual objective) / (|w|^2 / 2): how far the solution may be from the optimum. Where a cost is given,
-        or the budget could not be kept, relative to the objective of that cost, |w|^2 / 2 + cost_ * total slack.
+        `(primal - dual objective) / (|w|^2 / 2)`: how far the solution may be from the optimum. Where a cost is given,
+        or the budget could not be kept, relative to the objective of that cost, `|w|^2 / 2 + cost_ * total slack`.
     n_features_in_ : int
         Number of features seen during fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of features seen during fit, where X has names that are all strings.
 
     See Also
@@ -166,22 +166,11 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
     """
 
     _parameter_constraints = {
-        "C": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
-        "unit": [StrOptions(set(UNITS))],
-        "kernel": [StrOptions(set(KERNELS)), callable],
-        "degree": [Interval(Integral, 1, None, closed="left")],
-        "gamma": [StrOptions({"scale", "auto"}), Interval(Real, 0, None, closed="neither")],
-        "coef0": [Interval(Real, None, None, closed="neither")],
+        **BudgetEstimator._shared_constraints,
         "multi_class": [StrOptions(set(SCHEMES))],
         "decision_function_shape": [StrOptions({"ovr", "ovo"})],
-        "infeasible": [StrOptions({"relax", "raise"})],
         "class_weight": [StrOptions({"balanced"}), dict, None],
-        "solver": [StrOptions({"auto", "smo"})],
-        "tol": [Interval(Real, 0, None, closed="neither")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "cache_size": [Interval(Real, 0, None, closed="neither")],
         "n_jobs": [Integral, None],
-        "verbose": ["verbose"],
     }
 
     def __init__(
@@ -222,6 +211,7 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @fit_task(lambda self: None)
     def fit(self, X, y, sample_weight=None):
         """Fit the classifier.
 
@@ -250,27 +240,7 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         unit, C = unit_and_value(self.C, self.unit)
         self._check_shape_of_decisions()
         training, seen = self._training(X, y, sample_weight)
-        outcomes = solve_tasks(
-            training,
-            C,
-            unit,
-            solver=self.solver,
-            tol=self.tol,
-            max_iter=self.max_iter,
-            n_jobs=self.n_jobs,
-            verbose=self.verbose,
-        )
-        report(
-            training,
-            outcomes,
-            "binary problems",
-            infeasible=self.infeasible,
-            tol=self.tol,
-            max_iter=self.max_iter,
-            feature_names=seen.get("feature_names_in_"),
-        )
-        solutions = [outcome.solution for outcome in outcomes]
-        publish(self, {**seen, **fitted_attributes(training, solutions)})
+        self._solve(training, seen, C, unit, steps_of(self, X, y, sample_weight, "a second of solving"))
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -293,10 +263,8 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         largest : ndarray of shape (n_problems,)
             C_max = 2 min(W+, W-), from which on the margin is infinite.
         """
-        training, _ = self._training(X, y, sample_weight)
-        duals = (problem.dual for problem in training.problems())
-        least, largest = zip(*((least_budget(dual), dual.largest_budget) for dual in duals))
-        return np.array(least, dtype=float), np.array(largest)
+        ranges = ranges_of(self, X, y, sample_weight)
+        return ranges.least, ranges.largest
 
     def decision_function(self, X):
         """Signed distances from the boundary in units of the margin, or scores of the classes.
@@ -347,32 +315,6 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
         """Not available: raises AttributeError with what to use instead."""
         raise AttributeError(_no_probabilities("predict_log_proba"))
 
-    @property
-    def dual_coef_(self):
-        """Signed duals (n_problems, n_SV)."""
-        check_is_fitted(self)
-        return self._duals.toarray() if issparse(self._duals) else self._duals
-
-    @property
-    def coef_(self):
-        """The normals w (n_problems, n_features), linear kernel only."""
-        check_is_fitted(self)
-        if self._coef is None:
-            raise AttributeError(f"coef_ exists for the linear kernel only, not for {self._kernel.name!r}.")
-        return self._coef
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        if callable(self.kernel) or self.kernel in KERNELS:
-            spec = spec_of(self.kernel)
-            tags.input_tags.sparse = spec.takes_sparse
-            tags.input_tags.pairwise = spec.pairwise
-            tags.input_tags.positive_only = not spec.takes_negative
-        return tags
-
-    def __sklearn_is_fitted__(self):
-        return "_duals" in vars(self)
-
     def _check_shape_of_decisions(self):
         if self.decision_function_shape == "ovo" and self.multi_class != "ovo":
             raise ValueError(
@@ -383,20 +325,36 @@ class BudgetSVC(ClassifierMixin, BaseEstimator):
     def _training(self, X, y, sample_weight):
         """All that precedes a C, and what the input says of itself; the estimator stays as it is."""
         X, y, weight, seen = checked_samples(self, X, y, sample_weight)
+        check_classification_targets(y)
+        return self._prepared(X, y, weight), seen
+
+    @property
+    def _workers(self):
+        return self.n_jobs
+
+    def _tasks_of(self, X, y, weight):
+        """The samples that count and the binary problems."""
         data = weigh(X, y, weight, self.class_weight, pairwise=spec_of(self.kernel).pairwise)
-        kernel = resolved_kernel(self.kernel, data, gamma=self.gamma, degree=self.degree, coef0=self.coef0)
-        return training_on(data, kernel, self.multi_class, cache_size=self.cache_size, n_jobs=self.n_jobs), seen
+        return data, SCHEMES[self.multi_class].tasks(data.y, data.classes)
 
-    def _machine(self):
-        """What predicts."""
-        check_is_fitted(self)
-        basis = self.support_ if self._kernel.spec.pairwise else self.support_vectors_
-        return KernelMachine(self._kernel, basis, self._duals, self.intercept_, self._coef)
+    def _attributes(self, training, solutions):
+        """The fitted attributes by name, those of the input aside."""
+        data = training.data
+        attributes, support = fitted_attributes(training, solutions)
+        return {
+            "classes_": data.classes,
+            "n_support_": np.bincount(data.y[support], minlength=len(data.classes)),
+            "_scheme": SCHEMES[self.multi_class],
+            **attributes,
+        }
 
-    def _decisions(self, X):
-        """The decisions of all binary problems, (n_samples, n_problems)."""
-        machine = self._machine()
-        return machine.decisions(checked_X(self, X, reset=False))
+    def _values(self, X):
+        """Decisions (n_samples, 1) of two classes, or scores (n_samples, n_classes)."""
+        return self._decisions(X) if len(self.classes_) == 2 else self._scores(X)
+
+    def _values_of(self, decisions):
+        """The same of the decisions (n_samples, n_problems)."""
+        return decisions if len(self.classes_) == 2 else self._scheme.scores(decisions, len(self.classes_))
 
     def _scores(self, X):
         """One score for each class, (n_samples, n_classes); of many pairs never all decisions at once."""

@@ -1,4 +1,4 @@
-"""What a fit leaves behind: the decisions of its binary problems, and the fitted attributes."""
+"""What a fit leaves behind: the decisions of its problems, and the fitted attributes."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from ..kernels.blas import dense_product
 
 @dataclass(frozen=True)
 class KernelMachine:
-    """The decisions f_p(x) = sum_i coefficients_pi k(x_i, x) + b_p of every binary problem p.
+    """The decisions f_p(x) = sum_i coefficients_pi k(x_i, x) + b_p of every problem p.
 
     Parameters
     ----------
@@ -83,21 +83,24 @@ class PairwiseRows(NDArrayOperatorsMixin):
 
 
 def fitted_attributes(training, solutions):
-    """The fitted attributes of `BudgetSVC` by name, those of its input aside.
+    """The fitted attributes of all estimators by name, those of classes and of the input aside.
 
     Parameters
     ----------
     training : Training
     solutions : list of DualSolution, one for each of its tasks
+
+    Returns
+    -------
+    dict of attributes, which have an entry or a row for each task
+    support : ndarray, the support vectors by their number in the training set
     """
     data, kernel = training.data, training.kernel
     duals, support = _duals(training, solutions)
     vectors = np.empty((0, 0)) if kernel.spec.pairwise else data.X[support]
     return {
-        "classes_": data.classes,
         "support_": data.kept[support],
         "support_vectors_": vectors,
-        "n_support_": np.bincount(data.codes[support], minlength=len(data.classes)),
         "slack_": _slack(training, solutions),
         "intercept_": _each(solutions, "intercept"),
         "margin_": _each(solutions, "margin"),
@@ -106,10 +109,9 @@ def fitted_attributes(training, solutions):
         "duality_gap_": _each(solutions, "duality_gap"),
         "n_iter_": _each(solutions, "n_iter"),
         "_kernel": kernel,
-        "_scheme": training.scheme,
         "_duals": duals,
         "_coef": _read_only(dense_product(duals, vectors)) if kernel.is_linear else None,
-    }
+    }, support
 
 
 def _takes_all(training):
@@ -123,9 +125,10 @@ def _duals(training, solutions):
     if _takes_all(training):
         beta = np.zeros(shape)
         for row, task, solution in zip(beta, training.tasks, solutions, strict=True):
-            row[task.rows] = solution.beta
+            row[task.rows] = task.duals(solution)
         support = np.flatnonzero(beta.any(axis=0))
         return beta[:, support], support
+    # Only pairs of classes have samples that take no part.
     beta = np.concatenate([solution.beta for solution in solutions])
     rows = np.concatenate([task.rows for task in training.tasks])
     used = beta != 0
@@ -141,7 +144,8 @@ def _slack(training, solutions):
     """The slacks (n_problems, n_given), nan where a sample takes no part."""
     data = training.data
     columns = [data.kept[task.rows] for task in training.tasks]
-    rows = PairwiseRows(columns, [solution.slack for solution in solutions], data.n_given)
+    values = [task.slack(solution) for task, solution in zip(training.tasks, solutions, strict=True)]
+    rows = PairwiseRows(columns, values, data.n_given)
     return np.asarray(rows) if _takes_all(training) else rows
 
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
-from sklearn.exceptions import UnsetMetadataPassedError
 
 from ..dual.kkt import spread_of
 from ..dual.path import walk
@@ -12,11 +11,10 @@ from ..dual.problem import BEYOND_REACH, Status
 from ..kernels import spec_of
 from ..kernels.blas import matmul
 from ._budget_path import walk_tasks
-from ._budget_svc import BudgetSVC
-from ._fitted import fitted_attributes, publish
+from ._fitted import publish
+from ._scoring import OF_THE_SCORER
 from ._search_results import Result
-from ._training import resolved_kernel, training_on, weigh
-from ._units import UNITS
+from ._units import UNITS, Fraction
 
 # Samples from which the spread in feature space is told.
 _PROBE = 200
@@ -26,15 +24,17 @@ _HARDEST_COST = 1e3
 
 @dataclass(frozen=True)
 class Samples:
-    """Checked samples: X (n, d), or kernel values (n, n), labels y and weights.
+    """Checked samples: X (n, d), or kernel values (n, n), labels or numbers y and weights.
 
-    `base` holds the shared kernel values; None where they do not fit in memory.
+    `base` holds the shared kernel values; None where they do not fit in memory. `classes` are all labels; None of a
+    regression.
     """
 
     X: object
     y: np.ndarray
     weight: np.ndarray
     base: object
+    classes: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ class Outcomes:
 
     scores : list of dict, scores by the names of the scorers; empty where a fit failed
     decisions : list of ndarrays (n_test,) or (n_test, n_classes), nan where the model does not know all classes
-    statuses : list of Status, the worst of the binary problems
-    cost, relative, margin : ndarrays, means over the binary problems of the cost and the relative budget in force, and
+    statuses : list of Status, the worst of the problems
+    cost, relative, margin : ndarrays, means over the problems of the cost and the relative budget in force, and
         the narrowest margin in units of the samples' spread in feature space
     fit_time, score_time : float, mean seconds
     indefinite : float, how far the kernel is from positive semi-definite, 0 where it is not
@@ -92,17 +92,13 @@ class Outcomes:
         return cls([{}] * n_models, decisions, [], nothing, nothing, nothing, seconds / n_models, 0.0, fit_error=error)
 
 
-class FoldModel(BudgetSVC):
-    """A fitted BudgetSVC that knows its decisions, or scores of the classes, on the fold's test samples."""
+class Knowing:
+    """Mixin of estimators on folds: they know their decisions, or scores of the classes, on the fold's test samples."""
 
     _known = None, None
 
-    def score(self, X, y, sample_weight=None):
-        """Accuracy, of labels known to be fit for comparison."""
-        return float(np.average(self.predict(X) == y, weights=sample_weight))
-
     def knowing(self, X, values):
-        """Itself, with the decisions (n, 1) of two classes or the scores (n, n_classes) on these samples given."""
+        """Itself, with what `_values` would be on these samples given."""
         self._known = X, values
         return self
 
@@ -110,22 +106,17 @@ class FoldModel(BudgetSVC):
         samples, values = self._known
         return values if X is samples else super()._decisions(X)
 
-    def _scores(self, X):
-        samples, values = self._known
-        return values if X is samples else super()._scores(X)
 
-
-def score_walk(params, candidates, samples, fold, scoring, classes):
+def score_walk(make, candidates, samples, fold, scoring):
     """Walk the Cs of `candidates` on the fold's training samples and score every model on its test samples.
 
     Parameters
     ----------
-    params : dict, parameters of BudgetSVC that all candidates share
+    make : callable, makes the model of a candidate, one that is `Knowing`
     candidates : list of dicts that differ in C, from the softest to the hardest
     samples : Samples
     fold : Fold
     scoring : Scoring
-    classes : ndarray, all labels
 
     Returns
     -------
@@ -133,19 +124,19 @@ def score_walk(params, candidates, samples, fold, scoring, classes):
     """
     start = perf_counter()
     try:
-        return [_outcomes(params, candidates, samples, fold, scoring, classes, start)]
-    except UnsetMetadataPassedError:
+        return [_outcomes(make, candidates, samples, fold, scoring, start)]
+    except OF_THE_SCORER:
         raise
     except Exception as error:
         if scoring.error_score == "raise":
-            error.add_note(f"This was {fold.name} of the cross-validation of BudgetSVCCV.")
+            error.add_note(f"This was {fold.name} of the cross-validation.")
             raise
-        shape = shape_of_decisions(len(fold.test), classes)
+        shape = shape_of_decisions(len(fold.test), samples.classes)
         return [Outcomes.failed(described(error), len(candidates), shape, perf_counter() - start)]
 
 
-def _outcomes(params, candidates, samples, fold, scoring, classes, start):
-    models = [FoldModel(**params, **candidate) for candidate in candidates]
+def _outcomes(make, candidates, samples, fold, scoring, start):
+    models = [make(**candidate) for candidate in candidates]
     training, solutions = walked(models, samples, fold.train)
     values = _test_values(training, solutions, samples, fold)
     indefinite = training.indefiniteness
@@ -155,15 +146,15 @@ def _outcomes(params, candidates, samples, fold, scoring, classes, start):
         X_test = X_test[:, fold.train]
     scores, decisions, errors = [], [], []
     for c, (model, row) in enumerate(zip(models, solutions, strict=True)):
-        publish(model, {"n_features_in_": X_test.shape[1], **fitted_attributes(training, row)})
-        known = class_values(model, X_test) if values is None else values[c]
+        publish(model, {"n_features_in_": X_test.shape[1], **model._attributes(training, row)})
+        known = model._values(X_test) if values is None else model._values_of(values[c])
         if model.infeasible == "raise" and worst_status(row) in BEYOND_REACH:
             scores.append(scoring.refused(f"{fold.name}: C={model.C:.6g} is infeasible."))
         else:
             found, failures = scoring(model.knowing(X_test, known), X_test, y_test, fold.test)
             scores.append(found)
             errors += [f"{fold.name}: {failure}" for failure in failures]
-        decisions.append(_of_all_classes(known, model.classes_, classes))
+        decisions.append(_of_all_classes(known, training.data.classes, samples.classes))
     score_time = perf_counter() - fitted
     return Outcomes(
         scores=scores,
@@ -178,29 +169,32 @@ def _outcomes(params, candidates, samples, fold, scoring, classes, start):
 
 
 def walked(models, samples, train):
-    """What precedes a C on the training samples, and the solutions for each model's C, from softest to hardest."""
+    """What precedes a C on the training samples, and the answers for each model's C, from softest to hardest."""
     first = models[0]
     training = training_of(first, samples, train)
     Cs = [model.C for model in models]
-    return training, walk_tasks(training, Cs, UNITS[first.unit], tol=first.tol, max_iter=first.max_iter)
+    solutions = walk_tasks(training, Cs, UNITS[first.unit], tol=first.tol, max_iter=first.max_iter)
+    return training, [training.answers(row) for row in solutions]
 
 
 def training_of(model, samples, train):
     """All that precedes a C, with kernel values from those that all folds share where there are any."""
     pairwise = spec_of(model.kernel).pairwise
     X = samples.X[train][:, train] if pairwise else samples.X[train]
-    data = weigh(X, samples.y[train], samples.weight[train], model.class_weight, pairwise=pairwise)
-    kernel = resolved_kernel(model.kernel, data, gamma=model.gamma, degree=model.degree, coef0=model.coef0)
-    source = samples.base.source(kernel, train[data.kept]) if _is_shared(kernel, samples) else None
-    return training_on(data, kernel, model.multi_class, cache_size=model.cache_size, source=source)
+
+    def shared(kernel, kept):
+        """The kernel values among the samples that count; None where they are not shared."""
+        return samples.base.source(kernel, train[kept]) if _is_shared(kernel, samples) else None
+
+    return model._prepared(X, samples.y[train], samples.weight[train], shared)
 
 
-def hardest_fraction(params, candidate, samples, train):
+def hardest_fraction(make, candidate, samples, train):
     """The least relative budget that a search need ask of these training samples: what a very large cost buys.
 
     Whatever the kernel, it is feasible and within reach.
     """
-    model = BudgetSVC(**{**params, **candidate})
+    model = make(**candidate)
     training = training_of(model, samples, train)
     fractions = []
     for problem in training.problems():
@@ -208,7 +202,7 @@ def hardest_fraction(params, candidate, samples, train):
         # Each step begins where the last one ended.
         steps = [problem.dual.with_cost(cost * share) for share in (1e-4, 1e-2, 1.0)]
         *_, solution = walk(steps, tol=model.tol, max_iter=model.max_iter, cache_size=training.memory)
-        fractions.append(solution.budget / problem.whole)
+        fractions.append(Fraction.of_budget(problem.task.answer(solution).budget, problem.whole))
     return max(fractions)
 
 
@@ -223,7 +217,7 @@ def in_force(training, solutions):
     )
     return {
         "cost": cost.mean(axis=1),
-        "relative": (budget / wholes).mean(axis=1),
+        "relative": np.divide(budget, wholes, out=np.zeros_like(budget), where=wholes > 0).mean(axis=1),
         "margin": (margin / spreads).min(axis=1),
     }
 
@@ -238,13 +232,8 @@ def _is_shared(kernel, samples):
     return samples.base is not None and kernel.spec.base is not None
 
 
-def class_values(model, X):
-    """Decisions (n, 1) of two classes, or scores (n, n_classes)."""
-    return model._decisions(X) if len(model.classes_) == 2 else model._scores(X)
-
-
 def _test_values(training, solutions, samples, fold):
-    """Each model's `class_values` on the test samples from the shared kernel values; None where there are none."""
+    """Each model's decisions (n_test, n_tasks) from the shared kernel values; None where there are none."""
     kernel, tasks, kept = training.kernel, training.tasks, training.data.kept
     if not _is_shared(kernel, samples):
         return None
@@ -253,27 +242,20 @@ def _test_values(training, solutions, samples, fold):
     intercepts = np.empty((len(solutions), 1, len(tasks)))
     for c, row in enumerate(solutions):
         for k, (task, solution) in enumerate(zip(tasks, row, strict=True)):
-            beta[c, k, task.rows], intercepts[c, 0, k] = solution.beta, solution.intercept
+            beta[c, k, task.rows], intercepts[c, 0, k] = task.duals(solution), solution.intercept
     flat = matmul(cross, beta.reshape(-1, beta.shape[2]).T)
-    decisions = flat.reshape(len(cross), len(solutions), len(tasks)).transpose(1, 0, 2) + intercepts
-    return [scored(each, training) for each in decisions]
-
-
-def scored(decisions, training):
-    """The decisions (n, n_tasks) as `class_values`."""
-    n_classes = len(training.data.classes)
-    return decisions if n_classes == 2 else training.scheme.scores(decisions, n_classes)
+    return flat.reshape(len(cross), len(solutions), len(tasks)).transpose(1, 0, 2) + intercepts
 
 
 def shape_of_decisions(n_samples, classes):
-    """The shape of decisions as `BudgetSVC.decision_function` returns them."""
-    return (n_samples,) if len(classes) == 2 else (n_samples, len(classes))
+    """The shape of decisions as `BudgetSVC.decision_function` returns them, or predictions where classes is None."""
+    return (n_samples,) if classes is None or len(classes) == 2 else (n_samples, len(classes))
 
 
 def _of_all_classes(values, known, classes):
     """Decisions as of a model of all classes; nan of one that has not seen all of them."""
     shape = shape_of_decisions(len(values), classes)
-    return values.reshape(shape) if len(known) == len(classes) else np.full(shape, np.nan)
+    return values.reshape(shape) if classes is None or len(known) == len(classes) else np.full(shape, np.nan)
 
 
 _SEVERITY = [
@@ -293,32 +275,3 @@ def worst_status(row):
 def described(error):
     """An exception in a line."""
     return f"{type(error).__name__}: {error}"
-
-
-def aloud(number, total, score, params, candidates, samples, fold, scoring, classes):
-    """A walk, with a line about it when it is done."""
-    start = perf_counter()
-    outcomes = score(params, candidates, samples, fold, scoring, classes)
-    shown = {name: value for name, value in candidates[0].items() if name not in ("C", "unit")}
-    described_ = ", ".join(_shown(name, value) for name, value in shown.items())
-    print(
-        f"[BudgetSVCCV] {number}/{total} {fold.name}, {described_}: {len(candidates)} values of C, best "
-        f"score {_best(outcomes)}, {perf_counter() - start:.2f} s",
-        flush=True,
-    )
-    return outcomes
-
-
-def _best(outcomes):
-    """The best of the first scorer's mean scores that there are: nan stands for a fit or a budget without one."""
-    names = [name for outcome in outcomes for scores in outcome.scores for name in scores]
-    if not names:
-        return "none"
-    table = [[scores.get(names[0], np.nan) for scores in outcome.scores] for outcome in outcomes]
-    means = np.mean(table, axis=0)
-    known = means[~np.isnan(means)]
-    return f"{known.max():.4f}" if len(known) else "none"
-
-
-def _shown(name, value):
-    return f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"

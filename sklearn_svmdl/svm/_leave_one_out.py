@@ -4,25 +4,15 @@ from dataclasses import replace
 from time import perf_counter
 
 import numpy as np
-from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.utils.validation import check_is_fitted
 
 from ..dual.leave_one_out import left_out_decisions
 from ..dual.path import walk
 from ..dual.problem import BEYOND_REACH
 from ._budget_path import walk_tasks
-from ._fitted import fitted_attributes, publish
-from ._folds import (
-    FoldModel,
-    Outcomes,
-    class_values,
-    described,
-    in_force,
-    scored,
-    shape_of_decisions,
-    training_of,
-    worst_status,
-)
+from ._fitted import publish
+from ._folds import Outcomes, described, in_force, shape_of_decisions, training_of, worst_status
+from ._scoring import OF_THE_SCORER
 from ._units import UNITS, Cost, TotalSlack, unit_and_value
 
 # How far the margins of a model and of the samples given with it may differ.
@@ -34,17 +24,17 @@ def leave_one_out_decisions(model, X, y, sample_weight=None):
 
     Only support vectors are taken out, each from the solution of all samples: without one of the others nothing
     changes.
-    What is held is the budget in force, as total slack, or the cost for unit="cost" and C="auto"; gamma="scale" and
-    class weights are those of all samples.
+    What is held is the budget in force, as total slack, or the cost for unit="cost" and C="auto"; gamma="scale",
+    epsilon="auto" and class weights are those of all samples.
 
     Parameters
     ----------
-    model : BudgetSVC or BudgetSVCCV
+    model : BudgetSVC, BudgetSVR, BudgetSVCCV or BudgetSVRCV
         A fitted model.
     X : array-like or sparse matrix of shape (n_samples, n_features)
         The samples that it was fitted on, or their kernel values (n_samples, n_samples) if kernel="precomputed".
     y : array-like of shape (n_samples,)
-        Their labels.
+        Their labels, or target values.
     sample_weight : array-like of shape (n_samples,), default=None
         Their weights. Samples of weight 0 get the decision of the model itself.
 
@@ -52,7 +42,7 @@ def leave_one_out_decisions(model, X, y, sample_weight=None):
     -------
     decisions : ndarray of shape (n_samples,) or (n_samples, n_classes)
         As `decision_function` returns them, one score for each class where there are more than two. Without the last
-        sample of a class, a binary problem decides for the other one.
+        sample of a class, a binary problem decides for the other one. Of a regression as `predict` returns them.
 
     Raises
     ------
@@ -79,42 +69,46 @@ def leave_one_out_decisions(model, X, y, sample_weight=None):
     check_is_fitted(model)
     training, _ = model._training(X, y, sample_weight)
     unit = Cost if unit_and_value(model.C, model.unit)[0] is Cost else TotalSlack
-    values = model.cost_ if unit is Cost else model.budget_
+    values = np.atleast_1d(model.cost_ if unit is Cost else model.budget_)
     limits = dict(tol=model.tol, max_iter=model.max_iter, cache_size=training.memory)
     problems = list(training.problems())
-    if len(problems) != len(values) or not np.array_equal(training.data.classes, model.classes_):
+    classes = getattr(model, "classes_", None)
+    if not np.array_equal(training.data.classes, classes):
         raise ValueError("X and y must be what the model was fitted on, but they have other classes.")
     asked = [problem.asking(value, unit) for problem, value in zip(problems, values, strict=True)]
     solutions = [walk([each], **limits)[0] for each in asked]
-    margins = np.array([solution.margin for solution in solutions])
+    margins = np.array([answer.margin for answer in training.answers(solutions)])
     if not np.allclose(1.0 / margins, 1.0 / model.margin_, rtol=_SAME, atol=1e-12):
         raise ValueError(
             f"X, y and sample_weight must be what the model was fitted on, but they give the margins {margins} in "
             f"place of margin_={model.margin_}."
         )
     decisions = _decisions(training, solutions, unit, limits)
-    found = scored(decisions, training)
-    out = class_values(model, X) if len(training.data.kept) < training.data.n_given else np.empty(found.shape)
+    found = model._values_of(decisions)
+    out = model._values(X) if len(training.data.kept) < training.data.n_given else np.empty(found.shape)
     out[training.data.kept] = found
-    return out.reshape(shape_of_decisions(len(out), model.classes_))
+    return out.reshape(shape_of_decisions(len(out), classes))
 
 
 def _decisions(training, solutions, unit, limits):
-    """The decisions (n, n_tasks) on the samples that count, each without its sample; unit says what is held."""
+    """The decisions (n, n_tasks) on the samples that count, each without its sample, from solutions of the dual
+    problems; unit says what is held.
+    """
     columns = []
     for problem, solution in zip(training.problems(), solutions, strict=True):
-        rows, support = problem.task.rows, np.flatnonzero(solution.beta)
+        task, rows = problem.task, problem.task.rows
         held = problem.dual.with_cost(solution.lam) if unit is Cost else problem.dual.with_budget(solution.budget)
         column = np.empty(training.source.n_samples)
         if len(rows) < len(column):
             # The others take no part in this problem.
+            support = np.flatnonzero(solution.beta)
             column[:] = training.source.apply(rows[support], solution.beta[support]) + solution.intercept
-        column[rows] = left_out_decisions(held, solution, **limits)
+        column[rows] = task.decisions(left_out_decisions(held, solution, **limits), solution)
         columns.append(column)
     return np.stack(columns, axis=1)
 
 
-def score_left_out(params, candidates, samples, fold, scoring, classes):
+def score_left_out(make, candidates, samples, fold, scoring):
     """`score_walk` for the folds that leave one sample out each, from one walk on all samples.
 
     What is held is the total budget or the cost in force for all samples.
@@ -126,19 +120,19 @@ def score_left_out(params, candidates, samples, fold, scoring, classes):
     start = perf_counter()
     n = len(samples.y)
     try:
-        return _left_out_outcomes(params, candidates, samples, scoring, classes, start)
-    except UnsetMetadataPassedError:
+        return _left_out_outcomes(make, candidates, samples, scoring, start)
+    except OF_THE_SCORER:
         raise
     except Exception as error:
         if scoring.error_score == "raise":
             raise
-        shape = shape_of_decisions(1, classes)
+        shape = shape_of_decisions(1, samples.classes)
         seconds = (perf_counter() - start) / n
         return [Outcomes.failed(described(error), len(candidates), shape, seconds)] * n
 
 
-def _left_out_outcomes(params, candidates, samples, scoring, classes, start):
-    models, n = [FoldModel(**params, **candidate) for candidate in candidates], len(samples.y)
+def _left_out_outcomes(make, candidates, samples, scoring, start):
+    models, n = [make(**candidate) for candidate in candidates], len(samples.y)
     first = models[0]
     training = training_of(first, samples, np.arange(n))
     unit = UNITS[first.unit]
@@ -146,25 +140,26 @@ def _left_out_outcomes(params, candidates, samples, scoring, classes, start):
     limits = dict(tol=first.tol, max_iter=first.max_iter, cache_size=training.memory)
     values = []
     for model, row in zip(models, solutions, strict=True):
-        publish(model, {"n_features_in_": samples.X.shape[1], **fitted_attributes(training, row)})
-        found = scored(_decisions(training, row, unit, limits), training)
-        of_all = class_values(model, samples.X) if len(found) < n else np.empty(found.shape)
+        publish(model, {"n_features_in_": samples.X.shape[1], **model._attributes(training, training.answers(row))})
+        found = model._values_of(_decisions(training, row, unit, limits))
+        of_all = model._values(samples.X) if len(found) < n else np.empty(found.shape)
         of_all[training.data.kept] = found
         values.append(of_all)
     statuses = [worst_status(row) for row in solutions]
-    held, indefinite, fitted = in_force(training, solutions), training.indefiniteness, perf_counter()
-    outcomes = [_outcome(i, models, values, samples, scoring, classes, statuses) for i in range(n)]
+    held = in_force(training, [training.answers(row) for row in solutions])
+    indefinite, fitted = training.indefiniteness, perf_counter()
+    outcomes = [_outcome(i, models, values, samples, scoring, statuses) for i in range(n)]
     share = n * len(models)
     times = dict(fit_time=(fitted - start) / share, score_time=(perf_counter() - fitted) / share)
     return [replace(outcome, **held, **times, indefinite=indefinite) for outcome in outcomes]
 
 
-def _outcome(i, models, values, samples, scoring, classes, statuses):
+def _outcome(i, models, values, samples, scoring, statuses):
     """What came of leaving out sample i."""
-    nothing = np.full(len(models), np.nan)
+    classes, nothing = samples.classes, np.full(len(models), np.nan)
     decisions = [of_all[i : i + 1].reshape(shape_of_decisions(1, classes)) for of_all in values]
     rest = np.delete(samples.y, i)[np.delete(samples.weight, i) > 0]
-    if (rest == rest[0]).all():
+    if classes is not None and (rest == rest[0]).all():
         error = f"ValueError: without sample {i} there is 1 class: {str(rest[0])!r}."
         if scoring.error_score == "raise":
             raise ValueError(error)

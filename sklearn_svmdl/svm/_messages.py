@@ -7,7 +7,7 @@ from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
 from ..dual.problem import BEYOND_REACH, DualSolution, Status
-from ._multiclass import BinaryTask
+from ._units import Cost
 from ._warn import warn
 
 # Feature scales this many times larger or smaller than the median scale slow any kernel method down.
@@ -24,18 +24,22 @@ class InfeasibleBudgetError(ValueError):
     """No hyperplane keeps the total slack within the budget."""
 
 
+class ProbabilitiesNeededError(ValueError):
+    """A search over decisions was given a scorer of probabilities."""
+
+
 class IndefiniteKernelWarning(UserWarning):
     """The kernel has negative eigenvalues, so it is no inner product and the problem is not convex."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was asked of one binary problem, and what was found.
+    """What was asked of one problem, and what was found.
 
     Parameters
     ----------
     name : str, what messages call it among others
-    task : BinaryTask
+    task : BinaryTask or RegressionTask
     C : float, in `unit`
     unit : a value of `UNITS`
     whole : float, what relative budgets are fractions of
@@ -44,7 +48,7 @@ class Outcome:
     """
 
     name: str
-    task: BinaryTask
+    task: object
     C: float
     unit: type
     whole: float
@@ -53,9 +57,16 @@ class Outcome:
 
     @classmethod
     def of(cls, problem, C, unit, solution, at=""):
-        """The outcome of a `BinaryProblem`; `at` says at which of several C."""
+        """The outcome of a `Problem`, from its task's answer; `at` says at which of several C."""
         task = problem.task
-        return cls(f"{task.name}{at}", task, C, unit, problem.whole, problem.dual.largest_budget, solution)
+        return cls(f"{task.name}{at}", task, C, unit, problem.whole, problem.largest, solution)
+
+    @property
+    def is_trivial(self):
+        """Whether the budget that was asked for pays for a constant; where one is free, or what fits best at a cost, it
+        does not.
+        """
+        return self.solution.status is Status.UNBOUNDED_MARGIN and self.unit is not Cost and self.largest > 0
 
     def in_unit(self, budget):
         """A total slack in the unit of C."""
@@ -70,7 +81,7 @@ def report(training, outcomes, noun, *, infeasible, tol, max_iter, feature_names
     training : Training
     outcomes : list of Outcome
     noun : str, what several of them are called
-    infeasible, tol, max_iter : the parameters of `BudgetSVC`
+    infeasible, tol, max_iter : the parameters of the estimator
     feature_names : sequence or None
     """
     out_of_reach = describe_infeasible(outcomes, noun, infeasible)
@@ -104,8 +115,8 @@ def describe_infeasible(outcomes, noun, policy):
     where, solution, C = _where(short, outcomes, noun, worst), worst.solution, f"C={worst.C:.6g}"
     if solution.least_budget >= worst.largest * (1.0 - 1e-9):
         return (
-            f"No budget is feasible{where}: for this kernel the classes are alike, and no hyperplane has less total "
-            f"slack than a constant classifier, {worst.in_unit(worst.largest):.6g}; asked for was {C}. "
+            f"No budget is feasible{where}: {worst.task.no_better_than_constant}, and no hyperplane has less total "
+            f"slack than a constant, {worst.in_unit(worst.largest):.6g}; asked for was {C}. "
             f"{_meaning(worst)} {_spent(worst, policy)} Choose a more flexible kernel or other features."
         )
     if solution.status is Status.OUT_OF_REACH:
@@ -125,16 +136,15 @@ def describe_infeasible(outcomes, noun, policy):
 
 
 def warn_unbounded(outcomes, noun):
-    """Say where C >= C_max left the constant classifier."""
-    trivial = [outcome for outcome in outcomes if outcome.solution.status is Status.UNBOUNDED_MARGIN]
+    """Say where C >= C_max left a constant."""
+    trivial = [outcome for outcome in outcomes if outcome.is_trivial]
     if not trivial:
         return
     worst = max(trivial, key=lambda outcome: outcome.C - outcome.in_unit(outcome.largest))
     task = worst.task
-    constant = task.positive if worst.solution.intercept > 0 else task.negative
     warn(
-        f"The budget C={worst.C:.6g} pays for misclassifying a whole class{_where(trivial, outcomes, noun, worst)}: "
-        f"returned is the classifier of infinite margin that puts every sample into {constant!r}. {_meaning(worst)} "
+        f"The budget C={worst.C:.6g} pays for {task.constant_pays}{_where(trivial, outcomes, noun, worst)}: "
+        f"returned is {task.constant_model(worst.solution.intercept)}. {_meaning(worst)} "
         f"Choose C below C_max={min(outcome.in_unit(outcome.largest) for outcome in trivial):.6g}, or "
         f"{_as_cost(worst)}.",
         BudgetWarning,
@@ -187,7 +197,7 @@ def odd_columns(X):
 
 def _meaning(outcome):
     """What C means."""
-    return f"C is {outcome.unit.meaning}."
+    return f"C is {outcome.unit.meaning.format(peer=outcome.task.peer)}."
 
 
 def _feasible(outcomes, short):
@@ -217,7 +227,7 @@ def _spent(outcome, policy):
 
 def _as_cost(outcome):
     """How the same number is asked for as a cost."""
-    same = f"C={outcome.C:.6g} is what it is in sklearn.svm.SVC and always feasible"
+    same = f"C={outcome.C:.6g} is what it is in {outcome.task.peer} and always feasible"
     return f"unit='cost': there {same if outcome.C > 0 else 'every C > 0 is feasible'}"
 
 
@@ -234,7 +244,7 @@ def _advice(X, feature_names, other):
 
 
 def _where(affected, outcomes, noun, worst):
-    """Which of several binary problems, or points of a path, the numbers of a message belong to."""
+    """Which of several problems, or points of a path, the numbers of a message belong to."""
     if len(outcomes) == 1:
         return ""
     return f" in {len(affected)} of {len(outcomes)} {noun} (numbers of the worst, {worst.name})"

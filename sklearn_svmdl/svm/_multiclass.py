@@ -10,22 +10,61 @@ from itertools import combinations
 
 import numpy as np
 
+from ..dual.problem import classification, largest_budget_of_classes
+
 
 @dataclass(frozen=True, slots=True)
 class BinaryTask:
-    """One binary problem: the samples that take part, their targets -1.0 and +1.0, and what it is called."""
+    """One binary problem: the samples that take part, their targets -1.0 and +1.0, and what it is called.
+
+    `_regression.RegressionTask` has the same methods: whoever solves tasks need not know which they are.
+    """
 
     rows: np.ndarray
     target: np.ndarray
     negative: str
     positive: str
-    # What several of these are called in messages.
-    noun = "binary problems"
+    # What several of these are called in messages, whose model they make, and which one has a cost for the same.
+    noun, estimator, peer = "binary problems", "BudgetSVC", "sklearn.svm.SVC"
+    # What a budget of C_max pays for, and why there may be none below it.
+    constant_pays = "misclassifying a whole class"
+    # What the dual problem measures slack in.
+    unit = 1.0
+    no_better_than_constant = "for this kernel the classes are alike"
 
     @property
     def name(self):
         """What messages call the problem."""
         return f"{self.negative} vs {self.positive}"
+
+    def dual(self, source, weight):
+        """The `DualProblem`, without budget or cost, on the kernel values and weights of its samples."""
+        return classification(source, self.target, weight)
+
+    def largest_budget(self, weight):
+        """C_max for weights of its samples."""
+        return largest_budget_of_classes(self.target, weight)
+
+    def answer(self, solution):
+        """The solution of the dual problem in the units of the task."""
+        return solution
+
+    def duals(self, solution):
+        """One signed dual for each of its samples."""
+        return solution.beta
+
+    def slack(self, solution):
+        """One slack for each of its samples."""
+        return solution.slack
+
+    def decisions(self, of_variables, solution):
+        """One decision for each of its samples, of one for each variable of the dual problem with this solution."""
+        return of_variables
+
+    def constant_model(self, intercept):
+        """What the constant with this intercept is called."""
+        constant = self.positive if intercept > 0 else self.negative
+        return f"the classifier of infinite margin that puts every sample into {constant!r}"
 
 
 def _two_classes(codes, classes):

@@ -8,8 +8,10 @@ from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.metrics import check_scoring
 
 from .._sklearn_private import _check_method_params
-from ._messages import InfeasibleBudgetError
+from ._messages import InfeasibleBudgetError, ProbabilitiesNeededError
 
+# What concerns the scorer itself, not a model or a fold: it ends the search.
+OF_THE_SCORER = UnsetMetadataPassedError, ProbabilitiesNeededError
 # The name of the only score.
 SINGLE = "score"
 
@@ -85,8 +87,7 @@ class Scoring:
         routed = _check_method_params(np.empty((self.n_samples, 0)), self.metadata, indices=test)
         try:
             found = self.scorer(model, X, y, **routed)
-        except UnsetMetadataPassedError:
-            # Not of this fold: the request of one of several scorers is missing.
+        except OF_THE_SCORER:
             raise
         except Exception as error:
             if self.error_score == "raise":

@@ -4,6 +4,7 @@ from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 
 from ..dual.problem import BEYOND_REACH, Status
 from ._messages import BudgetWarning, IndefiniteKernelWarning
+from ._units import Cost
 from ._warn import warn
 
 # Reasons listed in a message before it says how many more there are.
@@ -16,7 +17,7 @@ def tell(outcomes, search):
     Parameters
     ----------
     outcomes : list of (Fold, Outcomes)
-    search : BudgetSVCCV
+    search : BudgetSearch
 
     Raises
     ------
@@ -30,7 +31,7 @@ def tell(outcomes, search):
     every = [status for _, outcome in outcomes for status in outcome.statuses]
     strict = search.infeasible == "raise"
     _tell_infeasible(every if strict else convex, n_fits, strict, search.error_score)
-    _tell_trivial(convex, n_fits)
+    _tell_trivial(convex, n_fits, search)
     _tell_unfinished(convex, n_fits, search)
 
 
@@ -86,11 +87,12 @@ def _tell_infeasible(statuses, n_fits, strict, error_score):
         )
 
 
-def _tell_trivial(statuses, n_fits):
+def _tell_trivial(statuses, n_fits, search):
     trivial = statuses.count(Status.UNBOUNDED_MARGIN)
-    if trivial:
+    # At a cost a constant is what fits best.
+    if trivial and search.unit != Cost.name:
         warn(
-            f"In {trivial} of {n_fits} fits on folds the budget pays for misclassifying a whole class. Leave out "
+            f"In {trivial} of {n_fits} fits on folds the budget pays for {search._constant_pays}. Leave out "
             f"the largest of Cs, or choose unit='relative' with Cs in [0, 1).",
             BudgetWarning,
         )

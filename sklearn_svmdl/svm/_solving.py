@@ -1,4 +1,4 @@
-"""Solve the binary problems of a fit: small ones together, the others one by one in threads."""
+"""Solve the problems of a fit: several together where that settles them, the others one by one in threads."""
 
 from time import perf_counter
 
@@ -14,7 +14,7 @@ _AT_A_TIME = 2048
 
 
 def solve_tasks(training, C, unit, *, n_jobs, verbose, **limits):
-    """Solve all binary tasks of a training set for one C.
+    """Solve all tasks of a training set for one C.
 
     Parameters
     ----------
@@ -33,13 +33,17 @@ def solve_tasks(training, C, unit, *, n_jobs, verbose, **limits):
     outcomes = _together(training, C, unit, limits)
     left = [k for k, outcome in enumerate(outcomes) if outcome is None]
     if verbose and len(left) < len(tasks):
-        print(f"[BudgetSVC] {len(tasks) - len(left)} of {len(tasks)} binary problems solved together", flush=True)
+        first, done = tasks[0], len(tasks) - len(left)
+        print(f"[{first.estimator}] {done} of {len(tasks)} {first.noun} solved together", flush=True)
     limits["cache_size"] = training.memory
 
     def job(k):
         problem = training.problem(tasks[k])
-        asked, name = problem.asking(C, unit), f"{k + 1}/{len(tasks)} {tasks[k].name}"
-        return Outcome.of(problem, C, unit, _solve_aloud(name, asked, limits) if verbose else solve(asked, **limits))
+        asked = problem.asking(C, unit)
+        if not verbose:
+            return Outcome.of(problem, C, unit, tasks[k].answer(solve(asked, **limits)))
+        name = f"[{tasks[k].estimator}] {k + 1}/{len(tasks)} {tasks[k].name}"
+        return Outcome.of(problem, C, unit, _solve_aloud(name, tasks[k], asked, limits))
 
     if len(left) == 1:
         found = [job(left[0])]
@@ -58,22 +62,22 @@ def _together(training, C, unit, limits):
     for start in range(0, len(tasks), _AT_A_TIME):
         piece = tasks[start : start + _AT_A_TIME]
         stack, whole = training.stack(piece)
-        found = solve_many(unit.ask(stack, C, whole), **limits)
+        found = solve_many(unit.ask(stack, C, whole, tasks[0].unit), **limits)
         largest = stack.largest_budget.tolist()
         for k, (task, solution) in enumerate(zip(piece, found, strict=True)):
             if solution is not None:
-                outcomes[start + k] = Outcome(task.name, task, C, unit, whole[k], largest[k], solution)
+                outcomes[start + k] = Outcome(task.name, task, C, unit, whole[k], largest[k], task.answer(solution))
     return outcomes
 
 
-def _solve_aloud(name, problem, limits):
+def _solve_aloud(name, task, problem, limits):
     start = perf_counter()
-    solution = watched_solve(name, problem, limits)
+    found = task.answer(watched_solve(name, len(task.rows), problem, limits))
     print(
-        f"[BudgetSVC] {name}: {solution.status.name}, budget {solution.budget:.4g}, margin "
-        f"{solution.margin:.4g}, {np.count_nonzero(solution.beta)} of {problem.n_samples} samples are "
-        f"support vectors, relative duality gap {solution.duality_gap:.2g}, {solution.n_iter} iterations, "
-        f"{perf_counter() - start:.2f} s ({solution.work})",
+        f"{name}: {found.status.name}, budget {found.budget:.4g}, margin {found.margin:.4g}, "
+        f"{np.count_nonzero(task.duals(found))} of {len(task.rows)} samples are "
+        f"support vectors, relative duality gap {found.duality_gap:.2g}, {found.n_iter} iterations, "
+        f"{perf_counter() - start:.2f} s ({found.work})",
         flush=True,
     )
-    return solution
+    return found

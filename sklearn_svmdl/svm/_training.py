@@ -1,6 +1,6 @@
-"""From the user's samples to binary problems that can be solved: checks, weights, classes, kernel values within memory.
+"""From the user's samples to problems that can be solved: checks, weights, classes, kernel values within memory.
 
-    checked_samples  ->  weigh  ->  resolved_kernel  ->  training_on  ->  Training.problems
+    checked_samples  ->  weigh or weigh_numbers  ->  resolved_kernel  ->  training_on  ->  Training.problems
 
 Estimators, the path and the folds of a search go the same way; a search brings kernel values that its folds share.
 """
@@ -12,12 +12,12 @@ from functools import cached_property
 import numpy as np
 from joblib import effective_n_jobs
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
 from .._class_weight import balanced_factors
 from .._sklearn_private import _check_sample_weight
-from ..dual.problem import DualProblem, classification, largest_budget_of_classes
+from ..dual.feasibility import least_budget
+from ..dual.problem import DualProblem
 from ..dual.stack import Stack
 from ..kernels import (
     MEGABYTE,
@@ -28,7 +28,6 @@ from ..kernels import (
     resolve_gamma,
     spec_of,
 )
-from ._multiclass import SCHEMES
 
 # Eigenvalues below -this times the largest are no rounding error, not even of single precision Gram matrices.
 _NEGATIVE_CURVATURE = 1e-6
@@ -41,21 +40,21 @@ class TrainingSet:
     Parameters
     ----------
     X : (n, d), or the kernel values (n, n) among the samples kept
-    codes : ndarray (n,), class numbers
+    y : ndarray (n,), class numbers, or the numbers of a regression
     weight : ndarray (n,), positive, sample weight times class weight
     sample_weight : ndarray (n,), positive
-    classes : ndarray (k,), sorted labels
     kept : ndarray (n,), where the samples are in the user's X
     n_given : int, number of samples in the user's X
+    classes : ndarray (k,), sorted labels; None of a regression
     """
 
     X: object
-    codes: np.ndarray
+    y: np.ndarray
     weight: np.ndarray
     sample_weight: np.ndarray
-    classes: np.ndarray
     kept: np.ndarray
     n_given: int
+    classes: np.ndarray | None = None
 
     @cached_property
     def has_class_weights(self):
@@ -64,13 +63,13 @@ class TrainingSet:
 
 
 @dataclass(frozen=True)
-class BinaryProblem:
-    """A binary task in the form that the solver takes, but for C.
+class Problem:
+    """A task in the form that the solver takes, but for C.
 
     Parameters
     ----------
-    task : BinaryTask
-    dual : DualProblem without budget or cost
+    task : BinaryTask or RegressionTask
+    dual : DualProblem without budget or cost, in which slack is measured in units of task.unit
     whole : float, what relative budgets are fractions of
     """
 
@@ -80,39 +79,50 @@ class BinaryProblem:
 
     def asking(self, C, unit):
         """The dual problem with this C in this unit."""
-        return unit.ask(self.dual, C, self.whole)
+        return unit.ask(self.dual, C, self.whole, self.task.unit)
+
+    def least_budget(self):
+        """C_min as total slack."""
+        return least_budget(self.dual) * self.task.unit
+
+    @property
+    def largest(self):
+        """C_max as total slack."""
+        return self.dual.largest_budget * self.task.unit
 
 
 @dataclass(frozen=True)
 class Training:
-    """All that is known before a C is: the samples that count, the kernel, the binary tasks, where kernel values are.
+    """All that is known before a C is: the samples that count, the kernel, the tasks, where kernel values are.
 
     Parameters
     ----------
     data : TrainingSet
     kernel : Kernel
-    scheme : a value of `SCHEMES`
-    tasks : list of BinaryTask
+    tasks : list of BinaryTask, or of one RegressionTask
     source : KernelSource or GramSource of all samples
     memory : float, megabytes of kernel values that each solver may keep
     """
 
     data: TrainingSet
     kernel: Kernel
-    scheme: type
     tasks: list
     source: object
     memory: float
 
     def problems(self):
-        """The binary problems, one after the other."""
+        """The problems, one after the other."""
         return (self.problem(task) for task in self.tasks)
 
     def problem(self, task):
-        """The binary problem of a task."""
+        """The problem of a task."""
         rows = task.rows
         own = self.source if len(rows) == self.source.n_samples else self.source.take(rows)
-        return BinaryProblem(task, classification(own, task.target, self.data.weight[rows]), whole_of(task, self.data))
+        return Problem(task, task.dual(own, self.data.weight[rows]), whole_of(task, self.data))
+
+    def answers(self, solutions):
+        """The solutions of the dual problems in the units of their tasks."""
+        return [task.answer(solution) for task, solution in zip(self.tasks, solutions, strict=True)]
 
     def stack(self, tasks):
         """Several of the tasks as a `Stack`, and what relative budgets of each are fractions of."""
@@ -138,21 +148,20 @@ def whole_of(task, data):
     Were the whole to shrink with it, its slacks would cost what they did before.
     """
     weights = (data.sample_weight, data.weight) if data.has_class_weights else (data.weight,)
-    return max(largest_budget_of_classes(task.target, of[task.rows]) for of in weights)
+    return max(task.largest_budget(of[task.rows]) for of in weights)
 
 
-def checked_samples(estimator, X, y, sample_weight):
-    """Check a user's input for `estimator`, which stays as it is.
+def checked_samples(estimator, X, y, sample_weight, **options):
+    """Check a user's input for `estimator`, which stays as it is; the options are those of `validate_data`.
 
     Returns
     -------
-    X, y : the checked samples and labels
+    X, y : the checked samples, and labels or numbers
     sample_weight : ndarray (n,)
     seen : dict, n_features_in_ and, where X has names, feature_names_in_
     """
     shadow = copy(estimator)
-    X, y = checked_X(shadow, X, y=y)
-    check_classification_targets(y)
+    X, y = checked_X(shadow, X, y=y, **options)
     if spec_of(estimator.kernel).pairwise:
         check_square(X)
     weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
@@ -172,18 +181,16 @@ def resolved_kernel(name, data, *, gamma, degree, coef0):
     return Kernel.of(name, gamma=gamma, degree=degree, coef0=coef0)
 
 
-def training_on(data, kernel, multi_class, *, cache_size, n_jobs=1, source=None):
-    """The tasks of a training set and its kernel values: those of `source` or, where it is None, of its own.
+def training_on(data, kernel, tasks, *, cache_size, n_jobs=1, source=None):
+    """The tasks of a training set with its kernel values: those of `source` or, where it is None, of its own.
 
-    Where there are several problems and memory allows, the Gram matrix is evaluated once for all of them.
+    Where there are several tasks and memory allows, the Gram matrix is evaluated once for all of them.
     """
-    scheme = SCHEMES[multi_class]
-    tasks = scheme.tasks(data.codes, data.classes)
     own = kernel.source(data.X) if source is None else source
     check_kernel_values(own)
     if source is None:
         own, cache_size = _share_kernel_values(own, tasks, n_jobs, cache_size)
-    return Training(data, kernel, scheme, tasks, own, cache_size)
+    return Training(data, kernel, tasks, own, cache_size)
 
 
 def weigh(X, y, sample_weight, class_weight, *, pairwise):
@@ -191,20 +198,39 @@ def weigh(X, y, sample_weight, class_weight, *, pairwise):
     labels, codes = np.unique(y, return_inverse=True)
     factor = _class_factors(class_weight, labels, y, np.bincount(codes, sample_weight))
     weight = sample_weight * factor[codes]
-    kept = np.flatnonzero(weight)
-    if len(kept) == 0:
-        raise ValueError("All sample weights are zero, so no sample is left to fit; make some positive.")
+    kept = _counting(weight)
     present, codes = np.unique(codes[kept], return_inverse=True)
     if len(present) == 1:
         raise ValueError(
             f"A classifier needs samples of at least 2 classes, but y has 1 class with positive weight: "
             f"{str(labels[present[0]])!r}."
         )
-    if len(kept) < len(weight):
+    X = _rows_that_count(X, kept, pairwise)
+    return TrainingSet(X, codes, weight[kept], sample_weight[kept], kept, len(weight), labels[present])
+
+
+def weigh_numbers(X, y, sample_weight, *, pairwise):
+    """Drop the samples of weight 0 as if they had never been there."""
+    kept = _counting(sample_weight)
+    weight = sample_weight[kept]
+    return TrainingSet(_rows_that_count(X, kept, pairwise), y[kept], weight, weight, kept, len(y))
+
+
+def _counting(weight):
+    """The samples of positive weight."""
+    kept = np.flatnonzero(weight)
+    if len(kept) == 0:
+        raise ValueError("All sample weights are zero, so no sample is left to fit; make some positive.")
+    return kept
+
+
+def _rows_that_count(X, kept, pairwise):
+    """The samples kept, or the kernel values among them, which are checked."""
+    if len(kept) < X.shape[0]:
         X = X[kept][:, kept] if pairwise else X[kept]
     if pairwise:
         check_symmetric(X)
-    return TrainingSet(X, codes, weight[kept], sample_weight[kept], labels[present], kept, len(weight))
+    return X
 
 
 def check_square(K):

@@ -1,7 +1,7 @@
 """What C may mean: a total slack, a fraction of the largest one, or the price of slack.
 
-Every unit knows which values it allows and how a binary problem is asked with one of them. `whole` is what fractions
-are of: `BinaryProblem.whole`.
+Every unit knows which values it allows and how a problem is asked with one of them. `whole` is what fractions are of:
+`Problem.whole`, and `unit` what the dual problem measures slack in.
 """
 
 import numpy as np
@@ -15,15 +15,15 @@ class TotalSlack:
     """C is the total slack allowed."""
 
     name = "total"
-    meaning = "a budget on the total slack: larger is softer, unlike the C of sklearn.svm.SVC"
+    meaning = "a budget on the total slack: larger is softer, unlike the C of {peer}"
     softer = "a larger C"
 
     refusal = staticmethod(_at_least_zero)
 
     @staticmethod
-    def ask(problem, C, whole):
+    def ask(problem, C, whole, unit):
         """The dual problem with this C."""
-        return problem.with_budget(C)
+        return problem.with_budget(C / unit)
 
     @staticmethod
     def of_budget(budget, whole):
@@ -36,7 +36,7 @@ class TotalSlack:
         return -C
 
     @staticmethod
-    def spread(count):
+    def spread(count, slack):
         """So many values over the range of use."""
         raise ValueError(
             f"Cs={count} asks for {count} values, but how much total slack is of use depends on the data: give the "
@@ -48,7 +48,7 @@ class Fraction:
     """C is a fraction of the largest budget that makes sense."""
 
     name = "relative"
-    meaning = "a budget on the total slack, as a fraction of C_max: larger is softer, unlike the C of sklearn.svm.SVC"
+    meaning = "a budget on the total slack, as a fraction of C_max: larger is softer, unlike the C of {peer}"
     softer = TotalSlack.softer
 
     # From a margin with hardly a slack to nearly the largest.
@@ -65,17 +65,17 @@ class Fraction:
         return "is a fraction of C_max and must be in [0, 1); unit='total' takes the total slack itself"
 
     @staticmethod
-    def ask(problem, C, whole):
+    def ask(problem, C, whole, unit):
         """The dual problem with this C."""
-        return problem.with_budget(C * whole)
+        return problem.with_budget(C * whole / unit)
 
     @staticmethod
     def of_budget(budget, whole):
-        """A total slack in this unit."""
-        return budget / whole
+        """A total slack in this unit; none is no share of anything."""
+        return budget / whole if budget > 0 else 0.0
 
     @classmethod
-    def spread(cls, count, least=0.0):
+    def spread(cls, count, slack=1.0, least=0.0):
         """So many values over the range of use, evenly spaced in their logarithm; none below `least`."""
         smallest = min(max(cls._smallest, least), cls._most)
         return np.geomspace(smallest, max(cls._largest, 0.5 * (smallest + cls._most)), count)
@@ -85,7 +85,7 @@ class Cost:
     """C is the price of a unit of slack, as in `sklearn.svm.SVC`."""
 
     name = "cost"
-    meaning = "the cost of a unit of slack, as in sklearn.svm.SVC: larger is harder"
+    meaning = "the cost of a unit of slack, as in {peer}: larger is harder"
     softer = "a smaller C"
 
     # From where most samples are slack to where hardly any is, on scaled features.
@@ -99,9 +99,9 @@ class Cost:
         return "is the cost of a unit of slack and must be a finite number > 0; unit='total' takes C=0, no slack at all"
 
     @staticmethod
-    def ask(problem, C, whole):
+    def ask(problem, C, whole, unit):
         """The dual problem with this C."""
-        return problem.with_cost(C)
+        return problem.with_cost(C / unit)
 
     @staticmethod
     def hardness(C):
@@ -109,9 +109,11 @@ class Cost:
         return C
 
     @classmethod
-    def spread(cls, count):
-        """So many values over the range of use, evenly spaced in their logarithm."""
-        return np.geomspace(cls._smallest, cls._largest, count)
+    def spread(cls, count, slack):
+        """So many values over the range of use, evenly spaced in their logarithm: the price of a model is in proportion
+        to the square of its values, that of slack to the slack.
+        """
+        return slack * np.geomspace(cls._smallest, cls._largest, count)
 
 
 UNITS = {unit.name: unit for unit in (TotalSlack, Fraction, Cost)}
@@ -119,10 +121,10 @@ UNITS = {unit.name: unit for unit in (TotalSlack, Fraction, Cost)}
 _AUTO_COST = 1.0
 
 
-def unit_and_value(C, unit):
+def unit_and_value(C, unit, auto_cost=_AUTO_COST):
     """The unit and the number behind the parameters C and unit; raises where they do not go together."""
     if C == "auto":
-        return Cost, _AUTO_COST
+        return Cost, auto_cost
     found = UNITS[unit]
     reason = found.refusal(C)
     if reason is not None:
@@ -130,13 +132,15 @@ def unit_and_value(C, unit):
     return found, float(C)
 
 
-def check_Cs(Cs, unit):
-    """The values of C as a float array; a whole number asks for so many over the range of use."""
+def check_Cs(Cs, unit, slack=1.0):
+    """The values of C as a float array; a whole number asks for so many over the range of use, of slack measured in
+    multiples of `slack`.
+    """
     found = UNITS[unit]
     if isinstance(Cs, (int, np.integer)) and not isinstance(Cs, bool):
         if Cs < 1:
             raise ValueError(f"Cs must ask for at least 1 value, got Cs={Cs}.")
-        return found.spread(int(Cs))
+        return found.spread(int(Cs), slack)
     values = np.asarray(Cs, dtype=np.float64)
     if values.ndim != 1 or len(values) == 0:
         raise ValueError(f"Cs must be a number of values or a non-empty list of them, got {Cs!r}.")
