@@ -224,7 +224,7 @@ def test_interior_steps_solve_with_one_unknown_for_each_sample(features):
     tally = Tally()
     both = G[index]
     block = Block(both @ both.T, bound, bound, 1.0, FixedSamples(np.zeros(50)), twin=twin, tally=tally)
-    operator = operator_in_features(both, twin, tally) if features else operator_of(block)
+    operator = operator_in_features(both, np.zeros(50), twin, tally) if features else operator_of(block)
     D, rows, sums = 10.0 ** random.uniform(-3, 3, 50), random.randn(2, 50), random.randn(2)
     x, b = operator.solver(D)(rows.copy(), sums)
     np.testing.assert_allclose(x @ block.gram + D * x + b[:, None], rows, atol=1e-9)

@@ -275,7 +275,7 @@ def budget_path(
 
     >>> path = budget_path(X, [0.0, 1.0, 2.0, 6.0], Cs=[5.0, 2.0], unit="total", epsilon=0, kernel="linear")
     >>> [float(model.coef_[0, 0].round(3)) for model in path.models]
-    [0.6, 1.0]
+    [0.286, 1.0]
     """
     shared = dict(unit=unit, kernel=kernel, gamma=gamma, degree=degree, coef0=coef0, infeasible=infeasible)
     limits = dict(tol=tol, max_iter=max_iter)

@@ -130,11 +130,14 @@ class BudgetSVR(RegressorMixin, BudgetEstimator):
     --------
     >>> from sklearn_svmdl import BudgetSVR
     >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [0.0, 1.0, 2.0, 5.0]
-    >>> model = BudgetSVR(C=2, epsilon=0, kernel="linear").fit(X, y)
+    >>> model = BudgetSVR(C=3, epsilon=0, kernel="linear").fit(X, y)
     >>> model.predict([[4.0]]).round(3), model.slack_.round(3)
-    (array([4.]), array([0., 0., 0., 2.]))
-    >>> float(round(model.cost_, 3))
-    0.333
+    (array([3.375]), array([0.375, 0.125, 0.125, 2.375]))
+
+    The cost of slack that asks for the same:
+
+    >>> round(model.cost_, 4)
+    0.1875
 
     A tube of half-width 1 around the flattest function that needs no slack:
 

@@ -64,7 +64,8 @@ class RegressionTask:
 
     def slack(self, solution):
         """One slack for each sample: that of the side on which it leaves the tube."""
-        return _sides(solution.slack).max(axis=0)
+        # Adding 0 rids it of the sign of -0.
+        return _sides(solution.slack).max(axis=0) + 0.0
 
     def decisions(self, of_variables, solution):
         """The decision of the side that holds the sample, the one of the larger dual, in the units of y."""
