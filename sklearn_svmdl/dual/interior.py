@@ -156,7 +156,7 @@ class _TwoSided:
 
     Parameters
     ----------
-    operator : _Dense or _Factored, on the samples
+    operator : _Dense or Factored, on the samples
     twin : ndarray (n,), the other side of each variable, itself where there is none
     """
 
