@@ -4,10 +4,13 @@ VENV := .venv
 VENV_OLDEST := .venv-oldest
 VENV_DOCS := .venv-docs
 
-.PHONY: demo test test-oldest bench bench-quick docs docs-check clean
+.PHONY: demo demo-regression test test-oldest bench bench-quick docs docs-check clean
 
 demo: $(VENV)/installed
 	$(VENV)/bin/python examples/demo.py
+
+demo-regression: $(VENV)/installed
+	$(VENV)/bin/python examples/demo_regression.py
 
 test: $(VENV)/installed
 	$(VENV)/bin/python -m flake8 sklearn_svmdl tests benchmarks examples docs

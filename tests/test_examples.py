@@ -69,3 +69,17 @@ def test_demo_fills_its_table_from_rows(tmp_path):
     assert models == ["BudgetSVC", "SVC"]
     pictures = output.split("Pictures: ")[1].split(" and ")
     assert len(pictures) == 2 and all((tmp_path / picture.strip()).stat().st_size > 0 for picture in pictures)
+
+
+def test_demo_of_regression_draws_its_pictures(tmp_path):
+    """One small data set in place of the demo's three."""
+    short = tmp_path / "short.py"
+    short.write_text(
+        f"import sys\nsys.path.insert(0, {str(ROOT / 'examples')!r})\nimport demo_regression as demo\n"
+        "demo.DATA = {'sine': demo.noisy_sine}\ndemo.COSTS[1:] = []\ndemo.GAMMAS[1:] = []\n"
+        "demo.main()\n"
+    )
+    output = run(short, tmp_path)
+    assert [line.split()[1] for line in output.splitlines() if line.startswith("sine ")] == ["BudgetSVR", "SVR"]
+    pictures = output.split("Pictures: ")[1].split(" and ")
+    assert len(pictures) == 2 and all((tmp_path / picture.strip()).stat().st_size > 0 for picture in pictures)
