@@ -50,8 +50,11 @@ def fit_task(most_steps):
     """
 
     def decorate(fit):
+        """`fit`, as a task of whoever is to be told."""
+
         @wraps(fit)
         def told(self, X, y, sample_weight=None, *args, **kwargs):
+            """`fit`, with callbacks told of its beginning and end."""
             if not getattr(self, "_skl_callbacks", None):
                 return fit(self, X, y, sample_weight, *args, **kwargs)
             data = _data(self, X, y, sample_weight)

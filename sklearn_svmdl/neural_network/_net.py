@@ -366,6 +366,7 @@ class MLPNet(NeuralNet):
         squared_weights = []
 
         def see(training, z, targets, weight):
+            """What a step leaves to the history, and the penalty's part of its loss."""
             self.supervisor_.see(training, z, targets, weight)
             squared_weights.append(self.gradient_.squared_weights())
 
