@@ -19,6 +19,7 @@ def watched_solve(name, n_samples, problem, limits):
     with followed() as tallies:
 
         def tell():
+            """Print where the solve is, once it has begun."""
             if tallies:
                 seconds = f"{perf_counter() - start:.0f} s"
                 line = tallies[-1].line()

@@ -38,6 +38,7 @@ def solve_tasks(training, C, unit, *, n_jobs, verbose, **limits):
     limits["cache_size"] = training.memory
 
     def job(k):
+        """The outcome of task k, solved alone."""
         problem = training.problem(tasks[k])
         asked = problem.asking(C, unit)
         if not verbose:
