@@ -4,7 +4,7 @@ VENV := .venv
 VENV_OLDEST := .venv-oldest
 VENV_DOCS := .venv-docs
 
-.PHONY: demo demo-regression test test-oldest bench bench-quick docs docs-check clean
+.PHONY: demo demo-regression lint format test test-oldest bench bench-quick docs docs-check clean
 
 demo: $(VENV)/installed
 	$(VENV)/bin/python examples/demo.py
@@ -12,9 +12,16 @@ demo: $(VENV)/installed
 demo-regression: $(VENV)/installed
 	$(VENV)/bin/python examples/demo_regression.py
 
-test: $(VENV)/installed
-	$(VENV)/bin/python -m flake8 sklearn_svmdl tests benchmarks examples docs
+test: lint
 	$(VENV)/bin/python -m pytest
+
+lint: $(VENV)/installed
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/ruff check
+
+format: $(VENV)/installed
+	$(VENV)/bin/ruff check --fix
+	$(VENV)/bin/ruff format
 
 test-oldest: $(VENV_OLDEST)/installed
 	$(VENV_OLDEST)/bin/python -m pytest tests/test_common.py tests/test_common_mlp.py

@@ -83,9 +83,7 @@ _DATA = {
         "circles 400, balanced": partial(bundled.make_circles, 400, noise=0.3, factor=0.6, random_state=102),
         "20 % flipped, 400 x 6": _made(400, 6, flip_y=0.2, random_state=103),
         "30 % flipped, 3,000 x 10": _made(3000, 10, flip_y=0.3, random_state=104),
-        "overlapping blobs, 800 x 3": partial(
-            bundled.make_blobs, 800, 3, centers=2, cluster_std=6.0, random_state=105
-        ),
+        "overlapping blobs, 800 x 3": partial(bundled.make_blobs, 800, 3, centers=2, cluster_std=6.0, random_state=105),
         "duplicates, 240 x 3": partial(_duplicates, 240, 106),
         "unscaled, 600 x 6": partial(_unscaled, 600, 107),
         "1 : 1,000, 2,000 x 5": _made(2000, 5, weights=[0.999], flip_y=0.0, random_state=108),

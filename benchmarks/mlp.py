@@ -16,7 +16,6 @@ from sklearn.datasets import load_breast_cancer, load_digits, make_classificatio
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
-
 from skorch.callbacks import Callback
 
 from sklearn_svmdl import TorchMLPClassifier
@@ -96,8 +95,7 @@ def compare_fits(case, quick):
     times = interleaved(calls, repeats)
     label = f"fit {case.name}, {case.hidden}, batch {case.batch_size}, {epochs} epochs"
     quality = [
-        f"{model.loss_:.4f} / {model.score(data, y):.4f}"
-        for model, data in ((theirs, X), (ours, X), (ours32, X32))
+        f"{model.loss_:.4f} / {model.score(data, y):.4f}" for model, data in ((theirs, X), (ours, X), (ours32, X32))
     ]
     yield label, "float64", times[0], times[1], case.target, quality[0], quality[1]
     yield label, "float32", times[0], times[2], case.target_float32, quality[0], quality[2]
@@ -130,9 +128,7 @@ def compare_predictions(hidden, quick):
     X, y = small(_QUICK_ROWS if quick else 100_000, 30)
     same = dict(hidden_layer_sizes=hidden, batch_size=256, max_iter=1, random_state=0)
     theirs, ours = MLPClassifier(**same).fit(X, y), TorchMLPClassifier(**same).fit(X, y)
-    times = interleaved(
-        [partial(theirs.predict_proba, X), partial(ours.predict_proba, X)], 3 if quick else 15
-    )
+    times = interleaved([partial(theirs.predict_proba, X), partial(ours.predict_proba, X)], 3 if quick else 15)
     label = f"predict_proba 100,000x30, {hidden}"
     return label, "float64", *times, TARGET_PREDICT, f"{theirs.score(X, y):.4f}", f"{ours.score(X, y):.4f}"
 

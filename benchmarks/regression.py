@@ -78,9 +78,7 @@ LOOKED_AT = {
     "friedman1": _friedman1(300, 1),
     "friedman2": partial(bundled.make_friedman2, 300, noise=100.0, random_state=1),
     "friedman3": partial(bundled.make_friedman3, 300, noise=0.1, random_state=1),
-    "linear, 20 features": partial(
-        bundled.make_regression, 300, 20, n_informative=8, noise=20.0, random_state=1
-    ),
+    "linear, 20 features": partial(bundled.make_regression, 300, 20, n_informative=8, noise=20.0, random_state=1),
     "sine": partial(_sine, 300, seed=1),
     "heavy tails": partial(_heavy_tails, 300),
     "swiss roll": partial(bundled.make_swiss_roll, 400, noise=0.5, random_state=1),

@@ -140,7 +140,7 @@ def main(quick=False):
             markdown(["data", "GridSearchCV(SVC) s", "ours s", "ratio", "goal", "met", "best scores"], searched),
             "## Leave-one-out",
             markdown(["what", "against", "that s", "ours s", "ratio"], left_out),
-            "## Probabilities\n\nLog-loss on a held-out half. \"agree\": the share of samples whose most probable "
+            '## Probabilities\n\nLog-loss on a held-out half. "agree": the share of samples whose most probable '
             "class is predict's. The last column is what the calibration of SVC takes beyond a search, ours nothing "
             "but a minimum in one variable.",
             markdown(

@@ -133,9 +133,9 @@ def _listen(tab, home):
     tab.on("response", lambda found: trouble.append(f"{found.status}: {found.url}") if found.status >= 400 else None)
     tab.on(
         "request",
-        lambda request: None
-        if request.url.startswith((home, "data:", "blob:"))
-        else trouble.append(f"asks for {request.url}"),
+        lambda request: (
+            None if request.url.startswith((home, "data:", "blob:")) else trouble.append(f"asks for {request.url}")
+        ),
     )
     return trouble
 

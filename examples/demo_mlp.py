@@ -19,9 +19,7 @@ GRID = {"model__hidden_layer_sizes": [(16,), (32, 16)], "model__alpha": [1e-4, 1
 def mlp_rows():
     """Rows of the columns `COLUMNS`, one a data set and model."""
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", ConvergenceWarning
-        )  # 60 epochs are enough here and not meant to converge
+        warnings.simplefilter("ignore", ConvergenceWarning)  # 60 epochs are enough here and not meant to converge
         return [
             _row(load, model)
             for load in (load_wine, load_breast_cancer)

@@ -81,15 +81,10 @@ def gates():
     """A single perceptron draws one line: enough for OR and AND, never for XOR."""
     seeds = range(10)
     networks = {"perceptron": (), "3 hidden neurons": (3,)}
-    print(
-        f"Logic gates: how many of {len(seeds)} first weights lead to a network with all four outputs right"
-    )
+    print(f"Logic gates: how many of {len(seeds)} first weights lead to a network with all four outputs right")
     table(
         ("network", *GATES),
-        [
-            (name, *(sum(learns(hidden, gate, s) for s in seeds) for gate in GATES))
-            for name, hidden in networks.items()
-        ],
+        [(name, *(sum(learns(hidden, gate, s) for s in seeds) for gate in GATES)) for name, hidden in networks.items()],
     )
 
 

@@ -171,9 +171,7 @@ def test_polynomial_kernel_equals_the_explicit_map(C, moons):
     X, y = moons
     kernel = BudgetSVC(C=C, kernel="poly", degree=2, gamma=1, coef0=1).fit(X, y)
     explicit = BudgetSVC(C=C, kernel="linear").fit(second_degree_map(X), y)
-    np.testing.assert_allclose(
-        kernel.decision_function(X), explicit.decision_function(second_degree_map(X)), atol=1e-6
-    )
+    np.testing.assert_allclose(kernel.decision_function(X), explicit.decision_function(second_degree_map(X)), atol=1e-6)
     assert kernel.margin_ == pytest.approx(explicit.margin_, rel=1e-6)
 
 
@@ -393,9 +391,7 @@ def test_coef_is_the_normal_for_the_linear_kernel_only(iris):
 def test_slack_follows_from_the_decision(moons):
     X, y = moons
     model = BudgetSVC().fit(X, y)
-    np.testing.assert_allclose(
-        model.slack_[0], np.maximum(0, 1 - (2 * y - 1) * model.decision_function(X)), atol=1e-6
-    )
+    np.testing.assert_allclose(model.slack_[0], np.maximum(0, 1 - (2 * y - 1) * model.decision_function(X)), atol=1e-6)
 
 
 @pytest.mark.parametrize("kernel", ["linear", "rbf"])

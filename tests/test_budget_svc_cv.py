@@ -181,7 +181,7 @@ def test_infeasible_at_refit_follows_the_policy():
     with pytest.warns(BudgetWarning, match="infeasible"):
         assert search.fit(X, y).budget_[0] == pytest.approx(4.0, rel=1e-2)
     # What is in force is two contradictions' slack of 2 each, on all samples.
-    assert search.C_ == pytest.approx(search.budget_[0] / search.best_estimator_.feasible_budget(X, y)[1][0])
+    assert pytest.approx(search.budget_[0] / search.best_estimator_.feasible_budget(X, y)[1][0]) == search.C_
     before = vars(search).copy()
     with pytest.raises(InfeasibleBudgetError):
         search.set_params(infeasible="raise").fit(X, y)
@@ -279,7 +279,7 @@ def test_a_number_of_fractions_is_spread_over_what_is_feasible(weighted):
     least, largest = BudgetSVC(kernel="linear").feasible_budget(X, y, weight)
     assert len(linear) == 5 and min(linear) >= least[0] / largest[0] - 1e-9
     assert_allclose(np.diff(np.log(linear), n=2), 0.0, atol=1e-9)
-    assert max(linear) >= 0.9 and search.C_ == search.best_params_["C"]
+    assert max(linear) >= 0.9 and search.best_params_["C"] == search.C_
     assert BudgetSVC(**search.best_params_).fit(X, y, weight).budget_ == pytest.approx(search.C_ * largest[0])
 
 

@@ -154,7 +154,7 @@ def test_a_path_has_the_solutions_of_separate_fits(kernel, unit, Cs, friedman):
     X, y = friedman
     weight = np.random.RandomState(1).randint(0, 3, 100).astype(float)
     path = budget_path(X, y, Cs=Cs, unit=unit, epsilon="auto", kernel=kernel, sample_weight=weight, tol=1e-8)
-    for C, budget, cost in zip(path.Cs, path.budgets, path.costs, strict=True):
+    for C, budget in zip(path.Cs, path.budgets, strict=True):
         alone = BudgetSVR(C, unit=unit, kernel=kernel, tol=1e-8).fit(X, y, weight)
         assert_allclose(path.predict(X, C), alone.predict(X), atol=1e-3)
         assert budget == pytest.approx(alone.budget_, rel=1e-6, abs=1e-6)

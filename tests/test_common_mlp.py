@@ -42,8 +42,6 @@ def test_estimator_checks(estimator, check):
 
 
 @pytest.mark.parametrize("check", [check_param_validation, check_dataframe_column_names_consistency])
-@pytest.mark.parametrize(
-    "estimator", [TorchMLPClassifier(), TorchMLPRegressor()], ids=["classifier", "regressor"]
-)
+@pytest.mark.parametrize("estimator", [TorchMLPClassifier(), TorchMLPRegressor()], ids=["classifier", "regressor"])
 def test_checks_that_check_estimator_leaves_out(estimator, check):
     check(type(estimator).__name__, estimator)

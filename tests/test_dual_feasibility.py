@@ -114,7 +114,7 @@ def test_only_equal_points_of_different_classes_cost_slack_under_a_definite_kern
     X, y, s = conflicting(seed)
     expected = 0.0
     for point in {tuple(row) for row in X}:
-        here = (X == point).all(axis=1)
+        here = (point == X).all(axis=1)
         # f is one number here: the cheapest is at +1 or -1, where the lighter class pays 2 each.
         costs = [s[here] @ np.maximum(0.0, 1.0 - y[here] * f) for f in np.linspace(-2, 2, 81)]
         expected += min(costs)

@@ -12,11 +12,11 @@ from reference import cost_svm, single_precision
 
 from sklearn_svmdl.dual.interior import (
     MOST_STEPS,
+    Factored,
     Interior,
     InteriorSolver,
     Iterate,
     _Dense,
-    Factored,
     _NewtonSystem,
     low_rank_factor,
     operator_of,

@@ -151,9 +151,7 @@ def test_the_share_of_samples_drawn_does_not_matter(seed):
     same_solution(problem, *solutions, rtol=1e-8)
 
 
-@pytest.mark.parametrize(
-    "kernel, n, fraction", [("rbf", 1500, 0.05), ("poly", 1500, 0.3), ("linear", 1500, 0.6)]
-)
+@pytest.mark.parametrize("kernel, n, fraction", [("rbf", 1500, 0.05), ("poly", 1500, 0.3), ("linear", 1500, 0.6)])
 @pytest.mark.parametrize("megabytes", [4.0, 8.0])
 def test_little_memory_gives_the_same_solution(kernel, n, fraction, megabytes):
     problem = problem_of(kernel, n, fraction)
@@ -163,9 +161,7 @@ def test_little_memory_gives_the_same_solution(kernel, n, fraction, megabytes):
     same_solution(problem, large, small, rtol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "kernel, n, fraction", [("rbf", 1500, 0.05), ("rbf", 1500, 0.7), ("linear", 1500, 0.6)]
-)
+@pytest.mark.parametrize("kernel, n, fraction", [("rbf", 1500, 0.05), ("rbf", 1500, 0.7), ("linear", 1500, 0.6)])
 @pytest.mark.parametrize("megabytes", [0.5, 2.0, 4.0])
 def test_no_block_of_kernel_values_exceeds_the_memory(kernel, n, fraction, megabytes):
     problem = problem_of(kernel, n, fraction, source=RecordingSource)

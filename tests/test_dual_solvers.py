@@ -213,9 +213,7 @@ def test_polynomial_kernel_has_the_objective_of_the_primal_in_its_features(fract
     assert 0.5 / model.margin_[0] ** 2 == pytest.approx(expected.objective, rel=1e-6)
 
 
-@pytest.mark.parametrize(
-    "name, fraction", [("moons", 0.45), ("moons", 0.8), ("iris 0, 1", 0.0), ("wine 1, 2", 0.1)]
-)
+@pytest.mark.parametrize("name, fraction", [("moons", 0.45), ("moons", 0.8), ("iris 0, 1", 0.0), ("wine 1, 2", 0.1)])
 def test_explicit_features_and_polynomial_kernel_agree(name, fraction):
     X, y = load(name)
     options = {"C": fraction, "unit": "relative", "tol": 1e-8}
@@ -448,7 +446,7 @@ def test_no_pair_step_lowers_the_dual_objective(kernel, weighted):
         assert abs(ascent.beta.sum()) <= 1e-10 * np.abs(ascent.beta).sum()
 
     first = objective()
-    for sweep in range(150):
+    for _ in range(150):
         climb = [objective()]
         for _ in range(3):
             ascent.end = tally.pair_steps + 1

@@ -39,9 +39,7 @@ def of_classes(X, y, kernel="linear", weight=None, **parameters):
     classes = range(y.max() + 1)
     rows = [np.flatnonzero((y == i) | (y == j)) for i in classes for j in classes if i < j]
     targets = [np.where(y[own] == y[own].max(), 1.0, -1.0) for own in rows]
-    alone = [
-        classification(source.take(own), target, weight[own]) for own, target in zip(rows, targets, strict=True)
-    ]
+    alone = [classification(source.take(own), target, weight[own]) for own, target in zip(rows, targets, strict=True)]
     return Stack.of_classes(source, rows, targets, weight), alone
 
 

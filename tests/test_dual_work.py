@@ -202,7 +202,7 @@ def distinct(solutions):
 @pytest.mark.parametrize("stored", [True, False], ids=["stored", "on demand"])
 @pytest.mark.parametrize("name", ["moons", "classification"])
 def test_a_path_takes_less_than_its_points_from_nothing(name, stored):
-    (problem, least), = [(problem, least) for this, problem, least in easy_sets() if this == name]
+    ((problem, least),) = [(problem, least) for this, problem, least in easy_sets() if this == name]
     if stored:
         problem = replace(problem, source=problem.source.stored())
     budgets = np.geomspace(0.9, least, 20) * problem.largest_budget
@@ -299,9 +299,7 @@ def test_noisy_classes_and_small_budgets_take_a_bounded_number_of_iterations(nam
 @cache
 def nearly_diagonal():
     """Folds of 800 and 800 samples under a kernel that is nearly the identity."""
-    X, y = make_classification(
-        2000, 20, n_informative=10, n_redundant=5, flip_y=0.05, class_sep=0.8, random_state=7
-    )
+    X, y = make_classification(2000, 20, n_informative=10, n_redundant=5, flip_y=0.05, class_sep=0.8, random_state=7)
     X = StandardScaler().fit_transform(X)
     kernel = Kernel("rbf", {"gamma": 31.6 / (X.shape[1] * X.var())})
     folds = list(StratifiedKFold(5, shuffle=True, random_state=0).split(X, y))

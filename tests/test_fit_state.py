@@ -57,7 +57,7 @@ def test_an_interrupt_anywhere_leaves_the_old_model_or_the_new(kernel, iris):
         model = BudgetSVC(C=20, kernel="poly", degree=2).fit(X[:, :3], y)
         model.set_params(**new.get_params())
         state = dict(vars(model))
-        interrupted(lambda: model.fit(X, y), point)
+        interrupted(lambda model=model: model.fit(X, y), point)
         if all(vars(model)[name] is state[name] for name in state):
             assert_array_equal(model.set_params(kernel="poly").decision_function(X[:, :3]), before)
             ends.append("old")

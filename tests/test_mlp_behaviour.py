@@ -134,9 +134,7 @@ def test_weights_of_a_regression_are_repeated_rows():
     X, y = load_diabetes(return_X_y=True)
     weight = np.random.default_rng(0).integers(0, 4, len(y))
     repeated = TorchMLPRegressor(**QUICK).fit(np.repeat(X, weight, axis=0), np.repeat(y, weight))
-    assert_array_equal(
-        TorchMLPRegressor(**QUICK).fit(X, y, sample_weight=weight).predict(X), repeated.predict(X)
-    )
+    assert_array_equal(TorchMLPRegressor(**QUICK).fit(X, y, sample_weight=weight).predict(X), repeated.predict(X))
 
 
 def test_large_weights_do_not_lengthen_the_epoch(iris):
@@ -150,9 +148,7 @@ def test_balanced_class_weights_are_the_weights_they_stand_for(cancer):
     counts = np.bincount(y)
     stated = {label: len(y) / (2 * counts[label]) for label in (0, 1)}
     balanced = TorchMLPClassifier(class_weight="balanced", **QUICK).fit(X, y)
-    assert_array_equal(
-        weights_of(balanced), weights_of(TorchMLPClassifier(class_weight=stated, **QUICK).fit(X, y))
-    )
+    assert_array_equal(weights_of(balanced), weights_of(TorchMLPClassifier(class_weight=stated, **QUICK).fit(X, y)))
     spelled_out = TorchMLPClassifier(**QUICK).fit(X, y, sample_weight=np.array([stated[0], stated[1]])[y])
     assert_allclose(weights_of(balanced), weights_of(spelled_out), rtol=1e-12)
 
@@ -198,9 +194,7 @@ def test_order_of_the_rows_does_not_matter(iris):
     X, y = iris
     order = np.random.default_rng(0).permutation(len(y))
     base = TorchMLPClassifier(batch_size=7, **QUICK).fit(X, y)
-    assert_array_equal(
-        weights_of(TorchMLPClassifier(batch_size=7, **QUICK).fit(X[order], y[order])), weights_of(base)
-    )
+    assert_array_equal(weights_of(TorchMLPClassifier(batch_size=7, **QUICK).fit(X[order], y[order])), weights_of(base))
 
 
 def dropout_module(n, k):
@@ -227,9 +221,7 @@ def test_fits_in_threads_are_fits_one_by_one(iris, module):
 def test_a_custom_module_leaves_the_global_generator_alone(iris):
     X, y = iris
     before = torch.get_rng_state()
-    first, second = (
-        TorchMLPClassifier(module=dropout_module, **QUICK).fit(X, y).predict_proba(X) for _ in range(2)
-    )
+    first, second = (TorchMLPClassifier(module=dropout_module, **QUICK).fit(X, y).predict_proba(X) for _ in range(2))
     assert_array_equal(first, second)
     assert torch.equal(torch.get_rng_state(), before)
 
@@ -244,9 +236,7 @@ def test_early_stopping_restores_the_best_epoch(cancer):
     )
     network.fit(X[:300], y[:300], X_val=X[300:], y_val=y[300:])
     assert network.n_iter_ < network.max_iter
-    assert (
-        network.best_validation_score_ == max(network.validation_scores_) == network.score(X[300:], y[300:])
-    )
+    assert network.best_validation_score_ == max(network.validation_scores_) == network.score(X[300:], y[300:])
     assert network.best_loss_ is None
 
 
@@ -260,9 +250,7 @@ def test_watching_changes_nothing(cancer):
 
 def test_monitor_validation_holds_out_a_part_and_trains_every_epoch(cancer, capsys):
     X, y = cancer
-    network = TorchMLPClassifier(monitor_validation=True, validation_fraction=0.2, verbose=1, **QUICK).fit(
-        X, y
-    )
+    network = TorchMLPClassifier(monitor_validation=True, validation_fraction=0.2, verbose=1, **QUICK).fit(X, y)
     assert network.n_iter_ == 5 and network.t_ == 5 * 455
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 5
@@ -274,12 +262,8 @@ def test_monitor_validation_holds_out_a_part_and_trains_every_epoch(cancer, caps
 
 def test_a_users_validation_set_in_a_grid_search(cancer):
     X, y = cancer
-    network = TorchMLPClassifier(
-        (8,), early_stopping=True, n_iter_no_change=3, learning_rate_init=0.01, random_state=0
-    )
-    search = GridSearchCV(network, {"alpha": [1e-4, 1e-1]}, cv=2).fit(
-        X[:400], y[:400], X_val=X[400:], y_val=y[400:]
-    )
+    network = TorchMLPClassifier((8,), early_stopping=True, n_iter_no_change=3, learning_rate_init=0.01, random_state=0)
+    search = GridSearchCV(network, {"alpha": [1e-4, 1e-1]}, cv=2).fit(X[:400], y[:400], X_val=X[400:], y_val=y[400:])
     best = search.best_estimator_
     assert best.best_validation_score_ == best.score(X[400:], y[400:]) > 0.9
 
@@ -341,9 +325,9 @@ def test_partial_fit_continues_and_warm_start_keeps_the_weights(iris):
 
 def test_multilabel_is_one_logistic_loss_a_label():
     X, y = make_multilabel_classification(200, n_classes=4, random_state=0)
-    network = TorchMLPClassifier(
-        (30,), learning_rate_init=0.01, alpha=0, max_iter=100, random_state=0, **FOREVER
-    ).fit(X, y)
+    network = TorchMLPClassifier((30,), learning_rate_init=0.01, alpha=0, max_iter=100, random_state=0, **FOREVER).fit(
+        X, y
+    )
     probability = network.predict_proba(X)
     assert probability.shape == (200, 4)
     assert_array_equal(network.predict(X), (probability > 0.5).astype(int))
@@ -371,9 +355,7 @@ def test_log_proba_is_the_logarithm(iris):
 @ignore_convergence
 def test_csr_is_dense_to_the_last_bit(solver):
     X, y = load_digits(return_X_y=True)
-    dense, csr = (
-        TorchMLPClassifier(**QUICK | {"solver": solver}).fit(data, y) for data in (X, sparse.csr_array(X))
-    )
+    dense, csr = (TorchMLPClassifier(**QUICK | {"solver": solver}).fit(data, y) for data in (X, sparse.csr_array(X)))
     assert_array_equal(weights_of(dense), weights_of(csr))
     assert_array_equal(dense.predict_proba(X), csr.predict_proba(sparse.csr_matrix(X)))
 
@@ -523,9 +505,9 @@ def test_a_pipeline_can_scale_the_validation_set():
 @ignore_convergence
 def test_company_of_meta_estimators(iris, cancer):
     X, y = cancer
-    calibrated = CalibratedClassifierCV(
-        TorchMLPClassifier(learning_rate_init=0.05, **QUICK), ensemble=False, cv=3
-    ).fit(X, y)
+    calibrated = CalibratedClassifierCV(TorchMLPClassifier(learning_rate_init=0.05, **QUICK), ensemble=False, cv=3).fit(
+        X, y
+    )
     assert calibrated.score(X, y) > 0.9
     assert cross_val_predict(TorchMLPClassifier(**QUICK), *iris, method="predict_proba").shape == (150, 3)
     stopping = TorchMLPClassifier((8,), early_stopping=True, learning_rate_init=0.01, random_state=0)
@@ -581,9 +563,7 @@ def test_first_fit_imports_no_compiler():
 def test_gpu_gives_the_same_network_and_pickles_to_the_cpu(iris):
     X, y = iris
     on_gpu = TorchMLPClassifier(device="cuda", **QUICK).fit(X, y)
-    assert_allclose(
-        weights_of(on_gpu), weights_of(TorchMLPClassifier(**QUICK).fit(X, y)), rtol=1e-6, atol=1e-9
-    )
+    assert_allclose(weights_of(on_gpu), weights_of(TorchMLPClassifier(**QUICK).fit(X, y)), rtol=1e-6, atol=1e-9)
     on_cpu = torch.load(io.BytesIO(torch_bytes(on_gpu.module_)), map_location="cpu", weights_only=False)
     assert all(p.device.type == "cpu" for p in on_cpu.parameters())
 

@@ -160,9 +160,7 @@ def test_a_module_of_ones_own(cancer, solver):
 
 def test_a_regression_module(cancer):
     X, y = load_diabetes(return_X_y=True)
-    network = TorchMLPRegressor(module=TwoTowers, learning_rate_init=0.01, **QUICK | {"max_iter": 30}).fit(
-        X, y
-    )
+    network = TorchMLPRegressor(module=TwoTowers, learning_rate_init=0.01, **QUICK | {"max_iter": 30}).fit(X, y)
     assert network.score(X, y) > 0.4
 
 

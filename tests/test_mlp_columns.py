@@ -140,9 +140,7 @@ def test_piecewise_encoding_is_that_of_the_paper():
     for column, edges in zip(X.T, encoder.edges_):
         for t in range(max(1, len(edges) - 1)):
             for row, x in enumerate(column):
-                if len(edges) == 1:
-                    expected = 0.0
-                elif x < edges[t] and t > 0:
+                if len(edges) == 1 or x < edges[t] and t > 0:
                     expected = 0.0
                 elif x >= edges[t + 1] and t < len(edges) - 2:
                     expected = 1.0

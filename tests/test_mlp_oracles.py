@@ -148,9 +148,7 @@ def test_written_out_gradient_is_autograd(activation, head_name, weighted, by_nu
     written_out = WrittenOutGradient(module, head, penalty=0.3)
     z = written_out.evaluate(X, targets, weight)
     assert_allclose(z.numpy(), z_autograd.detach().numpy(), rtol=1e-12)
-    assert_allclose(
-        written_out.grad.numpy(), torch.cat([g.ravel() for g in expected]).numpy(), rtol=1e-10, atol=1e-14
-    )
+    assert_allclose(written_out.grad.numpy(), torch.cat([g.ravel() for g in expected]).numpy(), rtol=1e-10, atol=1e-14)
 
 
 @pytest.mark.parametrize("activation", list(ACTIVATIONS))
@@ -237,9 +235,7 @@ def test_loss_is_the_log_loss_and_scores_are_scikit_learns():
     X, y = load_breast_cancer(return_X_y=True)
     X = StandardScaler().fit_transform(X)
     X_val, y_val, weight = X[400:], y[400:], np.random.default_rng(0).uniform(0.5, 2, 169)
-    network = TorchMLPClassifier(
-        (8,), alpha=0.0, max_iter=3, random_state=0, monitor_validation=True, **FOREVER
-    )
+    network = TorchMLPClassifier((8,), alpha=0.0, max_iter=3, random_state=0, monitor_validation=True, **FOREVER)
     network.fit(X[:400], y[:400], X_val=X_val, y_val=y_val, sample_weight_val=weight)
     last = network.history_[-1]
     assert_allclose(last["val_loss"], log_loss(y_val, network.predict_proba(X_val), sample_weight=weight))

@@ -412,9 +412,9 @@ def test_lr_scheduler_and_the_history_agree(cancer):
 
 @pytest.mark.parametrize("policy", ["WarmRestartLR", WarmRestartLR])
 def test_warm_restarts(cancer, policy):
-    network = TorchMLPClassifier(
-        callbacks=[LRScheduler(policy, min_lr=0.001, max_lr=0.1, base_period=2)], **QUICK
-    ).fit(*cancer)
+    network = TorchMLPClassifier(callbacks=[LRScheduler(policy, min_lr=0.001, max_lr=0.1, base_period=2)], **QUICK).fit(
+        *cancer
+    )
     expected = [0.1, 0.0505, 0.001, 0.1, 0.1 - 0.0495 * (1 - np.cos(np.pi / 4))]
     assert_allclose([row["lr"] for row in network.history_], expected)
 
@@ -442,9 +442,7 @@ def test_gradient_clipping_is_that_of_autograd(cancer, solver):
 @pytest.mark.parametrize("solver", ["adam", "adamw", "sgd"])
 def test_a_frozen_layer_stays_and_the_others_move_as_under_torch(cancer, solver):
     frozen = {"callbacks": [Freezer("layers.0.*", at=2), Unfreezer("layers.0.*", at=4)], "solver": solver, **QUICK}
-    ours, twin = (
-        TorchMLPClassifier(**frozen, **own).fit(*cancer) for own in ({}, {"module": make_twin})
-    )
+    ours, twin = (TorchMLPClassifier(**frozen, **own).fit(*cancer) for own in ({}, {"module": make_twin}))
     assert_allclose(weights_of(ours), weights_of(twin), rtol=1e-9, atol=1e-12)
     start = TorchMLPClassifier(solver=solver, **QUICK | {"max_iter": 1}).fit(*cancer)
     still = TorchMLPClassifier(solver=solver, callbacks=[Freezer("layers.0.*", at=2)], **QUICK).fit(*cancer)

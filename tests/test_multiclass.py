@@ -23,7 +23,7 @@ def test_one_vs_rest_uses_all_samples():
     assert [task.name for task in tasks] == ["rest vs a", "rest vs b", "rest vs c"]
     for k, task in enumerate(tasks):
         np.testing.assert_array_equal(task.rows, np.arange(7))
-        np.testing.assert_array_equal(task.target, np.where(CODES == k, 1, -1))
+        np.testing.assert_array_equal(task.target, np.where(k == CODES, 1, -1))
 
 
 @pytest.mark.parametrize("scheme", SCHEMES.values())

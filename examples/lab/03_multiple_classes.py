@@ -3,7 +3,7 @@ SVM with multiple classes
 =========================
 
 The lab adds a third class of fifty samples to the two hundred, and fits the same function: one-versus-one, as `SVC`
-does it. """
+does it."""
 
 # %%
 

@@ -3,7 +3,7 @@ Gene expression data
 ====================
 
 The lab's last data have many more features than samples: 63 tissues of four kinds of tumour, 2,308 genes each. Made
-data of that shape: thirty genes tell a kind apart, a little, and the rest is noise. """
+data of that shape: thirty genes tell a kind apart, a little, and the rest is noise."""
 
 # %%
 

@@ -11,7 +11,7 @@ rbf        :math:`\exp(-\gamma |x - x'|^2)`                    a larger **gamma*
 =========  ==================================================  =======================================================
 
 With the radial kernel (rbf) a sample has a say within a distance of about :math:`1 / \sqrt{\gamma}`. Like a small
-budget, a large gamma or degree means **low bias and high variance**: the boundary can follow every sample. """
+budget, a large gamma or degree means **low bias and high variance**: the boundary can follow every sample."""
 
 # %%
 # Degrees

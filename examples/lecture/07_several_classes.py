@@ -10,7 +10,7 @@ A hyperplane has two sides. For K classes there are two ways out (ISLR 9.4):
   whose f(x) is the largest.
 
 `BudgetSVC` does both, ``multi_class="ovo"`` (the default) and ``multi_class="ovr"``. Each binary problem has a margin,
-a slack and a budget of its own. """
+a slack and a budget of its own."""
 
 # %%
 # Three species of iris

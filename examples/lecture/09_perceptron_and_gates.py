@@ -10,7 +10,7 @@ A *perceptron* is the smallest neural network: a weighted sum of the inputs, sen
 
 It says "1" where :math:`\hat{p} > 0.5`, that is where :math:`b + w_1 x_1 + w_2 x_2 > 0`: on one side of a line, like
 every linear classifier. `TorchMLPClassifier(hidden_layer_sizes=())` is one: no hidden layer between the inputs and the
-output. """
+output."""
 
 # %%
 # Three gates

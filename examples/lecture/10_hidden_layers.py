@@ -35,7 +35,7 @@ def network(hidden, seed, activation="tanh"):
 
 for hidden in [(), (2,), (3,), (8,)]:
     right = sum(network(hidden, seed).score(X, y) == 1 for seed in range(10))
-    print(f"hidden layer {str(hidden):5}: {right:2} of 10 starts compute XOR")
+    print(f"hidden layer {hidden!s:5}: {right:2} of 10 starts compute XOR")
 
 # %%
 # What the hidden units see

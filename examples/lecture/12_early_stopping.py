@@ -4,7 +4,7 @@ Early stopping
 
 How many epochs? Too few, and the network has not learnt yet; too many, and it learns the noise of the training rows by
 heart. **Early stopping** holds a part of the rows out, watches the score on them after every epoch, stops when it has
-not improved for a while, and goes back to the weights of the best epoch. """
+not improved for a while, and goes back to the weights of the best epoch."""
 
 # %%
 # Ten classes, few rows

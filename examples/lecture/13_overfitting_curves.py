@@ -5,7 +5,7 @@ Overfitting, and what helps
 A network with many weights can learn the training rows by heart. The sign of it is a training loss that goes on
 falling while the validation loss **rises**: the network becomes ever more certain, also where it is wrong. Smaller
 networks, weight decay (``alpha``), ``dropout``, more data, and early stopping are the remedies; which of them helps is
-a question to the data. """
+a question to the data."""
 
 # %%
 # The loss curves

@@ -334,8 +334,7 @@ class _Line(NamedTuple):
 
 
 class _Changes(NamedTuple):
-    """Sides (m, n); the samples (m, q) with inputs; which are no padding, were free, are free now; their bounds before.
-    """
+    """Sides (m, n); the samples (m, q) with inputs; which are no padding, were free, are free now; bounds before."""
 
     side: np.ndarray
     samples: np.ndarray

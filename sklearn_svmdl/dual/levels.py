@@ -245,7 +245,7 @@ def polish(problem, part, state, workspace):
     here = State(side[rows], Point(point.beta[rows], point.lam, point.intercept, point.fit[rows]))
     share = problem.take(rows)
     distance = np.abs(inward(share, here.point))
-    nearest = np.partition(distance, _FEWEST)[_FEWEST] if _FEWEST < len(rows) else np.inf
+    nearest = np.partition(distance, _FEWEST)[_FEWEST] if len(rows) > _FEWEST else np.inf
     inside = (here.side == FREE) | (distance <= max(_NEAR, nearest))
     solved, _ = refine(share, here, inside, workspace)
     beta, fit = np.zeros(problem.n_samples), point.fit.copy()

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 
 from ..kernels.blas import matmul
-
 from .active_set import State
 from .interior import InteriorSolver, operator_in_features
 from .kkt import FREE

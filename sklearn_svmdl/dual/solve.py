@@ -6,7 +6,6 @@ from operator import attrgetter
 import numpy as np
 
 from ..kernels.blas import dot
-
 from .active_set import solve_block
 from .buffer import Buffer
 from .feasibility import least_budget
@@ -127,9 +126,7 @@ def block_steps(problem, tally, tol, cache_size):
             return nearer, again
     start = None if solution is None else (solution.beta, solution.lam)
     most = min(_MOST_PAIR_STEPS, _MOST_KERNEL_VALUES / problem.n_samples)
-    end = ascend(
-        problem, problem.lam_range[1], start=start, tol=tol, tally=tally, cache_size=cache_size, most=most
-    )
+    end = ascend(problem, problem.lam_range[1], start=start, tol=tol, tally=tally, cache_size=cache_size, most=most)
     return problem, end if solution is None or end.error < solution.error else solution
 
 

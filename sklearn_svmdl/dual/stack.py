@@ -10,8 +10,8 @@ from functools import cached_property
 
 import numpy as np
 
-from .working_set import dense_features
 from .problem import least_slack_intercept, slack_of
+from .working_set import dense_features
 
 # |w|^2 that is this small a share of the sum of its terms' sizes has lost its digits.
 _CANCELLED = 1e-6

@@ -7,6 +7,7 @@ none does. What the problems have in common, kernel values and features, is eval
 one problem alone; problems that do not settle are left to `solve`.
 """
 
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -92,11 +93,9 @@ def _solve_parts(stack, rows, numbers, solve_part, tol, solutions):
         most = min(max(1, int(_MOST_NUMBERS // numbers(sizes[0]))), np.count_nonzero(sizes >= _ALIKE * sizes[0]))
         tally = Tally()
         part = stack.take(rows[:most]).narrowed().counted(tally)
-        try:
+        # One problem that cannot be solved stops all: they are solved alone.
+        with suppress(np.linalg.LinAlgError):
             _enter(solutions, rows[:most], part, solve_part(part), tally, tol)
-        except np.linalg.LinAlgError:
-            # One problem that cannot be solved stops all: they are solved alone.
-            pass
         rows, sizes = rows[most:], sizes[most:]
 
 

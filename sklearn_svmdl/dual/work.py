@@ -5,7 +5,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import NamedTuple
 
-
 # Where tallies that begin in this context are entered, None where no one follows.
 _FOLLOWED = ContextVar("followed", default=None)
 

@@ -15,6 +15,7 @@ from .buffer import Buffer, GrowingGram
 from .kkt import BOUND, FREE, ZERO, Block, FixedSamples, Point, point_at, product, twins_of
 from .work import Tally
 
+_EFFORT = Effort()
 # With each look at most this share of the working set joins it from the right side of the margin, and at most this many
 # for each sample on the wrong side.
 _NEAR_SHARE, _NEAR_PER_WRONG = 0.15, 3
@@ -230,7 +231,7 @@ def dense_features(X):
 _MOST_FEATURES = 500
 
 
-def refine(problem, state, inside, workspace, effort=Effort(), *, bound_sum=None, trusted=True, most=np.inf):
+def refine(problem, state, inside, workspace, effort=_EFFORT, *, bound_sum=None, trusted=True, most=np.inf):
     """Solve the problem from a state, on a working set that starts with the samples `inside` and grows until nothing is
     wrong.
 

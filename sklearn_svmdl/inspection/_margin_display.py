@@ -341,9 +341,7 @@ def _like(X, points):
 
 def _check_drawable(estimator, points):
     if not is_classifier(estimator) or not hasattr(estimator, "decision_function"):
-        raise ValueError(
-            f"MarginDisplay draws classifiers with a decision_function, got {type(estimator).__name__}."
-        )
+        raise ValueError(f"MarginDisplay draws classifiers with a decision_function, got {type(estimator).__name__}.")
     if points.shape[1] != 2:
         raise ValueError(f"MarginDisplay draws 2 features, but X has {points.shape[1]}; choose two columns.")
     pairs = getattr(model_within(estimator), "decision_function_shape", None) == "ovo"

@@ -138,9 +138,7 @@ class TubeDisplay:
         )
         return display.plot(ax=ax, **styles)
 
-    def plot(
-        self, ax=None, *, function_kw=None, tube_kw=None, slack_kw=None, samples_kw=None, support_kw=None
-    ):
+    def plot(self, ax=None, *, function_kw=None, tube_kw=None, slack_kw=None, samples_kw=None, support_kw=None):
         """Draw the picture.
 
         Parameters

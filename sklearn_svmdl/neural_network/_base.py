@@ -115,9 +115,7 @@ class BaseTorchMLP(EstimatorMixin, SkorchParameters, ABC):
 
     def _check_choices(self, incremental):
         if incremental and self.early_stopping:
-            raise ValueError(
-                "partial_fit does not support early_stopping=True; call fit, or set early_stopping=False."
-            )
+            raise ValueError("partial_fit does not support early_stopping=True; call fit, or set early_stopping=False.")
         self._check_parts()
 
     def _check_data(self, X, y, sample_weight, device, first_pass):
@@ -172,9 +170,7 @@ class BaseTorchMLP(EstimatorMixin, SkorchParameters, ABC):
             return None
         sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
         if np.any(sample_weight < 0):
-            raise ValueError(
-                f"Negative values in sample_weight, the smallest being {sample_weight.min()}; use >= 0."
-            )
+            raise ValueError(f"Negative values in sample_weight, the smallest being {sample_weight.min()}; use >= 0.")
         if not np.any(sample_weight > 0):
             raise ValueError("sample_weight must contain at least one non-zero number; all weights are zero.")
         return sample_weight
@@ -203,10 +199,7 @@ class BaseTorchMLP(EstimatorMixin, SkorchParameters, ABC):
         if isinstance(self.batch_size, str):
             return min(200, n_rows)
         if self.batch_size > n_rows:
-            warn(
-                f"batch_size={self.batch_size} is larger than the {n_rows} rows to train on and is clipped "
-                "to that."
-            )
+            warn(f"batch_size={self.batch_size} is larger than the {n_rows} rows to train on and is clipped to that.")
         return min(int(self.batch_size), n_rows)
 
     def _net(self, run, recipe, seeds, device, first_pass, tasks):
@@ -432,8 +425,7 @@ class BaseTorchMLP(EstimatorMixin, SkorchParameters, ABC):
     def _check_solver(self):
         if self.solver not in FLAT_SOLVERS:
             raise AttributeError(
-                f"partial_fit is only available for stochastic solvers {sorted(FLAT_SOLVERS)}; "
-                f"{self.solver!r} is not."
+                f"partial_fit is only available for stochastic solvers {sorted(FLAT_SOLVERS)}; {self.solver!r} is not."
             )
         return True
 

@@ -9,8 +9,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import check_is_fitted
 
-from .._class_weight import ClassFactors
 from .._callbacks import fit_task
+from .._class_weight import ClassFactors
 from .._sklearn_private import Interval, StrOptions, _check_partial_fit_first_call, _fit_context
 from ._base import BaseTorchMLP, averaged
 from ._heads import Task
@@ -489,8 +489,7 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
             )
         if len(np.setdiff1d(labels, self.classes_)):
             raise ValueError(
-                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. "
-                f"'y' has {labels}."
+                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {labels}."
             )
 
     def _encoded(self, y):

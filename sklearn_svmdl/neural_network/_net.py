@@ -31,7 +31,6 @@ from ._runtime import borrowed_global_generator, make_generator
 from ._solvers import FlatOptimizer, torch_optimizer
 from ._training import FastEpochs, Run, Supervisor, noting_interruption, train_fast
 
-
 _MOMENTS_TO_DRAW = ("on_train_begin", "on_epoch_begin")
 _MOMENTS_OF_BATCHES = ("on_batch_begin", "on_grad_computed", "on_batch_end")
 
@@ -514,9 +513,7 @@ class MLPNet(NeuralNet):
     def __getstate__(self):
         """Plain arrays, names and the user's own parts: no torch object is stored."""
         parameters = {
-            name: value
-            for name, value in vars(self).items()
-            if not name.endswith("_") and not name.startswith("_")
+            name: value for name, value in vars(self).items() if not name.endswith("_") and not name.startswith("_")
         }
         return {
             "parameters": parameters,

@@ -25,9 +25,7 @@ def resolve_device(device):
     if device == "auto":
         return available[0]
     if device.split(":")[0] not in available:
-        raise ValueError(
-            f"device={device!r} is not available here; this machine has {available}. Try device='auto'."
-        )
+        raise ValueError(f"device={device!r} is not available here; this machine has {available}. Try device='auto'.")
     return device
 
 
@@ -43,9 +41,7 @@ def accepted_dtypes(dtype, device):
     """The numpy precisions X may keep, the first being the one other input is converted to."""
     if device.split(":")[0] == "mps":
         if dtype == "float64":
-            raise ValueError(
-                "dtype='float64' is not available on device 'mps'. Use dtype='auto' or 'float32'."
-            )
+            raise ValueError("dtype='float64' is not available on device 'mps'. Use dtype='auto' or 'float32'.")
         return (np.float32,)
     return (np.float64, np.float32) if dtype == "auto" else (np.dtype(dtype).type,)
 

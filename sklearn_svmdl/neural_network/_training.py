@@ -244,9 +244,7 @@ def _mean_of_batches(losses, z, weight):
 
 def progress_line(epoch, epochs, record):
     """One epoch in one line, in Keras' words."""
-    shown = [
-        name for name in ("loss", "accuracy", "r2", "val_loss", "val_accuracy", "val_r2") if name in record
-    ]
+    shown = [name for name in ("loss", "accuracy", "r2", "val_loss", "val_accuracy", "val_r2") if name in record]
     scores = " - ".join(f"{name}: {record[name]:.4f}" for name in shown)
     return f"Epoch {epoch}/{epochs} - {record['dur']:.3f}s - {scores}"
 

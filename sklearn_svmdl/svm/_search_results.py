@@ -8,7 +8,6 @@ from scipy.stats import rankdata
 from ._scoring import SINGLE
 from ._warn import warn
 
-
 # Means of the same scores in another order differ by rounding.
 _EQUAL = 1e-12
 
