@@ -16,9 +16,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_svmdl import BudgetSVC
-from sklearn_svmdl.dual.feasibility import least_budget
+from sklearn_svmdl.dual.feasibility import is_least, least_budget, least_slack_shown
 from sklearn_svmdl.dual.linear import pivoted_cholesky
 from sklearn_svmdl.dual.problem import classification, regression
+from sklearn_svmdl.dual.solve import solve
 from sklearn_svmdl.kernels import GramSource, Kernel
 
 
@@ -222,3 +223,22 @@ def test_a_kernel_that_is_positive_on_balanced_duals_alone_has_the_least_budget_
     expected = least_budget(classification(GramSource(2.0 * X @ X.T), y, np.ones(60)))
     assert 0 < expected < 2 * min((y > 0).sum(), (y < 0).sum())
     assert least_budget(classification(GramSource(distances), y, np.ones(60))) == pytest.approx(expected, rel=1e-7)
+
+
+@pytest.mark.parametrize("name", ["moons", "blobs", "iris 1", "circles"])
+@pytest.mark.parametrize("share", [1e4, 1.0, 1e-6])
+def test_what_duals_show_of_the_least_budget_is_never_more_than_it_and_all_of_it_at_a_large_cost(name, share):
+    X, y = load(name)
+    problem = classification(Kernel.of("linear", gamma=None, degree=None, coef0=None).source(X), y, np.ones(len(y)))
+    spread = np.var(X, axis=0).sum()
+    solution = solve(problem.with_cost(share / spread), tol=1e-9)
+    shown = least_slack_shown(X, problem.linear, problem.bound, solution.beta, solution.lam)
+    least = least_total_slack(X, y)
+    assert shown <= least * (1 + 1e-9)
+    assert is_least(solution.budget, shown) == (share == 1e4)
+    if share == 1e4:
+        assert solution.budget == pytest.approx(least, rel=1e-8)
+    # Duals with an error show less, or nothing.
+    random = np.random.RandomState(0)
+    spoilt = solution.beta * (1.0 + 0.01 * random.randn(len(y)))
+    assert least_slack_shown(X, problem.linear, problem.bound, spoilt, solution.lam) <= least * (1 + 1e-9)

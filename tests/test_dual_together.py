@@ -7,14 +7,15 @@ from scipy.linalg import block_diag
 
 from sklearn_svmdl import BudgetSVC
 from sklearn_svmdl.dual import stack_interior, together
+from sklearn_svmdl.dual.feasibility import least_budget
 from sklearn_svmdl.dual.interior import Factored, InteriorSolver
 from sklearn_svmdl.dual.kkt import FREE
-from sklearn_svmdl.dual.problem import DualProblem, Status, classification, regression
+from sklearn_svmdl.dual.problem import DualProblem, Status, certify, classification, regression
 from sklearn_svmdl.dual.solve import solve, solve_many
 from sklearn_svmdl.dual.stack import Stack
 from sklearn_svmdl.dual.stack_pivots import MOST_ROUNDS, Blocks, pivot_together, start
 from sklearn_svmdl.dual.together import LARGEST, MOST_ITERATIONS
-from sklearn_svmdl.dual.work import Tally
+from sklearn_svmdl.dual.work import Tally, Work
 from sklearn_svmdl.dual.working_set import whole_block
 from sklearn_svmdl.kernels import GramSource, Kernel
 
@@ -131,6 +132,27 @@ def test_budgets_that_cannot_be_kept_are_left_to_solve():
     found = solve_many(stacked(problems))
     assert found[:2] == [None, None]
     assert_same(found[2], solve(problems[2], tol=1e-9), problems[2])
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.9])
+def test_budgets_that_no_hyperplane_keeps_get_the_least_slack_of_the_linear_programme(share):
+    """Pairs of classes in three features, many of which overlap so far that the share of C_max is below C_min."""
+    stack, alone = of_classes(*blobs(3, n=160, d=3, k=8))
+    found = solve_many(stack.with_budget(share * stack.largest_budget))
+    infeasible = 0
+    for solution, problem in zip(found, alone, strict=True):
+        least, budget = least_budget(problem), share * problem.largest_budget
+        if solution is None:
+            assert budget >= least * (1 - 1e-6)
+        elif budget < least * (1 - 1e-6):
+            infeasible += 1
+            assert solution.status is Status.INFEASIBLE_BUDGET
+            assert solution.least_budget == pytest.approx(least, rel=1e-8)
+            assert solution.slack.sum() == pytest.approx(least, rel=1e-8)
+            assert certify(problem.with_cost(solution.lam), solution.beta, solution.lam, Work(), 1e-6).is_within(1e-6)
+        else:
+            assert_same(solution, solve(problem.with_budget(budget), tol=1e-9), problem.with_budget(budget))
+    assert infeasible >= (5 if share < 0.5 else 0)
 
 
 KERNELS = {

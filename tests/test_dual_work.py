@@ -330,8 +330,9 @@ def test_budgets_below_the_least_of_many_samples_take_a_bounded_number_of_iterat
     )
     problem = relative(classes(StandardScaler().fit_transform(X), y, "linear"), share)
     solution = solve(problem)
-    # No linear programme of this size is solved to tell whether it is infeasible or only out of reach.
-    assert solution.status is Status.OUT_OF_REACH
+    # No linear programme of this size is solved to tell whether it is infeasible or only out of reach: the solution may
+    # show it, or not for rounding.
+    assert solution.status in BEYOND_REACH
     assert solution.work.pair_steps == 0
     # Twice what was measured: 144 and 73 iterations, 2769 and 74 kernel values a sample.
     assert solution.work.iterations <= (290 if n == 5000 else 150)

@@ -16,6 +16,10 @@ from .problem import least_slack_intercept, slack_of
 
 # A feature whose share of the largest kernel value is below this is rounding.
 _RANK_TOLERANCE = 1e-10
+# Balances that are off by no more than this, relative to the sum of their terms' sizes, are so by rounding.
+_ROUNDING = 1e-12
+# A total slack is the least where what is shown of C_min falls short of it by no more than this share.
+_EQUAL = 1e-9
 # Beyond this many features the kernel counts as strictly positive definite.
 _MOST_FEATURES = 500
 
@@ -64,6 +68,43 @@ def _features(source):
     if source.kernel is not None and source.kernel.is_linear:
         return source.rows.X
     return pivoted_cholesky(_Anchored(source), _MOST_FEATURES, _RANK_TOLERANCE)
+
+
+def least_slack_shown(features, linear, bound, beta, lam):
+    """What the duals of a solution at a large cost show of C_min: no hyperplane has less total slack than this.
+
+    beta / lam nearly keeps the conditions of the linear programme. What it lacks is added in proportion to how far each
+    variable is from its bounds, so that none leaves them; the value of the programme there is a lower bound. From some
+    cost on it is the slack of the solution itself (Mangasarian, Meyer, SIAM J. Control Optim. 1979).
+
+    Parameters
+    ----------
+    features : ndarray (..., n, d)
+    linear, bound, beta : ndarrays (..., n); the bound is 0 where there is no such variable
+    lam : ndarray (...)
+
+    Returns
+    -------
+    ndarray (...), -inf where the duals show nothing
+    """
+    sign, weight = np.sign(bound), np.abs(bound)
+    inside = np.clip(sign * beta / np.asarray(lam)[..., None], 0.0, weight)
+    share, room = sign * inside, np.minimum(inside, weight - inside)
+    G = np.concatenate([features, np.ones((*share.shape, 1))], axis=-1)
+    transposed = np.swapaxes(G, -1, -2)
+    lacking = np.matmul(transposed, share[..., None])
+    inverse = np.linalg.pinv(np.matmul(transposed * room[..., None, :], G), hermitian=True)
+    added = room * np.matmul(G, np.matmul(inverse, lacking))[..., 0]
+    balanced = share - added
+    left = np.matmul(transposed, balanced[..., None])[..., 0]
+    sizes = np.matmul(np.abs(transposed), np.abs(balanced)[..., None])[..., 0]
+    shown = (np.abs(added) <= room).all(axis=-1) & (np.abs(left) <= _ROUNDING * sizes).all(axis=-1)
+    return np.where(shown, np.einsum("...i,...i->...", linear, balanced), -np.inf)
+
+
+def is_least(spent, shown):
+    """Whether a total slack is C_min, by what is shown of it."""
+    return shown >= spent * (1.0 - _EQUAL)
 
 
 class _Anchored:

@@ -8,7 +8,7 @@ import numpy as np
 from ..kernels.blas import dot
 from .active_set import solve_block
 from .buffer import Buffer
-from .feasibility import least_budget
+from .feasibility import is_least, least_budget, least_slack_shown
 from .kkt import BOUND, FREE, ZERO, spread_of
 from .levels import coarse_problem, cold_state, polish, share_of, solve_levels
 from .linear import features_of, solve_in_features
@@ -16,7 +16,7 @@ from .problem import Status, certify, constant_solution, feasible_duals
 from .smo import ascend
 from .together import LARGEST, MOST_ITERATIONS, solve_together
 from .work import Tally
-from .working_set import TooLarge, Workspace, whole_block
+from .working_set import TooLarge, Workspace, dense_features, whole_block
 
 # lam is followed to this many times the inverse squared spread of the samples in feature space: a rounding error in
 # K beta, some 1e-16 lam times a kernel value, stays far below the default tol. With many samples and a smooth kernel
@@ -204,7 +204,17 @@ def solved_or_beyond(solution, problem, tol):
     spent = dot(problem.weight, solution.slack)
     if spent <= problem.budget * (1.0 + tol):
         return solution
-    least = least_budget(problem, small=_SMALL_PROGRAMME)
+    shown = _least_slack_shown(problem, solution)
+    least = spent if is_least(spent, shown) else least_budget(problem, small=_SMALL_PROGRAMME)
     if least is None or problem.budget >= least * (1.0 - 1e-9):
         return replace(solution, status=Status.OUT_OF_REACH, least_budget=0.0 if least is None else least)
     return replace(solution, status=Status.INFEASIBLE_BUDGET, least_budget=min(least, spent))
+
+
+def _least_slack_shown(problem, solution):
+    """The lower bound on C_min that the solution shows; -inf where few features are not known."""
+    source = problem.source
+    X = dense_features(source.features) if source.n_features is not None else None
+    if X is None:
+        return -np.inf
+    return float(least_slack_shown(X, problem.linear, problem.bound, solution.beta, solution.lam))

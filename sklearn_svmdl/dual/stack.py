@@ -107,6 +107,14 @@ class Stack:
         X = dense_features(self.source.features) if few else None
         return None if X is None else X[self.rows] * (self.bound != 0)[:, :, None]
 
+    @property
+    def spreads(self):
+        """The mean squared distance of each problem's samples from their mean, from the features; 1 where it is 0."""
+        X, count = self.features, self.sizes[:, None]
+        centred = (X - (X.sum(axis=1) / count)[:, None]) * (self.bound != 0)[:, :, None]
+        spreads = np.einsum("kid,kid->k", centred, centred) / self.sizes
+        return np.where(spreads > 0, spreads, 1.0)
+
     def gram(self, columns=None):
         """Kernel values (k, w, w) among the variables `columns` (k, w) of each problem, all if None."""
         if self.features is not None:

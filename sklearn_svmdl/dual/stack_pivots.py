@@ -214,8 +214,8 @@ class Settled(NamedTuple):
     rounds: np.ndarray
 
 
-def pivot_together(blocks, guess):
-    """Pivot each block with proximal weights that fall.
+def pivot_together(blocks, guess, most_rounds=MOST_ROUNDS):
+    """Pivot each block with proximal weights that fall, for so many rounds at most.
 
     Returns
     -------
@@ -227,7 +227,7 @@ def pivot_together(blocks, guess):
     rows, fewest = np.arange(k), np.full(k, blocks.bound.shape[1])
     at_bound, at_margin = TOLERANCES[np.dtype(np.float64)]
     largest = np.abs(np.einsum("kii->ki", blocks.gram)).max(axis=1)
-    for number in range(1, MOST_ROUNDS + 1):
+    for number in range(1, most_rounds + 1):
         delta = np.maximum(_STAGES[guess.stage] * blocks.scale, blocks.linear.shape[1] * _EPS * largest)
         beta, lam, intercept, residual, stands = _solve_round(blocks, guess, delta)
         sign, upper = np.sign(blocks.bound), lam[:, None] * np.abs(blocks.bound)

@@ -7,11 +7,12 @@ none does. What the problems have in common, kernel values and features, is eval
 one problem alone; problems that do not settle are left to `solve`.
 """
 
-from contextlib import suppress
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
+from .feasibility import is_least, least_slack_shown
 from .kkt import BOUND, FREE, ZERO
 from .linear import Features, features_of
 from .problem import DualSolution, Status, certificate, largest_error
@@ -34,8 +35,11 @@ _BETWEEN, _MOST_NEAR = 20, 0.5
 _GAP, _ROUGH_GAP, _TOLD, _NEAR_COUNT = 1e-6, 1e-3, 1e-6, 20
 # How far on the wrong side of the margin a sample that is held may stand, and how often the others are looked at.
 _WRONG, _MOST_LOOKS = 1e-9, 10
+# Budgets with known features are pivoted for so many rounds before the cost of this over the scale tells whether any
+# hyperplane keeps them: most that can be kept settle sooner, and the others late or never.
+_FIRST_ROUNDS, _HARDEST = 8, 1e6
 # The most iterations that a problem takes.
-MOST_ITERATIONS = MOST_STEPS + (1 + _MOST_LOOKS) * MOST_ROUNDS
+MOST_ITERATIONS = MOST_STEPS + (2 + _MOST_LOOKS) * MOST_ROUNDS + _FIRST_ROUNDS
 
 
 class _Solved(NamedTuple):
@@ -60,12 +64,32 @@ def solve_together(stack, reach, tol):
     -------
     list of DualSolution or None, one for each problem; None where no certificate within tol was found
     """
+    return _with_budgets(stack, reach, tol) if stack.cost is None else _with_costs(stack, reach, tol)
+
+
+def _with_budgets(stack, reach, tol):
+    """Pivots of the small ones; where features are known budgets that nothing keeps are told before they take long."""
     solutions = [None] * len(stack)
-    if stack.features is None or stack.cost is None:
-        small = np.flatnonzero(stack.sizes <= _SMALL)
-        _solve_parts(stack, small, lambda m: m**2, lambda part: _pivoted(part, reach), tol, solutions)
-    left = np.flatnonzero([solution is None for solution in solutions])
-    if stack.cost is None or len(left) == 0:
+    small = np.flatnonzero(stack.sizes <= _SMALL)
+    if stack.features is None:
+        _solve_small(stack, small, reach, tol, solutions)
+        return solutions
+    _solve_small(stack, small, reach, tol, solutions, _FIRST_ROUNDS)
+    left = _unsolved(solutions)
+    if len(left):
+        _enter_least_slack(stack, left, reach, tol, solutions)
+        left = np.intersect1d(_unsolved(solutions), small)
+        _solve_small(stack, left, reach, tol, solutions)
+    return solutions
+
+
+def _with_costs(stack, reach, tol):
+    """Pivots of small ones; of others interior steps and pivots where features are known or found, else growth."""
+    solutions = [None] * len(stack)
+    if stack.features is None:
+        _solve_small(stack, np.flatnonzero(stack.sizes <= _SMALL), reach, tol, solutions)
+    left = _unsolved(solutions)
+    if len(left) == 0:
         return solutions
     features = _features(stack, int(stack.sizes[left].max()), float(stack.cost[left].max()))
     if features is None:
@@ -74,6 +98,34 @@ def solve_together(stack, reach, tol):
         rank = features.X.shape[1] + 1
         _solve_parts(stack, left, lambda m: m * rank, lambda part: _stepped(part, features), tol, solutions)
     return solutions
+
+
+def _unsolved(solutions):
+    return np.flatnonzero([solution is None for solution in solutions])
+
+
+def _solve_small(stack, rows, reach, tol, solutions, most_rounds=MOST_ROUNDS):
+    """Enter what pivots on all samples settle."""
+    _solve_parts(stack, rows, lambda m: m**2, lambda part: _pivoted(part, reach, most_rounds), tol, solutions)
+
+
+def _enter_least_slack(stack, rows, reach, tol, solutions):
+    """Enter the solutions of least slack where they show that no hyperplane keeps the budget."""
+    part = stack.take(rows).narrowed()
+    hardest = part.with_cost(_HARDEST / part.spreads)
+    found = _with_costs(hardest, reach, tol)
+    which = np.flatnonzero([solution is not None for solution in found])
+    if len(which) == 0:
+        return
+    part, beta = hardest.take(which), np.zeros((len(which), hardest.bound.shape[1]))
+    for row, k in zip(beta, which, strict=True):
+        row[: len(found[k].beta)] = found[k].beta
+    shown = least_slack_shown(part.features, part.linear, part.bound, beta, part.cost)
+    for k, bound in zip(which, shown, strict=True):
+        solution, budget = found[k], stack.budget[rows[k]]
+        if is_least(solution.budget, bound) and solution.budget > budget * (1.0 + tol):
+            least = replace(solution, status=Status.INFEASIBLE_BUDGET, least_budget=solution.budget)
+            solutions[rows[k]] = least
 
 
 def _features(stack, m, cost):
@@ -91,18 +143,25 @@ def _solve_parts(stack, rows, numbers, solve_part, tol, solutions):
     rows, sizes = rows[order], sizes[order]
     while len(rows):
         most = min(max(1, int(_MOST_NUMBERS // numbers(sizes[0]))), np.count_nonzero(sizes >= _ALIKE * sizes[0]))
-        tally = Tally()
-        part = stack.take(rows[:most]).narrowed().counted(tally)
-        # One problem that cannot be solved stops all: they are solved alone.
-        with suppress(np.linalg.LinAlgError):
-            _enter(solutions, rows[:most], part, solve_part(part), tally, tol)
+        _solve_part(stack, rows[:most], solve_part, tol, solutions)
         rows, sizes = rows[most:], sizes[most:]
 
 
-def _pivoted(part, reach):
+def _solve_part(stack, rows, solve_part, tol, solutions):
+    """Enter the solutions of the rows. One problem that cannot be solved stops all: then each half is solved alone."""
+    tally = Tally()
+    part = stack.take(rows).narrowed().counted(tally)
+    try:
+        _enter(solutions, rows, part, solve_part(part), tally, tol)
+    except np.linalg.LinAlgError:
+        for half in np.array_split(rows, 2) if len(rows) > 1 else ():
+            _solve_part(stack, half, solve_part, tol, solutions)
+
+
+def _pivoted(part, reach, most_rounds):
     """Pivots from nothing on all samples."""
     blocks = Blocks.of(part, part.gram(), reach)
-    found = pivot_together(blocks, start(blocks))
+    found = pivot_together(blocks, start(blocks), most_rounds)
     # A budget that asks for all the lam within reach is out of it.
     within = np.ones(len(part), bool) if part.budget is None else found.lam < blocks.most_lam
     return _Solved(found.beta, found.lam, blocks.fit(found.beta), found.rounds * within)
