@@ -7,7 +7,19 @@ from importlib.util import find_spec
 from ._common import header, write
 
 # Each has a function main(quick) that returns its table as Markdown.
-NAMES = ("solver", "path", "search", "regression", "mlp", "ensemble", "tables", "defaults", "cliffs", "corpus")
+NAMES = (
+    "solver",
+    "linear",
+    "path",
+    "search",
+    "regression",
+    "mlp",
+    "ensemble",
+    "tables",
+    "defaults",
+    "cliffs",
+    "corpus",
+)
 MODULES = {name: f".{name}" for name in NAMES}
 
 

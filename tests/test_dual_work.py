@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 import pytest
 from blocks import at
-from sklearn.datasets import load_breast_cancer, make_classification, make_moons
+from sklearn.datasets import load_breast_cancer, make_classification, make_gaussian_quantiles, make_moons
 from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 
@@ -291,7 +291,9 @@ def test_noisy_classes_and_small_budgets_take_a_bounded_number_of_iterations(nam
     problem = relative(classes(*NOISY[name], kernel), share)
     solution = solve(problem)
     assert solution.status is not Status.MAX_ITER
-    assert solution.work.iterations <= 400
+    # A pair step costs two rows of the kernel matrix; there is no more than one attempt at them.
+    assert solution.work.pair_steps <= 2 * problem.n_samples
+    assert solution.work.iterations - solution.work.pair_steps <= 400
     assert solution.work.kernel_values <= 60 * problem.n_samples**2
     assert_truthful(problem, solution)
 
@@ -337,3 +339,21 @@ def test_budgets_below_the_least_of_many_samples_take_a_bounded_number_of_iterat
     # Twice what was measured: 144 and 73 iterations, 2769 and 74 kernel values a sample.
     assert solution.work.iterations <= (290 if n == 5000 else 150)
     assert solution.work.kernel_values <= (5600 if n == 5000 else 150) * n
+
+
+@pytest.mark.parametrize("data", ["quantiles", "moons"])
+@pytest.mark.parametrize("cost", [0.1, 1.0, 5.0])
+def test_pair_steps_spare_most_interior_steps_on_all_samples(data, cost):
+    """Two noisy features and a narrow kernel mislead pivots from coarse to fine: few factorisations of all samples."""
+    n = 600
+    if data == "moons":
+        X, y = make_moons(n, noise=0.35, random_state=5)
+    else:
+        X, y = make_gaussian_quantiles(n_samples=n, n_features=2, n_classes=2, random_state=21)
+    X = StandardScaler().fit_transform(X)
+    source = Kernel("rbf", {"gamma": 5.0}).source(X)
+    problem = classification(source, np.where(y, 1.0, -1.0), np.ones(n), cost=cost)
+    solution = solve(problem)
+    assert solution.status is Status.OPTIMAL
+    assert solution.work.pair_steps <= 1.5 * n
+    assert np.count_nonzero(np.array(solution.work.factored) == n) <= 3

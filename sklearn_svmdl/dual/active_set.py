@@ -231,25 +231,33 @@ def pivot_by_stages(block, start, effort):
     return start
 
 
-def solve_block(block, start, effort=Effort(), trusted=True):
-    """Solve a block: pivot from the start if its sides are trusted; else, or if that does not settle, step inside the
-    bounds until the sides can be told, and pivot from there.
+def pivot_block(block, start, effort=Effort(), trusted=True):
+    """Pivot from the start if its sides are trusted, or with proximal weights.
 
-    Where a rough solution will do, a proximal term may take the place of the interior steps: it keeps the pivoting
-    settled and the duals near the start's.
+    Where a rough solution will do, a proximal term may take the place of interior steps: it keeps the pivoting settled
+    and the duals near the start's.
 
     Returns
     -------
     State
+        Where nothing settled, from where to step inside the bounds.
     """
     if trusted:
         done = pivot_exactly(block, start, effort.overlook)
         if done.settled:
             return done
-    if effort.rough or not trusted:
-        start = pivot_by_stages(block, start, effort)
-        if start.settled:
-            return start
+    start = replace(start, settled=False)
+    return pivot_by_stages(block, start, effort) if effort.rough or not trusted else start
+
+
+def solve_block(block, start, effort=Effort(), trusted=True):
+    """Solve a block: by pivots alone or, where they do not settle, after steps inside the bounds."""
+    done = pivot_block(block, start, effort, trusted)
+    return done if done.settled else step_inside(block, done, effort)
+
+
+def step_inside(block, start, effort=Effort()):
+    """Step inside the bounds until the sides can be told, and pivot from there."""
     solver = InteriorSolver(block)
     iterate = solver.start(block.clip_lam(start.point.lam))
     for gap in effort.gaps[:2] if effort.rough else effort.gaps:

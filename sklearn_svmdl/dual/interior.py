@@ -46,7 +46,7 @@ _NEAR, _STALLED = 1e-2, 8
 _TOLD, _BACK = 1e-2, 3e-4
 # Where lam as a variable leads nowhere the cost that buys a budget is found to this factor, among so many that are each
 # solved to this gap; pivots do the rest.
-_CLOSE, _MOST_COSTS, _NARROW = 1.01, 30, 1e-4
+_CLOSE, _FAR, _MOST_COSTS, _NARROW = 1.01, 10.0, 12, 1e-4
 # The slack of an iterate at a given cost may fall by so many times its duality gap over the cost.
 _UNSURE = 10.0
 # Arrays of one number a sample that a step fills; fewer samples than these are not worth a scratch.
@@ -316,6 +316,22 @@ def _interior(ratios, state, iterate):
     return Interior(_sides(ratios), point, state.error, iterate._replace(pairs=iterate.pairs.copy()))
 
 
+def _cost_between(low, high, more, less, number):
+    """A cost between two, the first of which is known to buy too much slack: the slack falls about as 1 / cost.
+
+    Until a cost is known to buy too little it grows by a factor; where the two are far apart, every other time it is
+    their geometric mean.
+    """
+    if low == 0:
+        return high / _LIFT
+    if less == 0:
+        return min(_LIFT * low, np.sqrt(low * high))
+    if high > _FAR * low and number % 2:
+        return np.sqrt(low * high)
+    inverse = 1.0 / low + more / (more - less) * (1.0 / high - 1.0 / low)
+    return min(max(1.0 / inverse, np.sqrt(_CLOSE) * low), high / np.sqrt(_CLOSE))
+
+
 class InteriorSolver:
     """Interior steps on one block.
 
@@ -370,13 +386,14 @@ class InteriorSolver:
         -------
         Interior
         """
-        low, high = 0.0, self.highest
-        for _ in range(_MOST_COSTS):
+        low, high, more, less = 0.0, self.highest, np.inf, 0.0
+        for number in range(_MOST_COSTS):
             inside = self.at_cost(lam).solve(self.start(lam), _NARROW)
-            low, high = (lam, high) if self.excess(inside.iterate) > 0 else (low, lam)
+            excess = self.excess(inside.iterate)
+            low, high, more, less = (lam, high, excess, less) if excess > 0 else (low, lam, more, excess)
             if high <= _CLOSE * low or self.block.tally.left <= 0:
                 break
-            lam = np.sqrt(low * high) if low > 0 else high / _LIFT
+            lam = _cost_between(low, high, more, less, number)
         return self.at_cost(high).solve(self.start(high), gap)
 
     def start(self, lam):

@@ -28,9 +28,9 @@ from ..kernels.blas import dot, matmul
 from ..kernels.sources import MEGABYTE
 from .factor import cholesky, shifted_gram, solve_factorised
 from .kkt import BOUND, FREE, ZERO, spread_of, twins_of
-from .path import state_of
 from .problem import kkt_violation, least_slack_intercept, slack_of
 from .solve import solve
+from .working_set import state_of
 
 # Samples that may change side on the way of one removal, and that may stand elsewhere at once.
 _MOST_STEPS, _MOST_CHANGED = 100, 48

@@ -16,7 +16,7 @@ from ..kernels.blas import matmul
 from .active_set import State
 from .interior import InteriorSolver, operator_in_features
 from .kkt import FREE
-from .working_set import TooLarge, dense_features, inward, refine, whole_block
+from .working_set import TooLarge, dense_features, near_margin, refine, whole_block
 
 # Features are few up to this share of the samples, and those that are found up to so many, and while a step with them
 # takes no more multiplications than this.
@@ -32,11 +32,13 @@ _FIRST_LOOK, _FIRST_LEFT = 16, 0.7
 _FEWEST_SAMPLES, _MOST_SAMPLES = 80, 5000
 # More free samples than these, as a multiple of those at a vertex, say that the sides cannot be told yet.
 _MOST_FREE = 20
-# Relative gaps at which sides are handed over, and samples beside the margin that join the free ones.
+# Relative gaps at which sides are handed over; samples beside the margin that join the free ones and as many others.
 _GAPS = (1e-4, 1e-6, 1e-9)
-_NEAR_PER_FREE, _NEAR_COUNT = 2, 50
+_NEAR_COUNT = 50
 # A working set that outgrows its start so many times started from sides that could not be told yet.
 _MOST_WORKING = 4
+# Steps begin at so many times the lam that the budget is thought to ask for.
+_LARGER = 10.0
 _SMALLEST = np.finfo(float).tiny
 
 
@@ -139,7 +141,8 @@ def solve_in_features(problem, features, workspace, lam):
     within = problem.within(min(reach, problem.largest_cost))
     block = whole_block(within, None, workspace.tally, X)
     solver = InteriorSolver(block, operator_in_features(X, rest, block.twin, workspace.tally))
-    iterate = solver.start(min(lam, reach))
+    # From too large a lam long steps lead back; from one too small short ones lead on.
+    iterate = solver.start(block.clip_lam(min(_LARGER * lam, reach)))
     for gap in _GAPS:
         if np.isinf(reach):
             solver, inside = solver.follow(iterate, gap)
@@ -150,7 +153,8 @@ def solve_in_features(problem, features, workspace, lam):
         iterate = inside.iterate
         if np.count_nonzero(inside.side == FREE) > _MOST_FREE * (X.shape[1] + 1):
             continue
-        start, near = State(inside.side, inside.point), _near(problem, inside)
+        start = State(inside.side, inside.point)
+        near = near_margin(problem, start, _NEAR_COUNT, problem.n_samples)
         try:
             state, _ = refine(problem, start, near, workspace, most=_MOST_WORKING * np.count_nonzero(near))
         except TooLarge:
@@ -158,12 +162,3 @@ def solve_in_features(problem, features, workspace, lam):
         if state.settled:
             return state
     return State(inside.side, inside.point)
-
-
-def _near(problem, inside):
-    """Mask of the free samples and of those nearest to the margin."""
-    near = inside.side == FREE
-    count = min(_NEAR_PER_FREE * np.count_nonzero(near) + _NEAR_COUNT, problem.n_samples)
-    distance = np.abs(inward(problem, inside.point))
-    near[np.argpartition(distance, count - 1)[:count]] = True
-    return near

@@ -16,13 +16,13 @@ from ..kernels.sources import GramSource
 from .active_set import State, balanced, pivot
 from .buffer import Buffer
 from .factor import SolverCache
-from .kkt import BOUND, FREE, ZERO, Point
+from .kkt import BOUND, ZERO, Point
 from .levels import solve_levels
 from .problem import BEYOND_REACH, certify, constant_solution, least_slack_intercept
 from .smo import starting_point
 from .solve import certified, is_direct, reachable, solve, solved_or_beyond
 from .work import Tally, Work
-from .working_set import TooLarge, Workspace, inward, refine, whole_block
+from .working_set import TooLarge, Workspace, inward, near_margin, refine, state_of, whole_block
 
 # Violation and budget error of a point that counts as exact: far below what users ask for, above rounding.
 # A step from the solution itself takes what the proximal term left on a nearly singular kernel.
@@ -116,25 +116,6 @@ def first_state(problem):
     point = Point(lam * unit, lam, intercept, fit)
     side = np.where(inward(problem, point) > 0, BOUND, ZERO).astype(np.int8)
     return State(side, point)
-
-
-def state_of(problem, solution):
-    """Where a solution leaves every sample."""
-    share, upper = problem.sign * solution.beta, solution.lam * problem.weight
-    side = np.where(share <= 0, ZERO, np.where(share >= upper * (1.0 - 1e-12), BOUND, FREE)).astype(np.int8)
-    fit = problem.linear - problem.gradient(solution.beta)
-    return State(side, Point(solution.beta, solution.lam, solution.intercept, fit), settled=True, exact=True)
-
-
-def near_margin(problem, state, count, most):
-    """Mask of the free samples and as many of those nearest to the margin and some more, no more than `most` in all."""
-    near = state.side == FREE
-    free = np.count_nonzero(near)
-    distance = np.abs(inward(problem, state.point))
-    distance[near] = np.inf
-    count = min(free + count, max(most - free, 0), problem.n_samples - free)
-    near[np.argsort(distance, kind="stable")[:count]] = True
-    return near
 
 
 class _StoredSteps:

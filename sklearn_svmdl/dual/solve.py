@@ -6,7 +6,6 @@ from operator import attrgetter
 import numpy as np
 
 from ..kernels.blas import dot
-from .active_set import solve_block
 from .buffer import Buffer
 from .feasibility import is_least, least_budget, least_slack_shown
 from .kkt import BOUND, FREE, ZERO, spread_of
@@ -16,7 +15,7 @@ from .problem import Status, certify, constant_solution, feasible_duals
 from .smo import ascend
 from .together import LARGEST, MOST_ITERATIONS, solve_together
 from .work import Tally
-from .working_set import TooLarge, Workspace, dense_features, whole_block
+from .working_set import TooLarge, Workspace, dense_features, solve_whole, whole_block
 
 # lam is followed to this many times the inverse squared spread of the samples in feature space: a rounding error in
 # K beta, some 1e-16 lam times a kernel value, stays far below the default tol. With many samples and a smooth kernel
@@ -151,7 +150,7 @@ def _block_steps(problem, workspace, tol):
                 return solution
     if start is not None:
         block = whole_block(problem, problem.source.whole(), tally)
-        return certified(problem, solve_block(block, start, trusted=False), tally, tol)
+        return certified(problem, solve_whole(problem, block, start, workspace.tally), tally, tol)
     state, part = solve_levels(problem, workspace, np.random.RandomState(0))
     for _ in range(_MOST_TURNS):
         solution = certified(problem, state, tally, tol)
