@@ -154,7 +154,7 @@ def pivot(block, state, delta=EXACT, overlook=0.0, cache=None):
     """
     side, point = state.side, state.point
     side = one_side_each(block, side, block.sign * (block.linear - point.fit - point.intercept))
-    centre = ProximalTerm.around(block.weight_of(delta), point.beta, point.lam)
+    centre = ProximalTerm.around(block, delta, point.beta, point.lam)
     fewest, wrong, stalled = np.inf, block.n_samples, 0
     cache = SolverCache(block.dtype) if cache is None else cache
     for _ in range(int(min(_MOST_ROUNDS, block.tally.left))):
@@ -190,7 +190,7 @@ def pivot_exactly(block, state, overlook=0.0, cache=None):
     if overlook > 0.0 or not done.settled:
         return done
     start = state.point
-    centre = ProximalTerm.around(block.weight_of(EXACT), start.beta, start.lam)
+    centre = ProximalTerm.around(block, EXACT, start.beta, start.lam)
     pull = centre.pull(done.point.beta, done.point.lam)
     if np.abs(pull).max() > PULLED:
         again = pivot(block, done, cache=cache)

@@ -29,7 +29,7 @@ from scipy.linalg import get_lapack_funcs
 
 from ..kernels.blas import dot, matmul, product_into
 from .factor import cholesky, solve_factorised
-from .kkt import BOUND, FREE, ZERO, Point
+from .kkt import BOUND, FREE, ZERO, Point, sides_of_rows
 
 (_PSTRF,) = get_lapack_funcs(("pstrf",), dtype=np.float64)
 
@@ -157,12 +157,12 @@ class _TwoSided:
     Parameters
     ----------
     operator : _Dense or Factored, on the samples
-    twin : ndarray (n,), the other side of each variable, itself where there is none
+    row : ndarray (n,), the sample of each variable
     """
 
-    def __init__(self, operator, twin):
+    def __init__(self, operator, row):
         self.operator = operator
-        self.first, self.second = _sides_of_samples(twin)
+        self.first, self.second = sides_of_rows(row)
         self.single = self.first == self.second
 
     def apply(self, values, new=np.empty):
@@ -194,12 +194,6 @@ class _TwoSided:
         return out
 
 
-def _sides_of_samples(twin):
-    """The variables that are the first, and the second, side of each sample; the same where it has one."""
-    first = np.flatnonzero(twin >= np.arange(len(twin)))
-    return first, twin[first]
-
-
 class Scratch:
     """Room for the arrays of one step, used again by the next: to touch fresh memory costs more than to fill it.
 
@@ -220,29 +214,27 @@ class Scratch:
 
 def operator_of(block):
     """How the interior steps on a block solve with its kernel matrix."""
-    X, gram, tally = block.features, block.gram, block.tally
-    if block.twin is None:
-        return _operator(X, gram, tally)
-    first, _ = _sides_of_samples(block.twin)
-    return _TwoSided(_operator(None if X is None else X[first], gram[first][:, first], tally), block.twin)
+    return _of_variables(_operator(block), block.row)
 
 
-def _operator(X, gram, tally):
-    """The operator of a kernel matrix, with features X (n, r) of it if they are known."""
-    n = len(gram)
+def _of_variables(operator, row):
+    """The operator of variables, of one on the rows of the Gram matrix."""
+    return operator if row is None else _TwoSided(operator, row)
+
+
+def _operator(block):
+    """The operator of the Gram matrix of a block."""
+    X, n, tally = block.features, len(block.gram), block.tally
     if X is not None and n >= _WORTH_FACTORING and X.shape[1] <= _FEW_COLUMNS * n:
         return Factored(X, tally)
-    gram = np.asarray(gram, dtype=np.float64)
+    gram = np.asarray(block.gram, dtype=np.float64)
     G = low_rank_factor(gram) if n >= _WORTH_FACTORING else None
     return _Dense(gram, tally) if G is None else Factored(G, tally)
 
 
-def operator_in_features(X, rest, twin, tally):
-    """The operator of the kernel matrix X X' + diag(rest)."""
-    if twin is None:
-        return Factored(X, tally, rest)
-    first, _ = _sides_of_samples(twin)
-    return _TwoSided(Factored(X[first], tally, rest[first]), twin)
+def operator_in_features(X, rest, row, tally):
+    """The operator of variables whose rows have the kernel matrix X X' + diag(rest)."""
+    return _of_variables(Factored(X, tally, rest), row)
 
 
 def low_rank_factor(gram):

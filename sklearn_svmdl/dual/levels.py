@@ -77,7 +77,7 @@ def solve_levels(problem, workspace, random):
     TooLarge : more samples stand near the margin than there is room for.
     """
     everyone = np.ones(problem.n_samples, dtype=bool)
-    if problem.n_samples <= _COARSEST:
+    if problem.n_distinct <= _COARSEST:
         return refine(problem, cold_state(problem), everyone, workspace, trusted=False)[0], everyone
     begin = _first_working_set(problem.within(_COARSE_REACH * problem.largest_cost), workspace, random)
     rough = hasty(problem, begin, workspace, _HASTY)
@@ -92,7 +92,7 @@ def solve_levels(problem, workspace, random):
 
 def _coarse_level(problem, workspace, random):
     """The solution of a coarse level, no more exact than a guess has to be."""
-    if problem.n_samples <= _COARSEST:
+    if problem.n_distinct <= _COARSEST:
         everyone = np.ones(problem.n_samples, dtype=bool)
         return Level(*refine(problem, cold_state(problem), everyone, workspace, trusted=False))
     begin = _first_working_set(problem, workspace, random)
@@ -111,10 +111,10 @@ class _FirstWorkingSet:
         self.n_free = np.count_nonzero(coarse.state.side == FREE)
 
     def __call__(self, problem):
-        n, capacity = problem.n_samples, self.workspace.buffer.most(problem.source.dtype)
+        n, capacity = problem.n_distinct, self.workspace.buffer.most(problem.source.dtype)
         state, inside, bound_sum = predict(problem, self.chosen, self.coarse, int(ROOM * capacity))
         if n <= capacity and (n <= _SMALL or inside.mean() > _NEARLY_ALL):
-            inside = np.ones(n, dtype=bool)
+            inside = np.ones(problem.n_samples, dtype=bool)
         return state, inside, bound_sum
 
 
@@ -211,7 +211,7 @@ def doubtful(side, into, chosen, new, free, bound, capacity):
 
 def in_single_precision(problem):
     """The problem with kernel values in single precision; None where that does not pay or tells too little."""
-    source = problem.source.single() if problem.n_samples >= _MANY else None
+    source = problem.source.single() if problem.n_distinct >= _MANY else None
     if source is None:
         return None
     probe = np.linspace(0, problem.n_samples - 1, _N_PROBE).astype(int)

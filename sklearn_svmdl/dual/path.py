@@ -44,12 +44,12 @@ def walk(problems, *, tol=1e-3, max_iter=100_000, cache_size=200.0):
     -------
     list of DualSolution, one for each problem, as `solve` would return them
     """
-    buffer, storing = Buffer.of(cache_size, problems[0].n_samples), Tally()
+    buffer, storing = Buffer.of(cache_size, problems[0].n_distinct), Tally()
     source = problems[0].source
     if is_direct(problems[0], buffer):
         source = source.counted(storing).stored()
     first = reachable(replace(problems[0], source=source))
-    steps = (_StoredSteps if isinstance(source, GramSource) else _WorkingSetSteps)(buffer)
+    steps = (_StoredSteps if isinstance(source.distinct, GramSource) else _WorkingSetSteps)(buffer)
     solutions, limits = [], {"tol": tol, "max_iter": max_iter, "cache_size": cache_size}
     for problem in problems:
         here = replace(problem, source=source, largest_cost=first.largest_cost)
@@ -156,7 +156,7 @@ class _StoredSteps:
         if not done.settled and self.state is not None:
             self.cache = SolverCache()
             near = near_margin(problem, state, _NEAR_STORED, problem.n_samples)
-            most = _MOST_NEAR * problem.n_samples
+            most = _MOST_NEAR * problem.n_distinct
             done, _ = refine(problem, state, near, Workspace(self.buffer, tally), most=most)
         if done.settled:
             self.state = done
@@ -170,7 +170,7 @@ class _StoredSteps:
     def _block(self, problem, tally):
         if self.block is not None:
             return self.block.asking(problem, tally)
-        return whole_block(problem, problem.source.gram, tally)
+        return whole_block(problem, problem.source.distinct.gram, tally)
 
 
 class _WorkingSetSteps:

@@ -59,7 +59,7 @@ def solve(problem, *, solver="auto", tol=1e-3, max_iter=100_000, cache_size=200.
         return constant_solution(problem)
     tally = Tally(max_iter)
     counted = problem.counted(tally)
-    if is_direct(problem, Buffer.of(cache_size, problem.n_samples)):
+    if is_direct(problem, Buffer.of(cache_size, problem.n_distinct)):
         counted = counted.stored()
     counted = reachable(counted)
     counted, solution = SOLVERS[solver](counted, tally, tol, cache_size)
@@ -91,7 +91,7 @@ def solve_many(stack, *, solver="auto", tol=1e-3, max_iter=100_000):
 
 def is_direct(problem, buffer):
     """Whether all kernel values are few, and fit in memory."""
-    return problem.n_samples <= min(_DIRECT, buffer.capacity)
+    return problem.n_distinct <= min(_DIRECT, buffer.capacity)
 
 
 def reachable(problem):
@@ -101,10 +101,10 @@ def reachable(problem):
     """
     if problem.cost is not None:
         return problem
-    n = problem.n_samples
+    n = problem.n_distinct
     probe = np.unique(np.linspace(0, n - 1, min(_PROBE, n)).astype(int))
     reach = _REACH if n <= _MANY or problem.source.n_features is not None else _REACH_OF_MANY
-    return problem.within(reach / spread_of(problem.source.block(probe, probe)))
+    return problem.within(reach / spread_of(problem.source.distinct.block(probe, probe)))
 
 
 def block_steps(problem, tally, tol, cache_size):
@@ -115,7 +115,7 @@ def block_steps(problem, tally, tol, cache_size):
     DualProblem : with the largest cost that was in force
     DualSolution
     """
-    workspace = Workspace(Buffer.of(cache_size, problem.n_samples), tally)
+    workspace = Workspace(Buffer.of(cache_size, problem.n_distinct), tally)
     solution = _attempt(problem, workspace, tol)
     if solution is not None and (solution.is_within(tol) or tally.left <= 0):
         return problem, solution
@@ -142,7 +142,7 @@ def _block_steps(problem, workspace, tol):
     """The certified solution by block steps."""
     tally, start = workspace.tally, cold_state(problem) if is_direct(problem, workspace.buffer) else None
     lam = _first_lam(problem) if start is None else start.point.lam
-    features = features_of(problem.source, problem.n_samples, lam)
+    features = features_of(problem.source.distinct, problem.n_distinct, lam)
     if features is not None:
         state = solve_in_features(problem, features, workspace, lam)
         if state.settled or tally.left <= 0 or features.reach >= problem.largest_cost:
@@ -150,7 +150,7 @@ def _block_steps(problem, workspace, tol):
             if solution.is_within(tol) or tally.left <= 0:
                 return solution
     if start is not None:
-        block = whole_block(problem, problem.source.whole(), tally)
+        block = whole_block(problem, problem.source.distinct.whole(), tally)
         return certified(problem, solve_block(block, start, trusted=False), tally, tol)
     state, part = solve_levels(problem, workspace, np.random.RandomState(0))
     for _ in range(_MOST_TURNS):
@@ -170,7 +170,7 @@ def _first_lam(problem):
     """Where lam may begin, of a share of the samples where that of all would take all kernel values."""
     if problem.budget is None:
         return problem.cost
-    n = problem.n_samples
+    n = problem.n_distinct
     if problem.source.n_features is None:
         problem = coarse_problem(problem, share_of(problem, n / _PROBE, np.random.RandomState(0)))
     return cold_state(problem).point.lam
