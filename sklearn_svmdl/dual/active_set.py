@@ -34,6 +34,9 @@ LAM_RANGE = 10.0
 # Proximal weights, relative to the block's scale; a rough solve takes the first. lam flees if it grew by this factor
 # from one to the next, as it does where the weight alone keeps it small.
 _PROXIMAL, _FLEES = (0.1, 0.03, 0.01, 0.003), 2.0
+# A regression begins with a loss that is smooth over these shares of a typical residual; of the free samples that share
+# may stay on the wrong side.
+_SMOOTHED, _SMOOTHLY = (1.0, 0.3, 0.1, 0.03), 0.3
 # A solution that its centre pulls further than this is solved again around itself.
 PULLED = 1e-10
 
@@ -175,7 +178,7 @@ def pivot(block, state, delta=EXACT, overlook=0.0, cache=None):
             overlook = max(overlook, _UNCLEAR)
         enough = wrong == 0 and solved.exact or wrong < overlook * len(solved.conditions.free)
         if enough and solved.stands:
-            return State(side, point, settled=True, exact=overlook == 0.0, pivoted=True)
+            return State(wanted, point, settled=True, exact=overlook == 0.0, pivoted=True)
         if stalled >= _PATIENCE or wrong > _ASTRAY * fewest + _SOME_WRONG:
             break
         side = balanced(block, wanted, residual)
@@ -231,6 +234,26 @@ def pivot_by_stages(block, start, effort):
     return start
 
 
+def pivot_from_nothing(block, start, effort):
+    """Pivot from duals of zero on the samples of a regression: with a smooth loss, smoothed less each time, and exactly
+    unless a rough solution will do.
+
+    A proximal term around zero, of weight delta, lets the price of slack rise to lam over slacks of up to delta lam
+    instead of at once. As it falls it leads from least squares to the loss itself, a few rounds at a time. Where the
+    pivots do not settle the state is the last, not settled.
+    """
+    zero = start.point
+    typical = np.abs(block.linear - zero.fit - zero.intercept).mean()
+    smoothed = block.at_cost(zero.lam)
+    for share in _SMOOTHED:
+        start = pivot(smoothed, replace(start, point=zero), share * typical / (zero.lam * block.scale), _SMOOTHLY)
+        if not start.settled:
+            return start
+    if effort.rough and not block.lam_is_free:
+        return replace(start, exact=False, pivoted=False)
+    return pivot_exactly(block, start, effort.overlook)
+
+
 def solve_block(block, start, effort=Effort(), trusted=True):
     """Solve a block: pivot from the start if its sides are trusted; else, or if that does not settle, step inside the
     bounds until the sides can be told, and pivot from there.
@@ -247,7 +270,8 @@ def solve_block(block, start, effort=Effort(), trusted=True):
         if done.settled:
             return done
     if effort.rough or not trusted:
-        start = pivot_by_stages(block, start, effort)
+        is_first = block.row is not None and not start.point.beta.any()
+        start = (pivot_from_nothing if is_first else pivot_by_stages)(block, start, effort)
         if start.settled:
             return start
     solver = InteriorSolver(block)

@@ -144,7 +144,15 @@ class Block:
 
     def asking(self, problem, tally):
         """The same block with the budget or the cost of another problem; what does not depend on it is kept."""
-        other = replace(self, budget=problem.charge, lam_range=problem.lam_range, tally=tally)
+        return self._with(budget=problem.charge, lam_range=problem.lam_range, tally=tally)
+
+    def at_cost(self, cost):
+        """The same block with this cost."""
+        return self._with(lam_range=(cost, cost))
+
+    def _with(self, **given):
+        """The block with other fields, none of which what is kept depends on."""
+        other = replace(self, **given)
         kept = ("sign", "weight", "scale", "largest", "twin")
         vars(other).update({name: getattr(self, name) for name in kept})
         return other
