@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .factor import MANY_FREE, SolverCache
-from .interior import InteriorSolver
+from .interior import InteriorSolver, operator_of
 from .kkt import BOUND, FREE, ZERO, KKTSystem, Point, ProximalTerm, TooRough, is_balanced, one_side_each
 
 # The proximal weight of an exact solve, relative to the block's scale: far below the certificate, enough for Cholesky.
@@ -37,6 +37,9 @@ _PROXIMAL, _FLEES = (0.1, 0.03, 0.01, 0.003), 2.0
 # A regression begins with a loss that is smooth over these shares of a typical residual; of the free samples that share
 # may stay on the wrong side.
 _SMOOTHED, _SMOOTHLY = (1.0, 0.3, 0.1, 0.03), 0.3
+# What a factor of the kernel matrix leaves of k(x, x) may change f by this share of a typical residual where the interior
+# steps begin.
+_UNSEEN = 1e-3
 # A solution that its centre pulls further than this is solved again around itself.
 PULLED = 1e-10
 
@@ -220,18 +223,24 @@ def pivot_by_stages(block, start, effort):
 
     For a rough solve the first will do. Where one does not settle the state is the last that did, not settled.
     """
-    for weight in _PROXIMAL:
+    weights = np.multiply(_PROXIMAL, 1.0 if block.row is None else _smooth_weight(block, start.point))
+    for weight in weights:
         done = pivot(block, start, weight, effort.overlook if effort.rough else 0.0)
         if not done.settled:
             break
         if effort.rough:
             return replace(done, exact=False, pivoted=False)
         flees, start = done.point.lam > _FLEES * start.point.lam, replace(done, settled=False)
-        if not flees or weight == _PROXIMAL[-1]:
+        if not flees or weight == weights[-1]:
             exact = pivot_exactly(block, start, effort.overlook)
             if exact.settled:
                 return exact
     return start
+
+
+def _smooth_weight(block, point):
+    """The proximal weight that makes the loss of a regression smooth over a typical residual of a constant."""
+    return np.abs(block.linear - point.intercept).mean() / (point.lam * block.scale)
 
 
 def pivot_from_nothing(block, start, effort):
@@ -243,10 +252,9 @@ def pivot_from_nothing(block, start, effort):
     pivots do not settle the state is the last, not settled.
     """
     zero = start.point
-    typical = np.abs(block.linear - zero.fit - zero.intercept).mean()
-    smoothed = block.at_cost(zero.lam)
+    smoothed, weight = block.at_cost(zero.lam), _smooth_weight(block, zero)
     for share in _SMOOTHED:
-        start = pivot(smoothed, replace(start, point=zero), share * typical / (zero.lam * block.scale), _SMOOTHLY)
+        start = pivot(smoothed, replace(start, point=zero), share * weight, _SMOOTHLY)
         if not start.settled:
             return start
     if effort.rough and not block.lam_is_free:
@@ -274,14 +282,28 @@ def solve_block(block, start, effort=Effort(), trusted=True):
         start = (pivot_from_nothing if is_first else pivot_by_stages)(block, start, effort)
         if start.settled:
             return start
-    solver = InteriorSolver(block)
-    iterate = solver.start(block.clip_lam(start.point.lam))
-    for gap in effort.gaps[:2] if effort.rough else effort.gaps:
-        solver, inside = solver.follow(iterate, gap)
+    for inside in _interior_solutions(block, start.point, effort.gaps[:2] if effort.rough else effort.gaps):
         # Few of these sides are wrong: single precision would mistake others.
         cache = SolverCache(block.dtype, single_fails=not block.is_single)
         done = pivot_exactly(block, State(inside.side, inside.point), effort.overlook, cache)
         if done.settled:
             return done
-        iterate = inside.iterate
     return State(inside.side, inside.point, settled=effort.rough)
+
+
+def _interior_solutions(block, point, gaps):
+    """Where interior steps end, each time closer to the solution.
+
+    At a given cost they begin, if that costs less, with a kernel matrix that is nearly the block's, as the sides may be.
+    """
+    lam = block.clip_lam(point.lam)
+    unseen = 0.0 if block.lam_is_free else _UNSEEN * np.abs(block.linear - point.intercept).mean() / lam
+    solver = InteriorSolver(block, operator_of(block, unseen))
+    if not solver.operator.is_exact:
+        yield solver.follow(solver.start(lam), gaps[0])[1]
+        solver = InteriorSolver(block)
+    iterate = solver.start(lam)
+    for gap in gaps:
+        solver, inside = solver.follow(iterate, gap)
+        yield inside
+        iterate = inside.iterate

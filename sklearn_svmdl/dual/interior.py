@@ -65,6 +65,8 @@ _RANK_TOLERANCE = 1e-14
 class _Dense:
     """The kernel matrix as it is."""
 
+    is_exact = True
+
     def __init__(self, gram, tally):
         self.gram, self.tally, self.shifted = gram, tally, None
 
@@ -105,6 +107,11 @@ class Factored:
         self.largest = float(np.einsum("ij,ij->i", G, G).max(initial=0.0))
         # To touch fresh memory at every step would cost more than to fill it.
         self.scaled = np.empty(self.with_one.shape)
+
+    @property
+    def is_exact(self):
+        """Whether nothing of the kernel matrix was left on the diagonal."""
+        return not np.any(self.rest)
 
     def apply(self, values, new=np.empty):
         """K @ values."""
@@ -163,7 +170,7 @@ class _TwoSided:
     def __init__(self, operator, row):
         self.operator = operator
         self.first, self.second = sides_of_rows(row)
-        self.single = self.first == self.second
+        self.single, self.is_exact = self.first == self.second, operator.is_exact
 
     def apply(self, values, new=np.empty):
         """K @ values."""
@@ -212,9 +219,12 @@ class Scratch:
         return self.room[start : self.used].reshape(shape) if self.used <= len(self.room) else np.empty(shape)
 
 
-def operator_of(block):
-    """How the interior steps on a block solve with its kernel matrix."""
-    return _of_variables(_operator(block), block.row)
+def operator_of(block, unseen=0.0):
+    """How the interior steps on a block solve with its kernel matrix; up to `unseen` of k(x, x) may stay on the diagonal.
+
+    Where a factor of few columns leaves no more of it.
+    """
+    return _of_variables(_operator(block, unseen), block.row)
 
 
 def _of_variables(operator, row):
@@ -222,14 +232,17 @@ def _of_variables(operator, row):
     return operator if row is None else _TwoSided(operator, row)
 
 
-def _operator(block):
+def _operator(block, unseen):
     """The operator of the Gram matrix of a block."""
     X, n, tally = block.features, len(block.gram), block.tally
     if X is not None and n >= _WORTH_FACTORING and X.shape[1] <= _FEW_COLUMNS * n:
         return Factored(X, tally)
     gram = np.asarray(block.gram, dtype=np.float64)
-    G = low_rank_factor(gram) if n >= _WORTH_FACTORING else None
-    return _Dense(gram, tally) if G is None else Factored(G, tally)
+    G = low_rank_factor(gram, unseen) if n >= _WORTH_FACTORING else None
+    if G is None:
+        return _Dense(gram, tally)
+    rest = np.maximum(np.diagonal(gram) - np.einsum("ij,ij->i", G, G), 0.0) if unseen > 0 else 0.0
+    return Factored(G, tally, rest)
 
 
 def operator_in_features(X, rest, row, tally):
@@ -237,14 +250,14 @@ def operator_in_features(X, rest, row, tally):
     return _of_variables(Factored(X, tally, rest), row)
 
 
-def low_rank_factor(gram):
-    """G (m, r) with G G' equal to the kernel matrix but for rounding; None where that takes many columns.
+def low_rank_factor(gram, unseen=0.0):
+    """G (m, r) with G G' equal to the kernel matrix but for `unseen` and rounding; None where that takes many columns.
 
     LAPACK's Cholesky factorisation with diagonal pivoting (Higham, Analysis of the Cholesky decomposition of a
     semi-definite matrix, 1990).
     """
     m = len(gram)
-    factor, order, rank, _ = _PSTRF(gram, tol=_RANK_TOLERANCE * np.diagonal(gram).max(), lower=True)
+    factor, order, rank, _ = _PSTRF(gram, tol=max(unseen, _RANK_TOLERANCE * np.diagonal(gram).max()), lower=True)
     if rank > _FEW_COLUMNS * m:
         return None
     G = np.empty((m, rank))

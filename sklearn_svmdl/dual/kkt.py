@@ -286,7 +286,9 @@ class KKTSystem:
         self.pull = known_pull + block.product(self.t - known_t)
         self.shift, self.total = block.scale, self.t.sum() + block.fixed.total
         # c, with K + sigma 1 1' for K.
-        self.coupling = self.pull[self.free] + self.shift * self.total - centre.delta * centre.shape[block.rows(self.free)]
+        self.coupling = (
+            self.pull[self.free] + self.shift * self.total - centre.delta * centre.shape[block.rows(self.free)]
+        )
         self.solved = self._solve_free()
         self._reduce()
 
