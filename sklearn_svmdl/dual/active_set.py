@@ -156,12 +156,13 @@ def pivot(block, state, delta=EXACT, overlook=0.0, cache=None):
     Returns
     -------
     State
-        Not `settled` when the sides stopped improving; its point is then not to be trusted.
+        Not `settled` when the sides stopped improving; its point is then not to be trusted. In single precision it may
+        be as near as that comes.
     """
     side, point = state.side, state.point
     side = one_side_each(block, side, block.sign * (block.linear - point.fit - point.intercept))
     centre = ProximalTerm.around(block, delta, point.beta, point.lam)
-    fewest, wrong, stalled = np.inf, block.n_samples, 0
+    fewest, wrong, stalled, nearest = np.inf, block.n_samples, 0, None
     cache = SolverCache(block.dtype) if cache is None else cache
     for _ in range(int(min(_MOST_ROUNDS, block.tally.left))):
         block.tally.pivots += 1
@@ -177,8 +178,8 @@ def pivot(block, state, delta=EXACT, overlook=0.0, cache=None):
         wrong = np.count_nonzero(wanted != side)
         stalled = 0 if wrong < fewest else stalled + 1
         fewest = min(fewest, wrong)
-        if block.is_single and stalled >= _PATIENCE:
-            overlook = max(overlook, _UNCLEAR)
+        if block.is_single and stalled == 0 and solved.stands and wrong < _UNCLEAR * len(solved.conditions.free):
+            nearest = State(wanted, point, settled=True, pivoted=True)
         enough = wrong == 0 and solved.exact or wrong < overlook * len(solved.conditions.free)
         if enough and solved.stands:
             return State(wanted, point, settled=True, exact=overlook == 0.0, pivoted=True)
@@ -186,7 +187,7 @@ def pivot(block, state, delta=EXACT, overlook=0.0, cache=None):
             break
         side = balanced(block, wanted, residual)
     cache.conditions = None
-    return State(side, point)
+    return State(side, point) if nearest is None else nearest
 
 
 def pivot_exactly(block, state, overlook=0.0, cache=None):
