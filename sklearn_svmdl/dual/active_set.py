@@ -34,11 +34,12 @@ LAM_RANGE = 10.0
 # Proximal weights, relative to the block's scale; a rough solve takes the first. lam flees if it grew by this factor
 # from one to the next, as it does where the weight alone keeps it small.
 _PROXIMAL, _FLEES = (0.1, 0.03, 0.01, 0.003), 2.0
-# A regression begins with a loss that is smooth over these shares of a typical residual; of the free samples that share
-# may stay on the wrong side.
-_SMOOTHED, _SMOOTHLY = (1.0, 0.3, 0.1, 0.03), 0.3
-# What a factor of the kernel matrix leaves of k(x, x) may change f by this share of a typical residual where the interior
-# steps begin.
+# The loss of a regression is smooth over these shares of a typical residual, one after the other: from the third on where
+# pivots went astray, from the fourth on where the sides are known roughly. This share of the free samples may stay on the
+# wrong side.
+_SMOOTHED, _MISLED, _ROUGHLY, _SMOOTHLY = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003), 2, 3, 0.3
+# Where interior steps begin, what a factor of the kernel matrix leaves of k(x, x) may change f by this share of a typical
+# residual.
 _UNSEEN = 1e-3
 # A solution that its centre pulls further than this is solved again around itself.
 PULLED = 1e-10
@@ -224,38 +225,34 @@ def pivot_by_stages(block, start, effort):
 
     For a rough solve the first will do. Where one does not settle the state is the last that did, not settled.
     """
-    weights = np.multiply(_PROXIMAL, 1.0 if block.row is None else _smooth_weight(block, start.point))
-    for weight in weights:
+    for weight in _PROXIMAL:
         done = pivot(block, start, weight, effort.overlook if effort.rough else 0.0)
         if not done.settled:
             break
         if effort.rough:
             return replace(done, exact=False, pivoted=False)
         flees, start = done.point.lam > _FLEES * start.point.lam, replace(done, settled=False)
-        if not flees or weight == weights[-1]:
+        if not flees or weight == _PROXIMAL[-1]:
             exact = pivot_exactly(block, start, effort.overlook)
             if exact.settled:
                 return exact
     return start
 
 
-def _smooth_weight(block, point):
-    """The proximal weight that makes the loss of a regression smooth over a typical residual of a constant."""
-    return np.abs(block.linear - point.intercept).mean() / (point.lam * block.scale)
-
-
-def pivot_from_nothing(block, start, effort):
-    """Pivot from duals of zero on the samples of a regression: with a smooth loss, smoothed less each time, and exactly
-    unless a rough solution will do.
+def pivot_smoothly(block, start, effort=Effort(), shares=_SMOOTHED[_MISLED:]):
+    """Pivot on the samples of a regression with a loss that is smooth over shares of a typical residual, one after the
+    other, and exactly unless a rough solution will do.
 
     A proximal term around zero, of weight delta, lets the price of slack rise to lam over slacks of up to delta lam
     instead of at once. As it falls it leads from least squares to the loss itself, a few rounds at a time. Where the
     pivots do not settle the state is the last, not settled.
     """
-    zero = start.point
-    smoothed, weight = block.at_cost(zero.lam), _smooth_weight(block, zero)
-    for share in _SMOOTHED:
-        start = pivot(smoothed, replace(start, point=zero), share * weight, _SMOOTHLY)
+    zeros, lam = np.zeros(block.n_samples), start.point.lam
+    zero = Point(zeros, lam, start.point.intercept, lam * block.fixed.pull)
+    typical = np.abs(block.linear - zero.intercept).mean() / (lam * block.scale)
+    smoothed = block.at_cost(lam)
+    for share in shares:
+        start = pivot(smoothed, replace(start, point=zero), share * typical, _SMOOTHLY)
         if not start.settled:
             return start
     if effort.rough and not block.lam_is_free:
@@ -279,8 +276,11 @@ def solve_block(block, start, effort=Effort(), trusted=True):
         if done.settled:
             return done
     if effort.rough or not trusted:
-        is_first = block.row is not None and not start.point.beta.any()
-        start = (pivot_from_nothing if is_first else pivot_by_stages)(block, start, effort)
+        if block.row is None:
+            start = pivot_by_stages(block, start, effort)
+        else:
+            known = 0 if not start.point.beta.any() else _MISLED if trusted else _ROUGHLY
+            start = pivot_smoothly(block, start, effort, _SMOOTHED[known:])
         if start.settled:
             return start
     for inside in _interior_solutions(block, start.point, effort.gaps[:2] if effort.rough else effort.gaps):
@@ -295,7 +295,7 @@ def solve_block(block, start, effort=Effort(), trusted=True):
 def _interior_solutions(block, point, gaps):
     """Where interior steps end, each time closer to the solution.
 
-    At a given cost they begin, if that costs less, with a kernel matrix that is nearly the block's, as the sides may be.
+    At a given cost they begin, if that takes less, with nearly the block's kernel matrix, which nearly tells the sides.
     """
     lam = block.clip_lam(point.lam)
     unseen = 0.0 if block.lam_is_free else _UNSEEN * np.abs(block.linear - point.intercept).mean() / lam

@@ -220,9 +220,9 @@ class Scratch:
 
 
 def operator_of(block, unseen=0.0):
-    """How the interior steps on a block solve with its kernel matrix; up to `unseen` of k(x, x) may stay on the diagonal.
+    """How the interior steps on a block solve with its kernel matrix.
 
-    Where a factor of few columns leaves no more of it.
+    Up to `unseen` of k(x, x) stays on the diagonal where a factor of few columns leaves no more of it.
     """
     return _of_variables(_operator(block, unseen), block.row)
 

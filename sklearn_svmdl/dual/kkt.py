@@ -188,7 +188,7 @@ class ProximalTerm(NamedTuple):
 
     @classmethod
     def around(cls, block, delta, beta, lam):
-        """The proximal term that vanishes at the given duals and multiplier, of a weight in units of the block's scale."""
+        """The proximal term that vanishes at the given duals and multiplier; delta is in units of the block's scale."""
         duals = block.of_rows(beta)
         return cls(block, block.weight_of(delta), duals / lam if lam > 0 else np.zeros_like(duals), lam)
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..kernels.sources import GramSource
-from .active_set import State, balanced, pivot
+from .active_set import State, balanced, pivot, pivot_smoothly
 from .buffer import Buffer
 from .factor import SolverCache
 from .kkt import BOUND, FREE, ZERO, Point
@@ -30,6 +30,8 @@ _EXACT_ENOUGH, _MOST_STEPS = 1e-8, 2
 # Samples beside the margin that join the free ones in the first working set, of kernel values that are stored, and on
 # demand; the first kind grows to this share of all samples at most.
 _NEAR_STORED, _NEAR_COUNT, _MOST_NEAR = 50, 400, 0.7
+# Rounds of pivots from one point to the next that say that few would lead there by way of a smooth loss.
+_MANY_ROUNDS = 12
 
 
 def walk(problems, *, tol=1e-3, max_iter=100_000, cache_size=200.0):
@@ -142,6 +144,7 @@ class _StoredSteps:
 
     def __init__(self, buffer):
         self.state, self.block, self.cache, self.buffer = None, None, SolverCache(), buffer
+        self.is_far = False
 
     def restart(self, problem, solution):
         """Go on from a solution found elsewhere."""
@@ -152,7 +155,7 @@ class _StoredSteps:
         """The exact solution from the last one."""
         block = self.block = self._block(problem, tally)
         state = self._start(problem, block) if self.state is None else self.state
-        done = pivot(block, state, cache=self.cache)
+        done = self._pivoted(block, state)
         if not done.settled and self.state is not None:
             self.cache = SolverCache()
             near = near_margin(problem, state, _NEAR_STORED, problem.n_samples)
@@ -161,6 +164,18 @@ class _StoredSteps:
         if done.settled:
             self.state = done
         return done
+
+    def _pivoted(self, block, state):
+        """The exact solution by pivots from the last; of a regression with a smooth loss, once they took many rounds."""
+        if not self.is_far:
+            before = block.tally.pivots
+            done = pivot(block, state, cache=self.cache)
+            self.is_far = block.row is not None and block.tally.pivots - before > _MANY_ROUNDS
+            if done.settled or block.row is None or block.lam_is_free:
+                return done
+            self.is_far = True
+        lam = block.clip_lam(state.point.lam)
+        return pivot_smoothly(block, replace(state, point=state.point._replace(lam=lam)))
 
     @staticmethod
     def _start(problem, block):
