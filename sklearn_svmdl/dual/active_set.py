@@ -34,12 +34,12 @@ LAM_RANGE = 10.0
 # Proximal weights, relative to the block's scale; a rough solve takes the first. lam flees if it grew by this factor
 # from one to the next, as it does where the weight alone keeps it small.
 _PROXIMAL, _FLEES = (0.1, 0.03, 0.01, 0.003), 2.0
-# The loss of a regression is smooth over these shares of a typical residual, one after the other: from the third on where
-# pivots went astray, from the fourth on where the sides are known roughly. This share of the free samples may stay on the
-# wrong side.
+# The loss of a regression is smooth over these shares of a typical residual, one after the other: from the third on
+# where pivots went astray, from the fourth on where the sides are known roughly. This share of the free samples may
+# stay on the wrong side.
 _SMOOTHED, _MISLED, _ROUGHLY, _SMOOTHLY = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003), 2, 3, 0.3
-# Where interior steps begin, what a factor of the kernel matrix leaves of k(x, x) may change f by this share of a typical
-# residual.
+# Where interior steps begin, what a factor of the kernel matrix leaves of k(x, x) may change f by this share of a
+# typical residual.
 _UNSEEN = 1e-3
 # A solution that its centre pulls further than this is solved again around itself.
 PULLED = 1e-10

@@ -166,7 +166,7 @@ class _StoredSteps:
         return done
 
     def _pivoted(self, block, state):
-        """The exact solution by pivots from the last; of a regression with a smooth loss, once they took many rounds."""
+        """The exact solution by pivots from the last; of a regression with a smooth loss once they took many."""
         if not self.is_far:
             before = block.tally.pivots
             done = pivot(block, state, cache=self.cache)
