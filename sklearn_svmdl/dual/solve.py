@@ -24,8 +24,9 @@ from .working_set import TooLarge, Workspace, whole_block
 _REACH, _REACH_OF_MANY, _MANY = 1e8, 1e6, 400
 # Where even that leaves no certificate, lam is followed to this share of it.
 _SHORTER = 1e-2
-# Up to so many samples all kernel values are evaluated at once, and the way to the solution is direct.
-_DIRECT = 500
+# Up to so many samples, and of a regression, all kernel values are evaluated at once, and the way to the solution is
+# direct.
+_DIRECT, _DIRECT_REGRESSION = 500, 800
 # From this many problems on they are solved together.
 SEVERAL = 3
 # Samples from which the spread is told.
@@ -91,7 +92,8 @@ def solve_many(stack, *, solver="auto", tol=1e-3, max_iter=100_000):
 
 def is_direct(problem, buffer):
     """Whether all kernel values are few, and fit in memory."""
-    return problem.n_distinct <= min(_DIRECT, buffer.capacity)
+    most = _DIRECT if problem.source.index is None else _DIRECT_REGRESSION
+    return problem.n_distinct <= min(most, buffer.capacity)
 
 
 def reachable(problem):
