@@ -69,11 +69,18 @@ def wanted_sides(conditions, point):
     residual = block.linear - point.fit - centre.pull(point.beta, point.lam) - point.intercept
     at_bound, at_margin = TOLERANCES[block.dtype]
     tolerance = at_margin + 1e-15 * np.abs(point.fit).max() + block.rounding(point.beta)
-    upper = point.lam * block.weight
-    wanted = sides_asked_for(
-        conditions.side, block.sign * residual, tolerance, block.sign * point.beta, upper, at_bound
+    side, inward, magnitude, upper = (
+        conditions.side,
+        block.sign * residual,
+        block.sign * point.beta,
+        point.lam * block.weight,
     )
-    return one_side_each(block, wanted, block.sign * residual), residual
+    wanted = sides_asked_for(side, inward, tolerance, magnitude, upper, at_bound)
+    if block.without_width is not None:
+        # Below zero is above it on the other side.
+        across = np.flatnonzero(block.without_width & (side == FREE) & (wanted == ZERO))
+        wanted[block.twin[across]] = np.where(-magnitude[across] > (1.0 + at_bound) * upper[across], BOUND, FREE)
+    return one_side_each(block, wanted, inward), residual
 
 
 def sides_asked_for(side, inward, at_margin, magnitude, upper, at_bound):

@@ -95,6 +95,14 @@ class Block:
         """The other side of each variable's sample, itself where there is none; None where samples have no sides."""
         return None if self.row is None else twins_of(self.row)
 
+    @cached_property
+    def without_width(self):
+        """Mask of the variables whose sample has both sides at the same place; None where no sample has."""
+        if self.row is None:
+            return None
+        same = (self.linear == self.linear[self.twin]) & (self.twin != np.arange(self.n_samples))
+        return same if same.any() else None
+
     def rows(self, variables):
         """The rows of the Gram matrix of some variables."""
         return variables if self.row is None else self.row[variables]
@@ -153,7 +161,7 @@ class Block:
     def _with(self, **given):
         """The block with other fields, none of which what is kept depends on."""
         other = replace(self, **given)
-        kept = ("sign", "weight", "scale", "largest", "twin")
+        kept = ("sign", "weight", "scale", "largest", "twin", "without_width")
         vars(other).update({name: getattr(self, name) for name in kept})
         return other
 
