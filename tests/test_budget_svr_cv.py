@@ -125,6 +125,43 @@ def test_leave_one_out_predictions_are_those_of_refits(epsilon, kernel, params, 
     assert_allclose(leave_one_out_decisions(model, X, y, weight), expected, rtol=0, atol=1e-4)
 
 
+def least_slack_intercepts(residual, epsilon):
+    """The ends of the interval of intercepts b with the least total slack of y - w.x - b."""
+    kinks = np.sort(np.concatenate([residual - epsilon, residual + epsilon]))
+    spent = np.maximum(0.0, np.abs(residual - kinks[:, None]) - epsilon).sum(axis=1)
+    best = kinks[spent <= spent.min() + 1e-9]
+    return best.min(), best.max()
+
+
+@pytest.mark.parametrize(
+    "params, ties",
+    [
+        (dict(C=0.6, unit="relative", epsilon=0.3), True),
+        (dict(C=0.6, unit="relative", epsilon=0.1), False),
+        (dict(C=0.8, unit="relative", epsilon=0.2), False),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("seed", [0, 2, 3, 7])
+def test_leave_one_out_of_linear_budgets_is_the_refits_but_for_intercepts_that_tie(params, ties, seed):
+    """w and f - b are unique. b may lie anywhere in an interval where no sample is on the edge of the tube: there the
+    decision is one with a b of that interval."""
+    random = np.random.RandomState(seed)
+    X = np.round(random.randn(30, 2), 1)
+    y = np.round(X[:, 0] - 0.5 * X[:, 1] + 0.5 * random.randn(30), 1)
+    model = BudgetSVR(kernel="linear", **params).fit(X, y)
+    found, wide = leave_one_out_decisions(model, X, y), []
+    for i in range(30):
+        others = np.arange(30) != i
+        without = BudgetSVR(model.budget_, epsilon=model.epsilon_, kernel="linear", tol=1e-8).fit(X[others], y[others])
+        low, high = least_slack_intercepts(y[others] - X[others] @ without.coef_[0], model.epsilon_)
+        wide.append(high - low > 1e-6)
+        if not wide[-1]:
+            assert found[i] == pytest.approx(without.predict(X[i : i + 1])[0], abs=1e-5)
+        assert low - 1e-5 <= found[i] - X[i] @ without.coef_[0] <= high + 1e-5
+    assert any(wide) or not ties
+
+
 def test_leave_one_out_equals_svr_in_a_loop(friedman):
     X, y = friedman[0], friedman[1] / 100.0
     found = leave_one_out_decisions(BudgetSVR(2.0, unit="cost", epsilon=0.3, gamma=1.0).fit(X, y), X, y)

@@ -52,7 +52,7 @@ def assert_solves(point, block, side, centre, problem, spends=True):
 def test_conditions_are_solved_for_any_guess_of_the_sides(seed):
     block, problem = random_block(seed)
     random, n = np.random.RandomState(seed), block.n_samples
-    side, centre = random_sides(seed, n), ProximalTerm(0.05, 0.1 * random.randn(n), 0.3)
+    side, centre = random_sides(seed, n), ProximalTerm(block, 0.05, 0.1 * random.randn(n), 0.3)
     before = side.copy()
     before[random.permutation(n)[:3]] = FREE
     for previous in (None, KKTSystem(block, before, centre)):
@@ -63,7 +63,7 @@ def test_conditions_are_solved_for_any_guess_of_the_sides(seed):
 @pytest.mark.parametrize("seed", range(10))
 def test_single_precision_is_corrected_to_double(seed):
     block, problem = random_block(seed)
-    side, centre = random_sides(seed, block.n_samples), ProximalTerm(0.05, np.zeros(block.n_samples), 0.3)
+    side, centre = random_sides(seed, block.n_samples), ProximalTerm(block, 0.05, np.zeros(block.n_samples), 0.3)
     conditions = KKTSystem(block, side, centre, factor=PathFactor(np.float32))
     point = conditions.corrected(conditions.point(conditions.multiplier(1.0)), 1e-13)
     assert_solves(point, block, side, centre, problem)
@@ -73,7 +73,7 @@ def test_single_precision_is_corrected_to_double(seed):
 @pytest.mark.parametrize("seed", range(6))
 def test_with_a_cost_all_conditions_but_the_budget_are_solved(seed, dtype):
     block, problem = random_block(seed, cost=0.7)
-    side, centre = random_sides(seed, block.n_samples), ProximalTerm(0.05, np.zeros(block.n_samples), 0.7)
+    side, centre = random_sides(seed, block.n_samples), ProximalTerm(block, 0.05, np.zeros(block.n_samples), 0.7)
     conditions = KKTSystem(block, side, centre, factor=PathFactor(dtype))
     lam = block.clip_lam(conditions.multiplier(0.7))
     assert lam == 0.7
@@ -87,7 +87,7 @@ def test_single_precision_owns_up_to_a_nearly_singular_kernel_matrix():
     K = np.exp(-((x - x.T) ** 2)) + 1e-6 * np.eye(40)
     y = np.where(np.arange(40) % 3 == 0, 1.0, -1.0)
     block = Block(K, y, y, 5.0, FixedSamples(np.zeros(40)))
-    centre = ProximalTerm(1e-11, np.zeros(40), 1.0)
+    centre = ProximalTerm(block, 1e-11, np.zeros(40), 1.0)
     conditions = KKTSystem(block, np.full(40, FREE), centre, factor=PathFactor(np.float32))
     with pytest.raises(TooRough):
         conditions.corrected(conditions.point(1.0), 1e-13)
@@ -103,7 +103,7 @@ def test_without_a_free_sample_the_intercept_lies_between_the_sides(seed):
     side = np.full(n, ZERO)
     side[:4] = BOUND
     assert is_balanced(block, side)
-    conditions = KKTSystem(block, side, ProximalTerm(0.0, np.zeros(n), 1.0))
+    conditions = KKTSystem(block, side, ProximalTerm(block, 0.0, np.zeros(n), 1.0))
     point = conditions.point(0.01)
     gradient = y - block.gram @ (0.01 * np.where(side == BOUND, y, 0.0))
     above = (side == BOUND) == (y > 0)
@@ -117,7 +117,7 @@ def test_samples_at_bound_that_none_can_balance_are_refused():
     side = np.array([ZERO, BOUND, BOUND], dtype=np.int8)
     assert not is_balanced(block, side)
     with pytest.raises(np.linalg.LinAlgError):
-        KKTSystem(block, side, ProximalTerm(0.0, np.zeros(3), 1.0))
+        KKTSystem(block, side, ProximalTerm(block, 0.0, np.zeros(3), 1.0))
     held = Block(np.eye(3), y, y, 1.0, FixedSamples(np.zeros(3), total=-2.0))
     assert is_balanced(held, side)
 

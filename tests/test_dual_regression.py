@@ -4,6 +4,7 @@ Independent evidence: libsvm's epsilon-SVR for the same cost, or for the cost wh
 force for constants; the symmetries of the problem.
 """
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -13,12 +14,23 @@ from sklearn.metrics.pairwise import pairwise_kernels
 from sklearn.svm import SVR
 
 from sklearn_svmdl.dual.interior import operator_in_features, operator_of
-from sklearn_svmdl.dual.kkt import FREE, ZERO, Block, FixedSamples, one_side_each, twins_of
+from sklearn_svmdl.dual.kkt import (
+    BOUND,
+    FREE,
+    ZERO,
+    Block,
+    FixedSamples,
+    KKTSystem,
+    ProximalTerm,
+    one_side_each,
+    sides_of_rows,
+    twins_of,
+)
 from sklearn_svmdl.dual.levels import share_of
 from sklearn_svmdl.dual.problem import Status, regression
 from sklearn_svmdl.dual.solve import solve
 from sklearn_svmdl.dual.work import Tally
-from sklearn_svmdl.kernels import GramSource, Kernel
+from sklearn_svmdl.kernels import MEGABYTE, GramSource, Kernel
 
 N = 60
 PARAMETERS = {"rbf": {"gamma": 0.5}, "poly": {"gamma": 0.5, "degree": 3, "coef0": 1.0}, "linear": {}}
@@ -201,36 +213,103 @@ def test_weights_are_repetition_and_a_shift_of_y_moves_the_intercept_alone(kerne
 
 
 def test_twins_are_the_sides_of_one_sample_of_which_one_holds_it():
-    index, bound = np.array([0, 1, 2, 0, 1, 3]), np.array([1.0, 1.0, 1.0, -1.0, -1.0, -1.0])
+    row, bound = np.array([0, 1, 2, 0, 1, 3]), np.array([1.0, 1.0, 1.0, -1.0, -1.0, -1.0])
     linear = np.array([0.1, 0.2, 0.3, 0.5, 0.2, 0.9])
-    twin = twins_of(index, linear, bound)
-    assert twin.tolist() == [3, 4, 2, 0, 1, 5]
-    # Samples with both labels may cost slack on both sides.
-    assert twins_of(np.array([0, 0]), np.array([1.0, -1.0]), np.array([1.0, -1.0])) is None
-    block = Block(np.eye(6), linear, bound, 1.0, FixedSamples(np.zeros(6)), twin=twin)
-    inward = np.array([0.2, -0.1, 0.1, -0.6, 0.3, 0.0])
-    # The first sample is held above, the second has a tube of no width, the others have one side each.
+    assert twins_of(row).tolist() == [3, 4, 2, 0, 1, 5]
+    first, second = sides_of_rows(row)
+    assert first.tolist() == [0, 1, 2, 5] and second.tolist() == [3, 4, 2, 5]
+    block = Block(np.eye(4), linear, bound, 1.0, FixedSamples(np.zeros(6)), row=row)
+    inward = np.array([0.2, -0.1, 0.1, -0.6, -0.1, 0.0])
+    # The first sample is held above, the second lies on both sides of a tube of no width, the others have one side.
     side = one_side_each(block, np.full(6, FREE), inward)
-    assert side.tolist() == [FREE, FREE, FREE, ZERO, FREE, FREE]
+    assert side.tolist() == [FREE, FREE, FREE, ZERO, ZERO, FREE]
+    alone = np.array([FREE, ZERO, FREE, ZERO, FREE, FREE])
+    assert one_side_each(block, alone, inward).tolist() == alone.tolist()
 
 
 @pytest.mark.parametrize("features", [False, True])
 def test_interior_steps_solve_with_one_unknown_for_each_sample(features):
     random = np.random.RandomState(0)
     G = random.randn(30, 4)
-    index = np.concatenate([np.arange(30), random.permutation(30)[:20]])
+    row = np.concatenate([np.arange(30), random.permutation(30)[:20]])
     bound = np.repeat([1.0, -1.0], [30, 20])
-    twin = twins_of(index, np.where(bound > 0, -1.0, 1.0), bound)
     tally = Tally()
-    both = G[index]
-    block = Block(both @ both.T, bound, bound, 1.0, FixedSamples(np.zeros(50)), twin=twin, tally=tally)
-    operator = operator_in_features(both, np.zeros(50), twin, tally) if features else operator_of(block)
+    block = Block(G @ G.T, bound, bound, 1.0, FixedSamples(np.zeros(50)), row=row, tally=tally)
+    operator = operator_in_features(G, np.zeros(30), row, tally) if features else operator_of(block)
     D, rows, sums = 10.0 ** random.uniform(-3, 3, 50), random.randn(2, 50), random.randn(2)
     x, b = operator.solver(D)(rows.copy(), sums)
-    np.testing.assert_allclose(x @ block.gram + D * x + b[:, None], rows, atol=1e-9)
+    K = G[row] @ G[row].T
+    np.testing.assert_allclose(x @ K + D * x + b[:, None], rows, atol=1e-9)
     np.testing.assert_allclose(x.sum(axis=1), sums, atol=1e-9)
-    np.testing.assert_allclose(operator.apply(x[0]), block.gram @ x[0], atol=1e-9)
+    np.testing.assert_allclose(operator.apply(x[0]), K @ x[0], atol=1e-9)
     assert max(tally.factored) <= 30
+
+
+def random_tube(seed, n=40):
+    """A block of a regression, of some of whose samples one side only, and sides of which one a sample holds it."""
+    random = np.random.RandomState(seed)
+    X = random.randn(n, 3)
+    row = np.concatenate([np.arange(n), random.permutation(n)[: n // 2]])
+    sign = np.repeat([1.0, -1.0], [n, n // 2])
+    linear, bound = random.randn(n)[row] - 0.3 * sign, sign * random.choice([0.5, 1.0, 2.0], n)[row]
+    gram = np.exp(-0.5 * ((X[:, None] - X) ** 2).sum(axis=2))
+    fixed = FixedSamples(0.1 * random.randn(len(row)), 0.3, 0.2, 0.5)
+    block = Block(gram, linear, bound, 4.0, fixed, row=row)
+    side = random.choice([ZERO, FREE, BOUND], len(row)).astype(np.int8)
+    return block, one_side_each(block, side, random.randn(len(row))), random
+
+
+def expanded(block):
+    """The same block with a row of the Gram matrix for each variable."""
+    return replace(block, gram=block.gram[block.row][:, block.row], row=None)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_row_for_each_sample_and_one_for_each_variable_are_the_same_conditions(seed):
+    block, side, random = random_tube(seed)
+    beta = random.randn(block.n_samples)
+    both = expanded(block)
+    np.testing.assert_allclose(block.product(beta), both.product(beta), rtol=1e-12, atol=1e-12)
+    nothing = np.zeros(block.n_samples)
+    points = [KKTSystem(each, side, ProximalTerm.around(each, 1e-9, nothing, 0.5)).point(0.5) for each in (block, both)]
+    for one, other in zip(*points, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_proximal_term_sees_the_sum_of_a_samples_duals(seed):
+    """To which side a dual belongs makes no difference to its pull on either."""
+    block, _, random = random_tube(seed)
+    beta, moved = random.randn(2, block.n_samples)
+    there = np.where(block.twin != np.arange(block.n_samples), moved, 0.0)
+    shifted = beta + there - there[block.twin]
+    centre = ProximalTerm.around(block, 0.1, random.randn(block.n_samples), 2.0)
+    pull = centre.pull(beta, 0.7)
+    np.testing.assert_allclose(pull, centre.pull(shifted, 0.7), atol=1e-12)
+    np.testing.assert_allclose(pull, pull[block.twin], atol=0)
+
+
+def test_pivots_from_nothing_settle_where_the_dual_moves_far():
+    """At a large cost nearly all samples end up free, far from any corner of their bounds."""
+    random = np.random.RandomState(0)
+    X = random.uniform(0, 1, (300, 10))
+    y = np.sin(3.0 * X[:, 0]) + X[:, 1] * X[:, 2] + 0.3 * random.randn(300)
+    problem = regression(Kernel("rbf", {"gamma": 1.0}).source(X), y, np.ones(300), 0.05, cost=20.0)
+    solution = solve(problem, tol=1e-8)
+    assert solution.status is Status.OPTIMAL
+    assert solution.work.interior_steps == 0 and solution.work.pivots <= 25
+
+
+@pytest.mark.parametrize("n", [300, 800])
+def test_a_gram_matrix_has_one_row_for_each_sample(n):
+    random = np.random.RandomState(0)
+    X = random.uniform(-1, 1, (n, 5))
+    y = np.sin(3 * X[:, 0]) + X[:, 1] + 0.3 * random.randn(n)
+    problem = regression(Kernel("rbf", {"gamma": 0.4}).source(X), y, np.ones(n), 0.05, cost=1.0)
+    # Memory for the kernel values among the samples is all that it takes.
+    solution = solve(problem, cache_size=1.3 * 8 * n**2 / MEGABYTE)
+    assert solution.status is Status.OPTIMAL and solution.work.pair_steps == 0
+    assert max(solution.work.factored) <= n
 
 
 @pytest.mark.parametrize("ratio", [3, 4])

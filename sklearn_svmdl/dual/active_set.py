@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .factor import MANY_FREE, SolverCache
-from .interior import InteriorSolver
+from .interior import InteriorSolver, operator_of
 from .kkt import BOUND, FREE, ZERO, KKTSystem, Point, ProximalTerm, TooRough, is_balanced, one_side_each
 
 # The proximal weight of an exact solve, relative to the block's scale: far below the certificate, enough for Cholesky.
@@ -34,6 +34,13 @@ LAM_RANGE = 10.0
 # Proximal weights, relative to the block's scale; a rough solve takes the first. lam flees if it grew by this factor
 # from one to the next, as it does where the weight alone keeps it small.
 _PROXIMAL, _FLEES = (0.1, 0.03, 0.01, 0.003), 2.0
+# The loss of a regression is smooth over these shares of a typical residual, one after the other: from the third on
+# where pivots went astray, from the fourth on where the sides are known roughly. This share of the free samples may
+# stay on the wrong side.
+_SMOOTHED, _MISLED, _ROUGHLY, _SMOOTHLY = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003), 2, 3, 0.3
+# Where interior steps begin, what a factor of the kernel matrix leaves of k(x, x) may change f by this share of a
+# typical residual.
+_UNSEEN = 1e-3
 # A solution that its centre pulls further than this is solved again around itself.
 PULLED = 1e-10
 
@@ -62,11 +69,18 @@ def wanted_sides(conditions, point):
     residual = block.linear - point.fit - centre.pull(point.beta, point.lam) - point.intercept
     at_bound, at_margin = TOLERANCES[block.dtype]
     tolerance = at_margin + 1e-15 * np.abs(point.fit).max() + block.rounding(point.beta)
-    upper = point.lam * block.weight
-    wanted = sides_asked_for(
-        conditions.side, block.sign * residual, tolerance, block.sign * point.beta, upper, at_bound
+    side, inward, magnitude, upper = (
+        conditions.side,
+        block.sign * residual,
+        block.sign * point.beta,
+        point.lam * block.weight,
     )
-    return one_side_each(block, wanted, block.sign * residual), residual
+    wanted = sides_asked_for(side, inward, tolerance, magnitude, upper, at_bound)
+    if block.without_width is not None:
+        # Below zero is above it on the other side.
+        across = np.flatnonzero(block.without_width & (side == FREE) & (wanted == ZERO))
+        wanted[block.twin[across]] = np.where(-magnitude[across] > (1.0 + at_bound) * upper[across], BOUND, FREE)
+    return one_side_each(block, wanted, inward), residual
 
 
 def sides_asked_for(side, inward, at_margin, magnitude, upper, at_bound):
@@ -150,12 +164,13 @@ def pivot(block, state, delta=EXACT, overlook=0.0, cache=None):
     Returns
     -------
     State
-        Not `settled` when the sides stopped improving; its point is then not to be trusted.
+        Not `settled` when the sides stopped improving; its point is then not to be trusted. In single precision it may
+        be as near as that comes.
     """
     side, point = state.side, state.point
     side = one_side_each(block, side, block.sign * (block.linear - point.fit - point.intercept))
-    centre = ProximalTerm.around(block.weight_of(delta), point.beta, point.lam)
-    fewest, wrong, stalled = np.inf, block.n_samples, 0
+    centre = ProximalTerm.around(block, delta, point.beta, point.lam)
+    fewest, wrong, stalled, nearest = np.inf, block.n_samples, 0, None
     cache = SolverCache(block.dtype) if cache is None else cache
     for _ in range(int(min(_MOST_ROUNDS, block.tally.left))):
         block.tally.pivots += 1
@@ -171,16 +186,16 @@ def pivot(block, state, delta=EXACT, overlook=0.0, cache=None):
         wrong = np.count_nonzero(wanted != side)
         stalled = 0 if wrong < fewest else stalled + 1
         fewest = min(fewest, wrong)
-        if block.is_single and stalled >= _PATIENCE:
-            overlook = max(overlook, _UNCLEAR)
+        if block.is_single and stalled == 0 and solved.stands and wrong < _UNCLEAR * len(solved.conditions.free):
+            nearest = State(wanted, point, settled=True, pivoted=True)
         enough = wrong == 0 and solved.exact or wrong < overlook * len(solved.conditions.free)
         if enough and solved.stands:
-            return State(side, point, settled=True, exact=overlook == 0.0, pivoted=True)
+            return State(wanted, point, settled=True, exact=overlook == 0.0, pivoted=True)
         if stalled >= _PATIENCE or wrong > _ASTRAY * fewest + _SOME_WRONG:
             break
         side = balanced(block, wanted, residual)
     cache.conditions = None
-    return State(side, point)
+    return State(side, point) if nearest is None else nearest
 
 
 def pivot_exactly(block, state, overlook=0.0, cache=None):
@@ -190,7 +205,7 @@ def pivot_exactly(block, state, overlook=0.0, cache=None):
     if overlook > 0.0 or not done.settled:
         return done
     start = state.point
-    centre = ProximalTerm.around(block.weight_of(EXACT), start.beta, start.lam)
+    centre = ProximalTerm.around(block, EXACT, start.beta, start.lam)
     pull = centre.pull(done.point.beta, done.point.lam)
     if np.abs(pull).max() > PULLED:
         again = pivot(block, done, cache=cache)
@@ -231,6 +246,27 @@ def pivot_by_stages(block, start, effort):
     return start
 
 
+def pivot_smoothly(block, start, effort=Effort(), shares=_SMOOTHED[_MISLED:]):
+    """Pivot on the samples of a regression with a loss that is smooth over shares of a typical residual, one after the
+    other, and exactly unless a rough solution will do.
+
+    A proximal term around zero, of weight delta, lets the price of slack rise to lam over slacks of up to delta lam
+    instead of at once. As it falls it leads from least squares to the loss itself, a few rounds at a time. Where the
+    pivots do not settle the state is the last, not settled.
+    """
+    zeros, lam = np.zeros(block.n_samples), start.point.lam
+    zero = Point(zeros, lam, start.point.intercept, lam * block.fixed.pull)
+    typical = np.abs(block.linear - zero.intercept).mean() / (lam * block.scale)
+    smoothed = block.at_cost(lam)
+    for share in shares:
+        start = pivot(smoothed, replace(start, point=zero), share * typical, _SMOOTHLY)
+        if not start.settled:
+            return start
+    if effort.rough and not block.lam_is_free:
+        return replace(start, exact=False, pivoted=False)
+    return pivot_exactly(block, start, effort.overlook)
+
+
 def pivot_block(block, start, effort=Effort(), trusted=True):
     """Pivot from the start if its sides are trusted, or with proximal weights.
 
@@ -247,7 +283,12 @@ def pivot_block(block, start, effort=Effort(), trusted=True):
         if done.settled:
             return done
     start = replace(start, settled=False)
-    return pivot_by_stages(block, start, effort) if effort.rough or not trusted else start
+    if trusted and not effort.rough:
+        return start
+    if block.row is None:
+        return pivot_by_stages(block, start, effort)
+    known = 0 if not start.point.beta.any() else _MISLED if trusted else _ROUGHLY
+    return pivot_smoothly(block, start, effort, _SMOOTHED[known:])
 
 
 def solve_block(block, start, effort=Effort(), trusted=True):
@@ -258,14 +299,28 @@ def solve_block(block, start, effort=Effort(), trusted=True):
 
 def step_inside(block, start, effort=Effort()):
     """Step inside the bounds until the sides can be told, and pivot from there."""
-    solver = InteriorSolver(block)
-    iterate = solver.start(block.clip_lam(start.point.lam))
-    for gap in effort.gaps[:2] if effort.rough else effort.gaps:
-        solver, inside = solver.follow(iterate, gap)
+    for inside in _interior_solutions(block, start.point, effort.gaps[:2] if effort.rough else effort.gaps):
         # Few of these sides are wrong: single precision would mistake others.
         cache = SolverCache(block.dtype, single_fails=not block.is_single)
         done = pivot_exactly(block, State(inside.side, inside.point), effort.overlook, cache)
         if done.settled:
             return done
-        iterate = inside.iterate
     return State(inside.side, inside.point, settled=effort.rough)
+
+
+def _interior_solutions(block, point, gaps):
+    """Where interior steps end, each time closer to the solution.
+
+    At a given cost they begin, if that takes less, with nearly the block's kernel matrix, which nearly tells the sides.
+    """
+    lam = block.clip_lam(point.lam)
+    unseen = 0.0 if block.lam_is_free else _UNSEEN * np.abs(block.linear - point.intercept).mean() / lam
+    solver = InteriorSolver(block, operator_of(block, unseen))
+    if not solver.operator.is_exact:
+        yield solver.follow(solver.start(lam), gaps[0])[1]
+        solver = InteriorSolver(block)
+    iterate = solver.start(lam)
+    for gap in gaps:
+        solver, inside = solver.follow(iterate, gap)
+        yield inside
+        iterate = inside.iterate

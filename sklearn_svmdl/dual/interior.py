@@ -29,7 +29,7 @@ from scipy.linalg import get_lapack_funcs
 
 from ..kernels.blas import dot, matmul, product_into
 from .factor import cholesky, solve_factorised
-from .kkt import BOUND, FREE, ZERO, Point
+from .kkt import BOUND, FREE, ZERO, Point, sides_of_rows
 
 (_PSTRF,) = get_lapack_funcs(("pstrf",), dtype=np.float64)
 
@@ -64,6 +64,8 @@ _RANK_TOLERANCE = 1e-14
 
 class _Dense:
     """The kernel matrix as it is."""
+
+    is_exact = True
 
     def __init__(self, gram, tally):
         self.gram, self.tally, self.shifted = gram, tally, None
@@ -105,6 +107,11 @@ class Factored:
         self.largest = float(np.einsum("ij,ij->i", G, G).max(initial=0.0))
         # To touch fresh memory at every step would cost more than to fill it.
         self.scaled = np.empty(self.with_one.shape)
+
+    @property
+    def is_exact(self):
+        """Whether nothing of the kernel matrix was left on the diagonal."""
+        return not np.any(self.rest)
 
     def apply(self, values, new=np.empty):
         """K @ values."""
@@ -157,13 +164,13 @@ class _TwoSided:
     Parameters
     ----------
     operator : _Dense or Factored, on the samples
-    twin : ndarray (n,), the other side of each variable, itself where there is none
+    row : ndarray (n,), the sample of each variable
     """
 
-    def __init__(self, operator, twin):
+    def __init__(self, operator, row):
         self.operator = operator
-        self.first, self.second = _sides_of_samples(twin)
-        self.single = self.first == self.second
+        self.first, self.second = sides_of_rows(row)
+        self.single, self.is_exact = self.first == self.second, operator.is_exact
 
     def apply(self, values, new=np.empty):
         """K @ values."""
@@ -194,12 +201,6 @@ class _TwoSided:
         return out
 
 
-def _sides_of_samples(twin):
-    """The variables that are the first, and the second, side of each sample; the same where it has one."""
-    first = np.flatnonzero(twin >= np.arange(len(twin)))
-    return first, twin[first]
-
-
 class Scratch:
     """Room for the arrays of one step, used again by the next: to touch fresh memory costs more than to fill it.
 
@@ -218,41 +219,45 @@ class Scratch:
         return self.room[start : self.used].reshape(shape) if self.used <= len(self.room) else np.empty(shape)
 
 
-def operator_of(block):
-    """How the interior steps on a block solve with its kernel matrix."""
-    X, gram, tally = block.features, block.gram, block.tally
-    if block.twin is None:
-        return _operator(X, gram, tally)
-    first, _ = _sides_of_samples(block.twin)
-    return _TwoSided(_operator(None if X is None else X[first], gram[first][:, first], tally), block.twin)
+def operator_of(block, unseen=0.0):
+    """How the interior steps on a block solve with its kernel matrix.
+
+    Up to `unseen` of k(x, x) stays on the diagonal where a factor of few columns leaves no more of it.
+    """
+    return _of_variables(_operator(block, unseen), block.row)
 
 
-def _operator(X, gram, tally):
-    """The operator of a kernel matrix, with features X (n, r) of it if they are known."""
-    n = len(gram)
+def _of_variables(operator, row):
+    """The operator of variables, of one on the rows of the Gram matrix."""
+    return operator if row is None else _TwoSided(operator, row)
+
+
+def _operator(block, unseen):
+    """The operator of the Gram matrix of a block."""
+    X, n, tally = block.features, len(block.gram), block.tally
     if X is not None and n >= _WORTH_FACTORING and X.shape[1] <= _FEW_COLUMNS * n:
         return Factored(X, tally)
-    gram = np.asarray(gram, dtype=np.float64)
-    G = low_rank_factor(gram) if n >= _WORTH_FACTORING else None
-    return _Dense(gram, tally) if G is None else Factored(G, tally)
+    gram = np.asarray(block.gram, dtype=np.float64)
+    G = low_rank_factor(gram, unseen) if n >= _WORTH_FACTORING else None
+    if G is None:
+        return _Dense(gram, tally)
+    rest = np.maximum(np.diagonal(gram) - np.einsum("ij,ij->i", G, G), 0.0) if unseen > 0 else 0.0
+    return Factored(G, tally, rest)
 
 
-def operator_in_features(X, rest, twin, tally):
-    """The operator of the kernel matrix X X' + diag(rest)."""
-    if twin is None:
-        return Factored(X, tally, rest)
-    first, _ = _sides_of_samples(twin)
-    return _TwoSided(Factored(X[first], tally, rest[first]), twin)
+def operator_in_features(X, rest, row, tally):
+    """The operator of variables whose rows have the kernel matrix X X' + diag(rest)."""
+    return _of_variables(Factored(X, tally, rest), row)
 
 
-def low_rank_factor(gram):
-    """G (m, r) with G G' equal to the kernel matrix but for rounding; None where that takes many columns.
+def low_rank_factor(gram, unseen=0.0):
+    """G (m, r) with G G' equal to the kernel matrix but for `unseen` and rounding; None where that takes many columns.
 
     LAPACK's Cholesky factorisation with diagonal pivoting (Higham, Analysis of the Cholesky decomposition of a
     semi-definite matrix, 1990).
     """
     m = len(gram)
-    factor, order, rank, _ = _PSTRF(gram, tol=_RANK_TOLERANCE * np.diagonal(gram).max(), lower=True)
+    factor, order, rank, _ = _PSTRF(gram, tol=max(unseen, _RANK_TOLERANCE * np.diagonal(gram).max()), lower=True)
     if rank > _FEW_COLUMNS * m:
         return None
     G = np.empty((m, rank))

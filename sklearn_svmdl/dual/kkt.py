@@ -60,9 +60,9 @@ class FixedSamples:
 class Block:
     """The problem on m variables whose Gram matrix is stored, the others held at zero or at their bound.
 
-    `lam_range` are the least and the largest lam: the cost twice, where one is given. `features` (m, r), if known, have
-    gram = features features'. `twin` (m,) are the other sides of the samples of a regression, see `twins_of`. `tally`
-    counts the work done on the block.
+    `lam_range` are the least and the largest lam: the cost twice, where one is given. `features`, if known, have
+    gram = features features'. `tally` counts the work done on the block. Of a regression a row of the Gram matrix is a
+    sample, and `row` (m,) that of each variable: one or both sides of each sample are variables.
     """
 
     gram: np.ndarray
@@ -72,7 +72,7 @@ class Block:
     fixed: FixedSamples
     lam_range: tuple = (0.0, np.inf)
     features: object = None
-    twin: object = None
+    row: np.ndarray | None = None
     tally: Tally = field(default_factory=Tally)
 
     @property
@@ -89,6 +89,33 @@ class Block:
     def is_single(self):
         """Whether the kernel values are in single precision."""
         return self.dtype == np.float32
+
+    @cached_property
+    def twin(self):
+        """The other side of each variable's sample, itself where there is none; None where samples have no sides."""
+        return None if self.row is None else twins_of(self.row)
+
+    @cached_property
+    def without_width(self):
+        """Mask of the variables whose sample has both sides at the same place; None where no sample has."""
+        if self.row is None:
+            return None
+        same = (self.linear == self.linear[self.twin]) & (self.twin != np.arange(self.n_samples))
+        return same if same.any() else None
+
+    def rows(self, variables):
+        """The rows of the Gram matrix of some variables."""
+        return variables if self.row is None else self.row[variables]
+
+    def product(self, values):
+        """K @ values."""
+        if self.row is None:
+            return product(self.gram, values)
+        return product(self.gram, self.of_rows(values))[self.row]
+
+    def of_rows(self, values):
+        """The sum of the values of the variables of each row of the Gram matrix."""
+        return values if self.row is None else np.bincount(self.row, values, len(self.gram))
 
     @cached_property
     def sign(self):
@@ -125,8 +152,17 @@ class Block:
 
     def asking(self, problem, tally):
         """The same block with the budget or the cost of another problem; what does not depend on it is kept."""
-        other = replace(self, budget=problem.charge, lam_range=problem.lam_range, tally=tally)
-        other.__dict__.update(sign=self.sign, weight=self.weight, scale=self.scale, largest=self.largest)
+        return self._with(budget=problem.charge, lam_range=problem.lam_range, tally=tally)
+
+    def at_cost(self, cost):
+        """The same block with this cost."""
+        return self._with(lam_range=(cost, cost))
+
+    def _with(self, **given):
+        """The block with other fields, none of which what is kept depends on."""
+        other = replace(self, **given)
+        kept = ("sign", "weight", "scale", "largest", "twin", "without_width")
+        vars(other).update({name: getattr(self, name) for name in kept})
         return other
 
     @property
@@ -147,20 +183,27 @@ def spread_of(gram):
 
 
 class ProximalTerm(NamedTuple):
-    """The proximal term delta/2 (|beta - lam u|^2 + (lam - lam_c)^2): its weight delta, the shape u, and lam_c."""
+    """The proximal term delta/2 (|beta - lam u|^2 + (lam - lam_c)^2): its weight delta, the shape u, and lam_c.
 
+    Of a sample of a regression it sees the sum of both duals, as the kernel does: one side would else seem further from
+    the sample than the other.
+    """
+
+    block: object
     delta: float
     shape: np.ndarray
     lam: float
 
     @classmethod
-    def around(cls, delta, beta, lam):
-        """The proximal term that vanishes at the given duals and multiplier."""
-        return cls(delta, beta / lam if lam > 0 else np.zeros_like(beta), lam)
+    def around(cls, block, delta, beta, lam):
+        """The proximal term that vanishes at the given duals and multiplier; delta is in units of the block's scale."""
+        duals = block.of_rows(beta)
+        return cls(block, block.weight_of(delta), duals / lam if lam > 0 else np.zeros_like(duals), lam)
 
     def pull(self, beta, lam):
         """What the proximal term adds to the gradient."""
-        return self.delta * (beta - lam * self.shape)
+        pull = self.delta * (self.block.of_rows(beta) - lam * self.shape)
+        return pull if self.block.row is None else pull[self.block.row]
 
 
 class Point(NamedTuple):
@@ -174,7 +217,7 @@ class Point(NamedTuple):
 
 def point_at(block, beta, lam, intercept):
     """The point with the given duals."""
-    return Point(beta, lam, intercept, lam * block.fixed.pull + product(block.gram, beta))
+    return Point(beta, lam, intercept, lam * block.fixed.pull + block.product(beta))
 
 
 def is_balanced(block, side):
@@ -201,41 +244,36 @@ class TooRough(Exception):
     """The kernel matrix is too nearly singular for single precision."""
 
 
-def twins_of(index, linear, bound):
-    """For each variable the one of the other side of the same sample, of which no more than one can hold it; itself
-    where there is none.
+def sides_of_rows(row):
+    """The first and the second variable of each row, the same where it has one."""
+    first, second = np.empty((2, row.max() + 1), dtype=np.intp)
+    variables = np.arange(len(row))
+    first[row[::-1]], second[row] = variables[::-1], variables
+    return first, second
 
-    Parameters
-    ----------
-    index : ndarray (m,), the sample of each variable
-    linear, bound : ndarrays (m,), as of a block
 
-    Returns
-    -------
-    ndarray of int (m,), or None where no variable has one
-    """
-    order = np.lexsort((bound, index))
-    low, high = order[:-1], order[1:]
-    # Two that overlap may both cost slack: samples with both labels do.
-    paired = (index[low] == index[high]) & (bound[low] < 0) & (bound[high] > 0) & (linear[high] <= linear[low])
-    if not paired.any():
-        return None
-    twin = np.arange(len(index))
-    twin[low[paired]], twin[high[paired]] = high[paired], low[paired]
-    return twin
+def twins_of(row):
+    """For each variable the other one of the same row, itself where there is none."""
+    first, second = sides_of_rows(row)
+    return first[row] + second[row] - np.arange(len(row))
 
 
 def one_side_each(block, side, inward):
-    """The sides, with the further one of a sample at zero where both would hold it: their conditions contradict.
-
-    Where the tube has no width they are the same: then the two share what holds the sample until one is negative.
-    """
+    """The sides, with the further one of a sample at zero where both would hold it: their conditions contradict, or are
+    the same where the tube has no width."""
     twin = block.twin
     if twin is None:
         return side
-    both = (side != ZERO) & (side[twin] != ZERO) & (block.linear != block.linear[twin])
-    further = (inward < inward[twin]) | ((inward == inward[twin]) & (twin < np.arange(len(twin))))
-    return np.where(both & further, ZERO, side)
+    held = side != ZERO
+    (held,) = (held & held[twin]).nonzero()
+    held = held[twin[held] != held]
+    if len(held) == 0:
+        return side
+    other = twin[held]
+    further = (inward[held] < inward[other]) | ((inward[held] == inward[other]) & (other < held))
+    side = side.copy()
+    side[held[further]] = ZERO
+    return side
 
 
 class KKTSystem:
@@ -253,10 +291,12 @@ class KKTSystem:
         self.t = np.where(side == BOUND, block.bound, 0.0)
         # From one guess to the next few samples reach or leave their bound.
         known_t, known_pull = (0.0, block.fixed.pull) if previous is None else (previous.t, previous.pull)
-        self.pull = known_pull + product(block.gram, self.t - known_t)
+        self.pull = known_pull + block.product(self.t - known_t)
         self.shift, self.total = block.scale, self.t.sum() + block.fixed.total
         # c, with K + sigma 1 1' for K.
-        self.coupling = self.pull[self.free] + self.shift * self.total - centre.delta * centre.shape[self.free]
+        self.coupling = (
+            self.pull[self.free] + self.shift * self.total - centre.delta * centre.shape[block.rows(self.free)]
+        )
         self.solved = self._solve_free()
         self._reduce()
 
@@ -281,8 +321,9 @@ class KKTSystem:
         rhs = np.empty((len(F), 3), order="F")
         rhs[:, 0], rhs[:, 1], rhs[:, 2] = self.block.linear[F], self.coupling, 1.0
         if self.factor is not None:
-            return self.factor.solve(self.block.gram, self.shift, self.centre.delta, F, rhs)
-        upper = cholesky(shifted_gram(self.block.gram, F, self.shift, self.centre.delta, self.block.dtype))
+            return self.factor.solve(self.block.gram, self.shift, self.centre.delta, self.block.rows(F), rhs)
+        rows = self.block.rows(F)
+        upper = cholesky(shifted_gram(self.block.gram, rows, self.shift, self.centre.delta, self.block.dtype))
         return solve_factorised(upper, rhs).astype(np.float64, copy=False)
 
     def _reduce(self):
@@ -293,7 +334,7 @@ class KKTSystem:
         if not self.block.lam_is_free:
             return
         pulls = matmul(self.solved.T, self.coupling)
-        away = t - centre.shape
+        away = self.block.of_rows(t) - centre.shape
         self.curvature = fixed.curvature + t @ (self.pull + fixed.pull) + shift * T**2
         self.curvature += centre.delta * (away @ away + 1.0)
         self.spare = self.block.linear @ t + fixed.reward - (self.block.budget - centre.delta * centre.lam)
@@ -325,7 +366,7 @@ class KKTSystem:
 
     def _middle_intercept(self, lam):
         """The middle of the intercepts that leave every sample on its side."""
-        gradient = self.block.linear - lam * (self.pull + self.centre.delta * (self.t - self.centre.shape))
+        gradient = self.block.linear - lam * self.pull - self.centre.pull(lam * self.t, lam)
         # sign_i (g_i - b) >= 0 at bound and <= 0 at zero.
         above = (self.side == BOUND) == (self.block.sign > 0)
         ends = np.array([gradient[~above].max(initial=-np.inf), gradient[above].min(initial=np.inf)])
@@ -337,7 +378,7 @@ class KKTSystem:
         of_free = np.zeros_like(self.t)
         of_free[self.free] = self.solved[:, 0] - lam * self.solved[:, 1] - b * self.solved[:, 2]
         beta = lam * self.t + of_free
-        return Point(beta, lam, b, lam * self.pull + product(self.block.gram, of_free))
+        return Point(beta, lam, b, lam * self.pull + self.block.product(of_free))
 
     def corrected(self, point, most):
         """The point after corrections by residuals in double precision, for a factor in single precision.
@@ -389,7 +430,8 @@ class KKTSystem:
 
     def _correction(self, lam, of_free, unspent, imbalance):
         """Changes of beta_F, lam and b that the residuals ask for."""
-        z = self.factor.solve(self.block.gram, self.shift, self.centre.delta, self.free, of_free[:, None])[:, 0]
+        rows = self.block.rows(self.free)
+        z = self.factor.solve(self.block.gram, self.shift, self.centre.delta, rows, of_free[:, None])[:, 0]
         r1, r2 = unspent - self.coupling @ z, imbalance - z.sum()
         if self.keeps_lam(lam):
             b = r2 / self.a22
@@ -406,5 +448,5 @@ class KKTSystem:
         change = np.zeros_like(self.t)
         change[self.free] = of_free
         beta = point.beta + lam * self.t + change
-        fit = point.fit + lam * self.pull + product(self.block.gram, change)
+        fit = point.fit + lam * self.pull + self.block.product(change)
         return Point(beta, point.lam + lam, point.intercept + b, fit)

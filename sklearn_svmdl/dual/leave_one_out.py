@@ -89,8 +89,7 @@ def left_out_decisions(problem, solution, *, tol=1e-3, max_iter=100_000, cache_s
 def _twins(problem):
     """The other side of each sample of a regression; each variable itself where there is none."""
     index = problem.source.index
-    twin = None if index is None else twins_of(index, problem.linear, problem.bound)
-    return np.arange(problem.n_samples) if twin is None else twin
+    return np.arange(problem.n_samples) if index is None else twins_of(index)
 
 
 def _on_one_side_each(problem, solution, twin):

@@ -54,10 +54,13 @@ class Level:
 
 
 def cold_state(problem):
-    """The limit lam -> 0, with the lam that the budget may ask for."""
+    """The limit lam -> 0, with the lam that the budget may ask for; of a regression the constant, all samples free."""
     unit, lam = starting_point(problem)
     lam = likely_lam(problem, lam)
     zeros = np.zeros(problem.n_samples)
+    if problem.source.index is not None:
+        lam = min(max(lam, problem.lam_range[0]), problem.lam_range[1])
+        return State(np.full(problem.n_samples, FREE), Point(zeros, lam, problem.constant, zeros))
     side = np.where(np.abs(unit) >= problem.weight, BOUND, FREE).astype(np.int8)
     lam = min(max(lam, problem.lam_range[0]), problem.lam_range[1])
     return State(side, Point(lam * unit, lam, 0.0, zeros))
@@ -77,7 +80,7 @@ def solve_levels(problem, workspace, random):
     TooLarge : more samples stand near the margin than there is room for.
     """
     everyone = np.ones(problem.n_samples, dtype=bool)
-    if problem.n_samples <= _COARSEST:
+    if problem.n_distinct <= _COARSEST:
         return refine(problem, cold_state(problem), everyone, workspace, trusted=False)[0], everyone
     begin = _first_working_set(problem.within(_COARSE_REACH * problem.largest_cost), workspace, random)
     rough = hasty(problem, begin, workspace, _HASTY)
@@ -92,7 +95,7 @@ def solve_levels(problem, workspace, random):
 
 def _coarse_level(problem, workspace, random):
     """The solution of a coarse level, no more exact than a guess has to be."""
-    if problem.n_samples <= _COARSEST:
+    if problem.n_distinct <= _COARSEST:
         everyone = np.ones(problem.n_samples, dtype=bool)
         return Level(*refine(problem, cold_state(problem), everyone, workspace, trusted=False))
     begin = _first_working_set(problem, workspace, random)
@@ -111,10 +114,10 @@ class _FirstWorkingSet:
         self.n_free = np.count_nonzero(coarse.state.side == FREE)
 
     def __call__(self, problem):
-        n, capacity = problem.n_samples, self.workspace.buffer.most(problem.source.dtype)
+        n, capacity = problem.n_distinct, self.workspace.buffer.most(problem.source.dtype)
         state, inside, bound_sum = predict(problem, self.chosen, self.coarse, int(ROOM * capacity))
         if n <= capacity and (n <= _SMALL or inside.mean() > _NEARLY_ALL):
-            inside = np.ones(n, dtype=bool)
+            inside = np.ones(problem.n_samples, dtype=bool)
         return state, inside, bound_sum
 
 
@@ -211,7 +214,7 @@ def doubtful(side, into, chosen, new, free, bound, capacity):
 
 def in_single_precision(problem):
     """The problem with kernel values in single precision; None where that does not pay or tells too little."""
-    source = problem.source.single() if problem.n_samples >= _MANY else None
+    source = problem.source.single() if problem.n_distinct >= _MANY else None
     if source is None:
         return None
     probe = np.linspace(0, problem.n_samples - 1, _N_PROBE).astype(int)

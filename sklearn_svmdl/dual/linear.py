@@ -128,7 +128,7 @@ def solve_in_features(problem, features, workspace, lam):
     Parameters
     ----------
     problem : DualProblem
-    features : Features of its kernel values
+    features : Features of the kernel values of its distinct samples
     workspace : Workspace
     lam : float, where to begin
 
@@ -140,7 +140,7 @@ def solve_in_features(problem, features, workspace, lam):
     X, rest, reach = features
     within = problem.within(min(reach, problem.largest_cost))
     block = whole_block(within, None, workspace.tally, X)
-    solver = InteriorSolver(block, operator_in_features(X, rest, block.twin, workspace.tally))
+    solver = InteriorSolver(block, operator_in_features(X, rest, block.row, workspace.tally))
     # From too large a lam long steps lead back; from one too small short ones lead on.
     iterate = solver.start(block.clip_lam(min(_LARGER * lam, reach)))
     for gap in _GAPS:

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..kernels.sources import GramSource
-from .active_set import State, balanced, pivot
+from .active_set import State, balanced, pivot, pivot_smoothly
 from .buffer import Buffer
 from .factor import SolverCache
 from .kkt import BOUND, ZERO, Point
@@ -30,6 +30,8 @@ _EXACT_ENOUGH, _MOST_STEPS = 1e-8, 2
 # Samples beside the margin that join the free ones in the first working set, of kernel values that are stored, and on
 # demand; the first kind grows to this share of all samples at most.
 _NEAR_STORED, _NEAR_COUNT, _MOST_NEAR = 50, 400, 0.7
+# Rounds of pivots from one point to the next that say that few would lead there by way of a smooth loss.
+_MANY_ROUNDS = 12
 
 
 def walk(problems, *, tol=1e-3, max_iter=100_000, cache_size=200.0):
@@ -44,12 +46,12 @@ def walk(problems, *, tol=1e-3, max_iter=100_000, cache_size=200.0):
     -------
     list of DualSolution, one for each problem, as `solve` would return them
     """
-    buffer, storing = Buffer.of(cache_size, problems[0].n_samples), Tally()
+    buffer, storing = Buffer.of(cache_size, problems[0].n_distinct), Tally()
     source = problems[0].source
     if is_direct(problems[0], buffer):
         source = source.counted(storing).stored()
     first = reachable(replace(problems[0], source=source))
-    steps = (_StoredSteps if isinstance(source, GramSource) else _WorkingSetSteps)(buffer)
+    steps = (_StoredSteps if isinstance(source.distinct, GramSource) else _WorkingSetSteps)(buffer)
     solutions, limits = [], {"tol": tol, "max_iter": max_iter, "cache_size": cache_size}
     for problem in problems:
         here = replace(problem, source=source, largest_cost=first.largest_cost)
@@ -123,6 +125,7 @@ class _StoredSteps:
 
     def __init__(self, buffer):
         self.state, self.block, self.cache, self.buffer = None, None, SolverCache(), buffer
+        self.is_far = False
 
     def restart(self, problem, solution):
         """Go on from a solution found elsewhere."""
@@ -133,15 +136,27 @@ class _StoredSteps:
         """The exact solution from the last one."""
         block = self.block = self._block(problem, tally)
         state = self._start(problem, block) if self.state is None else self.state
-        done = pivot(block, state, cache=self.cache)
+        done = self._pivoted(block, state)
         if not done.settled and self.state is not None:
             self.cache = SolverCache()
             near = near_margin(problem, state, _NEAR_STORED, problem.n_samples)
-            most = _MOST_NEAR * problem.n_samples
+            most = _MOST_NEAR * problem.n_distinct
             done, _ = refine(problem, state, near, Workspace(self.buffer, tally), most=most)
         if done.settled:
             self.state = done
         return done
+
+    def _pivoted(self, block, state):
+        """The exact solution by pivots from the last; of a regression with a smooth loss once they took many."""
+        if not self.is_far:
+            before = block.tally.pivots
+            done = pivot(block, state, cache=self.cache)
+            self.is_far = block.row is not None and block.tally.pivots - before > _MANY_ROUNDS
+            if done.settled or block.row is None or block.lam_is_free:
+                return done
+            self.is_far = True
+        lam = block.clip_lam(state.point.lam)
+        return pivot_smoothly(block, replace(state, point=state.point._replace(lam=lam)))
 
     @staticmethod
     def _start(problem, block):
@@ -151,7 +166,7 @@ class _StoredSteps:
     def _block(self, problem, tally):
         if self.block is not None:
             return self.block.asking(problem, tally)
-        return whole_block(problem, problem.source.gram, tally)
+        return whole_block(problem, problem.source.distinct.gram, tally)
 
 
 class _WorkingSetSteps:

@@ -82,6 +82,11 @@ class DualProblem:
         """The number of variables n."""
         return len(self.linear)
 
+    @property
+    def n_distinct(self):
+        """The number of samples that the kernel values are of: of a regression half as many as variables."""
+        return self.source.distinct.n_samples
+
     @cached_property
     def sign(self):
         """sign_i: which side of p_i costs slack."""

@@ -23,8 +23,9 @@ from .working_set import TooLarge, Workspace, dense_features, solve_whole, whole
 _REACH, _REACH_OF_MANY, _MANY = 1e8, 1e6, 400
 # Where even that leaves no certificate, lam is followed to this share of it.
 _SHORTER = 1e-2
-# Up to so many samples all kernel values are evaluated at once, and the way to the solution is direct.
-_DIRECT = 500
+# Up to so many samples, and of a regression, all kernel values are evaluated at once, and the way to the solution is
+# direct.
+_DIRECT, _DIRECT_REGRESSION = 500, 800
 # From this many problems on they are solved together.
 SEVERAL = 3
 # Samples from which the spread is told.
@@ -58,7 +59,7 @@ def solve(problem, *, solver="auto", tol=1e-3, max_iter=100_000, cache_size=200.
         return constant_solution(problem)
     tally = Tally(max_iter)
     counted = problem.counted(tally)
-    if is_direct(problem, Buffer.of(cache_size, problem.n_samples)):
+    if is_direct(problem, Buffer.of(cache_size, problem.n_distinct)):
         counted = counted.stored()
     counted = reachable(counted)
     counted, solution = SOLVERS[solver](counted, tally, tol, cache_size)
@@ -90,7 +91,8 @@ def solve_many(stack, *, solver="auto", tol=1e-3, max_iter=100_000):
 
 def is_direct(problem, buffer):
     """Whether all kernel values are few, and fit in memory."""
-    return problem.n_samples <= min(_DIRECT, buffer.capacity)
+    most = _DIRECT if problem.source.index is None else _DIRECT_REGRESSION
+    return problem.n_distinct <= min(most, buffer.capacity)
 
 
 def reachable(problem):
@@ -100,10 +102,10 @@ def reachable(problem):
     """
     if problem.cost is not None:
         return problem
-    n = problem.n_samples
+    n = problem.n_distinct
     probe = np.unique(np.linspace(0, n - 1, min(_PROBE, n)).astype(int))
     reach = _REACH if n <= _MANY or problem.source.n_features is not None else _REACH_OF_MANY
-    return problem.within(reach / spread_of(problem.source.block(probe, probe)))
+    return problem.within(reach / spread_of(problem.source.distinct.block(probe, probe)))
 
 
 def block_steps(problem, tally, tol, cache_size):
@@ -114,7 +116,7 @@ def block_steps(problem, tally, tol, cache_size):
     DualProblem : with the largest cost that was in force
     DualSolution
     """
-    workspace = Workspace(Buffer.of(cache_size, problem.n_samples), tally)
+    workspace = Workspace(Buffer.of(cache_size, problem.n_distinct), tally)
     solution = _attempt(problem, workspace, tol)
     if solution is not None and (solution.is_within(tol) or tally.left <= 0):
         return problem, solution
@@ -141,7 +143,7 @@ def _block_steps(problem, workspace, tol):
     """The certified solution by block steps."""
     tally, start = workspace.tally, cold_state(problem) if is_direct(problem, workspace.buffer) else None
     lam = _first_lam(problem) if start is None else start.point.lam
-    features = features_of(problem.source, problem.n_samples, lam)
+    features = features_of(problem.source.distinct, problem.n_distinct, lam)
     if features is not None:
         state = solve_in_features(problem, features, workspace, lam)
         if state.settled or tally.left <= 0 or features.reach >= problem.largest_cost:
@@ -149,8 +151,8 @@ def _block_steps(problem, workspace, tol):
             if solution.is_within(tol) or tally.left <= 0:
                 return solution
     if start is not None:
-        block = whole_block(problem, problem.source.whole(), tally)
-        return certified(problem, solve_whole(problem, block, start, workspace.tally), tally, tol)
+        block = whole_block(problem, problem.source.distinct.whole(), tally)
+        return certified(problem, solve_whole(problem, block, start, tally), tally, tol)
     state, part = solve_levels(problem, workspace, np.random.RandomState(0))
     for _ in range(_MOST_TURNS):
         solution = certified(problem, state, tally, tol)
@@ -169,7 +171,7 @@ def _first_lam(problem):
     """Where lam may begin, of a share of the samples where that of all would take all kernel values."""
     if problem.budget is None:
         return problem.cost
-    n = problem.n_samples
+    n = problem.n_distinct
     if problem.source.n_features is None:
         problem = coarse_problem(problem, share_of(problem, n / _PROBE, np.random.RandomState(0)))
     return cold_state(problem).point.lam

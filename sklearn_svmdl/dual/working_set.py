@@ -13,7 +13,7 @@ from ..kernels.blas import dot
 from ..kernels.sources import GramSource
 from .active_set import Effort, State, pivot_block, pivot_exactly, solve_block, step_inside
 from .buffer import Buffer, GrowingGram
-from .kkt import BOUND, FREE, ZERO, Block, FixedSamples, Point, point_at, product, twins_of
+from .kkt import BOUND, FREE, ZERO, Block, FixedSamples, Point, point_at
 from .smo import ascend
 from .work import Tally
 
@@ -106,13 +106,14 @@ class WorkingSet:
     """The samples that are solved, their Gram matrix, and the sum K t over all samples at their bound.
 
     Samples outside are held at zero or at their bound. `bound_sum` also counts samples inside, as they stood at the
-    last look, so it need not change when a sample joins or leaves.
+    last look, so it need not change when a sample joins or leaves. Of a regression a sample is inside with both sides,
+    and has one row of the Gram matrix.
     """
 
     def __init__(self, problem, inside, bound_sum, workspace):
         self.problem, self.bound_sum, self.tally = problem, bound_sum, workspace.tally
-        self.inside = inside.copy()
-        self.gram = GrowingGram(problem.source, np.flatnonzero(inside), workspace.buffer)
+        self.gram = GrowingGram(problem.source.distinct, distinct_samples(problem, inside), workspace.buffer)
+        self._look_up()
 
     @classmethod
     def around(cls, problem, inside, state, bound_sum, workspace):
@@ -122,41 +123,53 @@ class WorkingSet:
         bound_sum.bring(np.where(inside, bound_sum.t, np.where(state.side == BOUND, problem.bound, 0.0)))
         return cls(problem, inside, bound_sum, workspace)
 
-    @property
-    def indices(self):
-        """The samples inside, in the order of the Gram matrix."""
-        return self.gram.indices
+    def _look_up(self):
+        """Note the variables inside, a mask of them, and their rows of the Gram matrix: None where those are the same.
+
+        In the order of the Gram matrix where they are.
+        """
+        index, samples = self.problem.source.index, self.gram.indices
+        place = np.full(self.problem.n_distinct, -1)
+        place[samples] = np.arange(len(samples))
+        if index is None:
+            self.inside, self.indices, self.row = place >= 0, samples, None
+        else:
+            row = place[index]
+            self.inside = row >= 0
+            self.indices = self.inside.nonzero()[0]
+            self.row = row[self.indices]
 
     @property
     def outside(self):
-        """The samples that are held."""
+        """The variables that are held."""
         return np.flatnonzero(~self.inside)
 
     def block(self):
         """The problem on the samples inside: of what the bounds add, their own part is taken out again."""
-        problem, here, gram = self.problem, self.indices, self.gram.values
+        problem, here = self.problem, self.indices
+        features = problem.source.distinct.features
+        if features is not None:
+            features = dense_features(features[self.gram.indices])
+        linear, bound, nothing = problem.linear[here], problem.bound[here], FixedSamples(np.zeros(len(here)))
+        given = problem.charge, nothing, problem.lam_range, features, self.row, self.tally
+        block = Block(self.gram.values, linear, bound, *given)
         t, values = self.bound_sum.t, self.bound_sum.values
         own_t = t[here]
-        own = product(gram, own_t)
+        own = block.product(own_t)
         fixed = FixedSamples(
             pull=values[here] - own,
             curvature=dot(t, values) - 2.0 * dot(own_t, values[here]) + dot(own_t, own),
-            reward=dot(problem.linear, t) - dot(problem.linear[here], own_t),
+            reward=dot(problem.linear, t) - dot(linear, own_t),
             total=float(t.sum() - own_t.sum()),
         )
-        features = problem.source.features
-        if features is not None:
-            features = dense_features(features[here])
-        linear, bound = problem.linear[here], problem.bound[here]
-        twin = None if problem.source.index is None else twins_of(problem.source.index[here], linear, bound)
-        return Block(gram, linear, bound, problem.charge, fixed, problem.lam_range, features, twin, self.tally)
+        return replace(block, fixed=fixed)
 
     def solve(self, state, effort, trusted):
         """The state after the block has been solved."""
         block, here = self.block(), self.indices
         point = point_at(block, state.point.beta[here], state.point.lam, state.point.intercept)
         start = State(state.side[here], point)
-        if len(self.outside):
+        if len(self.outside) or self.row is not None:
             return self._spread(solve_block(block, start, effort, trusted), state.side)
         whole = replace(self.problem, source=GramSource(block.gram), linear=block.linear, bound=block.bound)
         return self._spread(solve_whole(whole, block, start, self.tally, effort, trusted), state.side)
@@ -195,25 +208,34 @@ class WorkingSet:
         -------
         State : the wrong samples on new sides
         """
-        n_inside, n_free = len(self.indices), np.count_nonzero(state.side == FREE)
+        n_inside, n_free = len(self.gram.indices), np.count_nonzero(state.side == FREE)
         if state.settled:
             near = right[: min(_NEAR_PER_WRONG * len(wrong), int(_NEAR_SHARE * n_inside))]
         else:
             # What is held may contradict the budget: let go of as many samples again.
             near = right[:n_inside]
         joining = np.concatenate([wrong, near])
+        joining = self._new_samples(joining)
         size = n_inside + len(joining)
-        if not state.pivoted and capacity >= self.problem.n_samples < _NEARLY_ALL * size:
+        if not state.pivoted and capacity >= self.problem.n_distinct < _NEARLY_ALL * size:
             # A hard block costs more than the few samples that are left.
-            joining = np.concatenate([wrong, right])
-            size = self.problem.n_samples
+            joining = self._new_samples(np.concatenate([wrong, right]))
+            size = self.problem.n_distinct
         if size > capacity:
             return self._recentre(state, wrong, int(ROOM * capacity))
         if size > _STEADY and state.settled and 2 * n_free <= n_inside:
             return self._recentre(state, wrong, n_inside)
         self.gram.add(joining)
-        self.inside[joining] = True
+        self._look_up()
         return reassign(self.problem, state, wrong)
+
+    def _new_samples(self, variables):
+        """The samples of variables outside, in their order, each once."""
+        index = self.problem.source.index
+        if index is None:
+            return variables
+        samples, first = np.unique(index[variables], return_index=True)
+        return samples[np.argsort(first)]
 
     def _recentre(self, state, wrong, size):
         """Become the free samples, the worst of the wrong ones and those nearest to the margin, so many in all.
@@ -231,17 +253,25 @@ class WorkingSet:
         others = np.flatnonzero(~inside)
         nearest = np.argsort(np.abs(inward(self.problem, state.point)[others]), kind="stable")
         inside[others[nearest[: most - len(entering)]]] = True
-        self.gram.keep(inside[self.indices])
-        self.gram.add(np.flatnonzero(inside & ~self.inside))
-        self.inside = inside
+        samples = distinct_samples(self.problem, inside)
+        self.gram.keep(np.isin(self.gram.indices, samples))
+        self.gram.add(np.setdiff1d(samples, self.gram.indices, assume_unique=True))
+        self._look_up()
         return reassign(self.problem, state, entering)
 
 
 def whole_block(problem, gram, tally, features=None):
-    """The block of all samples, whose Gram matrix is given, and features of it, if they are few."""
-    nothing, linear, bound = FixedSamples(np.zeros(problem.n_samples)), problem.linear, problem.bound
-    twin = None if problem.source.index is None else twins_of(problem.source.index, linear, bound)
-    return Block(gram, linear, bound, problem.charge, nothing, problem.lam_range, features, twin, tally)
+    """The block of all samples, of each of which the Gram matrix has a row, and features of it, if they are few."""
+    nothing, row = FixedSamples(np.zeros(problem.n_samples)), problem.source.index
+    return Block(gram, problem.linear, problem.bound, problem.charge, nothing, problem.lam_range, features, row, tally)
+
+
+def distinct_samples(problem, mask):
+    """The samples of the variables in a mask, sorted."""
+    index = problem.source.index
+    if index is None:
+        return np.flatnonzero(mask)
+    return np.flatnonzero(np.bincount(index[mask], minlength=problem.n_distinct))
 
 
 def solve_whole(problem, block, start, tally, effort=_EFFORT, trusted=False):
@@ -257,7 +287,7 @@ def solve_whole(problem, block, start, tally, effort=_EFFORT, trusted=False):
 def _is_for_pairs(block, lam):
     """Whether pair steps may tell the sides."""
     middling = _FEWEST_PAIRED <= block.n_samples <= _MOST_PAIRED and not block.is_single
-    return middling and block.twin is None and lam * block.scale <= _HARDEST_PAIRED
+    return middling and block.row is None and lam * block.scale <= _HARDEST_PAIRED
 
 
 def _from_pairs(problem, block, lam, tally):
@@ -319,7 +349,7 @@ def refine(problem, state, inside, workspace, effort=_EFFORT, *, bound_sum=None,
     TooLarge : the working set holds or comes to hold more samples than there is room for.
     """
     capacity = min(workspace.buffer.most(problem.source.dtype), most)
-    if np.count_nonzero(inside) > capacity:
+    if len(distinct_samples(problem, inside)) > capacity:
         raise TooLarge(capacity)
     working = WorkingSet.around(problem, inside, state, bound_sum, workspace)
     rough = effort if inside.all() else replace(effort, rough=True)

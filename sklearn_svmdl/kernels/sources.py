@@ -47,6 +47,11 @@ class _Source:
         return self._having(tally=tally)
 
     @property
+    def distinct(self):
+        """The source that has each sample once."""
+        return self
+
+    @property
     def features(self):
         """Features whose inner products are the kernel values, (n, d) dense or CSR, where they are known, else None."""
         return None
@@ -265,6 +270,11 @@ class IndexedSource:
         self.n_samples, self.n_features = len(index), source.n_features
 
     @property
+    def distinct(self):
+        """The source that has each sample once."""
+        return self.source
+
+    @property
     def rows(self):
         """The prepared samples, if known; repeated anew at each call."""
         return None if self.source.rows is None else self.source.rows.take(self.index)
@@ -280,7 +290,7 @@ class IndexedSource:
 
     def take(self, indices):
         """The source of the given samples only, on a source of no others."""
-        distinct, index = np.unique(self.index[indices], return_inverse=True)
+        distinct, index = _places(self.index[indices], self.source.n_samples)
         return IndexedSource(self.source.take(distinct), index)
 
     def single(self):
@@ -306,13 +316,14 @@ class IndexedSource:
 
     def apply(self, columns, values, rows=None):
         """K[rows, columns] @ values (m,) or (m, p), of all rows if None, evaluated once for equal samples."""
-        distinct, where = np.unique(self.index[columns], return_inverse=True)
-        sums = np.zeros((len(distinct), *values.shape[1:]))
-        np.add.at(sums, where, values)
+        columns, n = self.index[columns], self.source.n_samples
+        sums = np.zeros((n, *values.shape[1:]))
+        np.add.at(sums, columns, values)
+        distinct, _ = _places(columns, n)
         if rows is None:
-            return self.source.apply(distinct, sums)[self.index]
-        distinct_rows, where = np.unique(self.index[rows], return_inverse=True)
-        return self.source.apply(distinct, sums, distinct_rows)[where]
+            return self.source.apply(distinct, sums[distinct])[self.index]
+        distinct_rows, where = _places(self.index[rows], n)
+        return self.source.apply(distinct, sums[distinct], distinct_rows)[where]
 
     def stored(self):
         """The same kernel values from a stored Gram matrix of the source's samples."""
@@ -321,3 +332,12 @@ class IndexedSource:
     def whole(self):
         """K, which is not to be changed."""
         return self.source.whole()[self.index][:, self.index]
+
+
+def _places(samples, n):
+    """The distinct ones of some of n samples, sorted, and the place of each among them."""
+    place = np.zeros(n, dtype=np.intp)
+    place[samples] = 1
+    distinct = place.nonzero()[0]
+    place[distinct] = np.arange(len(distinct))
+    return distinct, place[samples]

@@ -323,6 +323,6 @@ def walk_tasks(training, Cs, unit, *, tol, max_iter):
 
 def _stored_if_it_fits(problem, megabytes):
     """The problem with a stored Gram matrix, if that and the factors of all free samples fit."""
-    if isinstance(problem.source, GramSource) or 16 * problem.n_samples**2 > megabytes * MEGABYTE:
+    if isinstance(problem.source.distinct, GramSource) or 16 * problem.n_distinct**2 > megabytes * MEGABYTE:
         return problem
     return replace(problem, source=problem.source.stored())

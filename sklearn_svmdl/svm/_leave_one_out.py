@@ -27,6 +27,10 @@ def leave_one_out_decisions(model, X, y, sample_weight=None):
     What is held is the budget in force, as total slack, or the cost for unit="cost" and C="auto"; gamma="scale",
     epsilon="auto" and class weights are those of all samples.
 
+    The normal w of each model is unique, and so is its intercept where a sample stands on the margin, or on the edge of
+    the tube. Where none does, as under some linear kernels, any intercept of an interval leaves as little slack: a
+    refit takes the middle of it, the decision here may be one of another point.
+
     Parameters
     ----------
     model : BudgetSVC, BudgetSVR, BudgetSVCCV or BudgetSVRCV
