@@ -2,8 +2,8 @@
 
 Times are medians of turns in one process, ratios those of the processor's time. At the same cost both sides solve the
 same problem, on standardised features; y is as it comes, and cost and epsilon are multiples of its spread. Defaults are
-scored by R2 in five folds, on raw y. The corpus is small and middling problems of every kind, once each: no cell is to take both
-5 times SVR and 0.2 s. No one tunes the solver on what is held out.
+scored by R2 in five folds, on raw y. The corpus is small and middling problems of every kind, once each: no cell is to
+take both 5 times SVR and 0.2 s. No one tunes the solver on what is held out.
 """
 
 import warnings
