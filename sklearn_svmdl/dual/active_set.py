@@ -69,15 +69,12 @@ def wanted_sides(conditions, point):
     residual = block.linear - point.fit - centre.pull(point.beta, point.lam) - point.intercept
     at_bound, at_margin = TOLERANCES[block.dtype]
     tolerance = at_margin + 1e-15 * np.abs(point.fit).max() + block.rounding(point.beta)
-    side, inward, magnitude, upper = (
-        conditions.side,
-        block.sign * residual,
-        block.sign * point.beta,
-        point.lam * block.weight,
-    )
+    side, inward = conditions.side, block.sign * residual
+    magnitude, upper = block.sign * point.beta, point.lam * block.weight
     wanted = sides_asked_for(side, inward, tolerance, magnitude, upper, at_bound)
     if block.without_width is not None:
-        # Below zero is above it on the other side.
+        # What one side holds the other need not; below zero is above it on the other side.
+        wanted[block.without_width & (side == ZERO) & (side[block.twin] != ZERO)] = ZERO
         across = np.flatnonzero(block.without_width & (side == FREE) & (wanted == ZERO))
         wanted[block.twin[across]] = np.where(-magnitude[across] > (1.0 + at_bound) * upper[across], BOUND, FREE)
     return one_side_each(block, wanted, inward), residual
