@@ -157,7 +157,9 @@ def pivot(block, state, delta=EXACT, overlook=0.0, cache=None):
     centre = ProximalTerm.around(block.weight_of(delta), point.beta, point.lam)
     fewest, wrong, stalled = np.inf, block.n_samples, 0
     cache = SolverCache(block.dtype) if cache is None else cache
-    for _ in range(int(min(_MOST_ROUNDS, block.tally.left))):
+    for _ in range(_MOST_ROUNDS):
+        if block.tally.left <= 0:
+            break
         block.tally.pivots += 1
         factor = cache.factor(np.count_nonzero(side == FREE), wrong)
         try:

@@ -86,7 +86,7 @@ class Ascent:
         beta, tally, diagonal = self.beta, self.tally, self.diagonal
         least = _LEAST_CURVATURE * self.largest
         floor = _UNITS * (self.largest * np.linalg.norm(beta) + np.abs(self.problem.linear).max())
-        while tally.pair_steps < self.end:
+        while tally.pair_steps < self.end and tally.left > 0:
             i = self.grow.argmax()
             gain = self.grow[i] - self.shrink
             if gain.max() <= max(tol, floor):
@@ -186,8 +186,7 @@ def ascend(problem, lam_max, *, start=None, tol, tally, cache_size, most=np.inf)
     solution : DualSolution, of the points certified the one with the smallest error
     """
     budget, columns = problem.budget, ColumnCache(problem.source, cache_size)
-    end = tally.pair_steps + min(most, tally.left)
-    ascent = Ascent(problem, *_start(problem, lam_max, start), columns, tally, end)
+    ascent = Ascent(problem, *_start(problem, lam_max, start), columns, tally, tally.pair_steps + most)
     unit, best, tight = max(budget or 0.0, problem.weight.min()), None, max(tol, _PAUSE * ascent.violation)
     while True:
         goes_on = ascent.pair_steps(tight)
