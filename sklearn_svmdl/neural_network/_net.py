@@ -295,12 +295,14 @@ class MLPNet(NeuralNet):
         return self
 
     def notify(self, method_name, **cb_kwargs):
-        """Tell the net and its callbacks; where these may draw, as `Initializer` does, they draw from ours."""
-        if method_name not in _MOMENTS_TO_DRAW or not self.callbacks_:
+        """Tell the net, its callbacks and the run's; where callbacks may draw, as `Initializer` does, they draw from
+        ours.
+        """
+        may_draw = method_name in _MOMENTS_TO_DRAW and self.callbacks_
+        with borrowed_global_generator(self.generators_[0], self.device) if may_draw else nullcontext():
             super().notify(method_name, **cb_kwargs)
-            return
-        with borrowed_global_generator(self.generators_[0], self.device):
-            super().notify(method_name, **cb_kwargs)
+        with noting_interruption(self.run_):
+            getattr(self.run_.tasks, method_name)(self, **cb_kwargs)
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         """Make ready, before any callback is told: they find an optimizer."""
@@ -393,7 +395,7 @@ class MLPNet(NeuralNet):
     def on_train_end(self, net, X=None, y=None, **kwargs):
         """Go back to the weights that are to stay."""
         if self.supervisor_ is not None:
-            self.supervisor_.restore()
+            self.supervisor_.restore(self.module_)
 
     def _wind_up(self):
         """Leave nothing on the net that only training needed; the optimizer's state stays, as arrays."""
