@@ -372,7 +372,32 @@ def test_a_solve_that_is_stopped_takes_no_further_iteration(kind, solver, make, 
     assert getattr(solution.work, kind) == at and solution.work.iterations == sum(tally.before)
     assert solution.status is Status.MAX_ITER and np.isfinite(solution.duality_gap)
     assert abs(solution.beta.sum()) <= 1e-9 * np.abs(solution.beta).sum()
+    # It is worth no less than a constant, which pair steps begin with.
+    if solver == "auto":
+        assert problem.weight @ solution.slack <= problem.largest_budget * (1 + 1e-9)
     assert solve(problem, solver=solver, tol=1e-9).work.iterations > sum(tally.before)
+
+
+@pytest.mark.parametrize("ask", [{"budget": 0.02}, {"budget": 0.25}, {"cost": 100.0}, {"cost": 1e5}], ids=str)
+@pytest.mark.parametrize("at", [0, 1, 3, 10, 30, 60])
+def test_however_early_a_solve_is_stopped_it_is_worth_more_than_a_constant(at, ask):
+    """On noisy classes at hard margins, where half-way sides are worth nothing."""
+    problem = classes(*make_moons(3000, noise=0.3, random_state=0), "rbf")
+    problem = problem.with_cost(ask["cost"]) if "cost" in ask else relative(problem, ask["budget"])
+
+    class Stopped(Tally):
+        """Has no iteration left after so many."""
+
+        @property
+        def left(self):
+            return max(at - self.pivots - self.interior_steps - self.pair_steps, 0)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(solving, "Tally", Stopped)
+        solution = solve(problem)
+    assert problem.weight @ solution.slack < 0.6 * problem.largest_budget
+    decisions = problem.linear - problem.gradient(solution.beta) + solution.intercept
+    assert np.mean(np.sign(decisions) == problem.sign) > 0.8
 
 
 def test_everyone_who_watches_sees_and_stops_solves_in_other_threads():

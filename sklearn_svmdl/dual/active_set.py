@@ -252,6 +252,8 @@ def solve_block(block, start, effort=Effort(), trusted=True):
         start = pivot_by_stages(block, start, effort)
         if start.settled:
             return start
+    if block.tally.left <= 0:
+        return replace(start, settled=False)
     solver = InteriorSolver(block)
     iterate = solver.start(block.clip_lam(start.point.lam))
     for gap in effort.gaps[:2] if effort.rough else effort.gaps:

@@ -140,15 +140,20 @@ class Ascent:
         self.tally.pair_steps += 1
 
 
-def starting_point(problem):
-    """The shape beta / lam of the solution in the limit lam -> 0, and the lam that is best for it, or the cost.
+def first_shape(problem):
+    """The shape beta / lam of the solution in the limit lam -> 0, not balanced yet.
 
     Variables on the costly side of the best constant are at their bound, those at the constant balance them with equal
     shares of theirs. Of two classes that is the smaller at its bound and the larger in proportion.
     """
     costs = problem.sign * (problem.linear - problem.constant)
     costs[np.abs(costs) <= 1e-12 * np.abs(problem.linear).max()] = 0.0
-    unit = feasible_duals(problem, problem.bound * np.heaviside(costs, 0.5), 1.0)
+    return problem.bound * np.heaviside(costs, 0.5)
+
+
+def starting_point(problem):
+    """The shape beta / lam of the solution in the limit lam -> 0, and the lam that is best for it, or the cost."""
+    unit = feasible_duals(problem, first_shape(problem), 1.0)
     if problem.budget is None:
         return unit, float(problem.cost)
     curvature = dot(unit, problem.linear - problem.gradient(unit))
