@@ -20,6 +20,10 @@ SCREENSHOTS = SITE.parent / "screenshots"
 WIDTHS = (400, 1400)
 SHOWN = ("index", "start", "two_cs", "tuning", "lecture/index", "lecture/04_bias_and_variance_of_C", "lab/index")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# The beginnings of what a window cuts off; tables, formulas and code scroll by themselves.
+CUT_OFF = """[...document.querySelectorAll('article *')].filter(part =>
+    part.getBoundingClientRect().right > window.innerWidth + 1 && !part.closest('table, pre, .formula')
+).map(part => part.textContent.trim().slice(0, 40))"""
 SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
 
 
@@ -150,6 +154,8 @@ def _look_at(tab, address, name, width):
     over = tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     if over > 0:
         yield f"{name} at {width}: the page is {over} pixels wider than the window"
+    for text in tab.evaluate(CUT_OFF):
+        yield f"{name} at {width}: runs out of the window: {text!r}"
     small = tab.evaluate("parseFloat(getComputedStyle(document.querySelector('article p') ?? document.body).fontSize)")
     if small < 14:
         yield f"{name} at {width}: text of {small} pixels"

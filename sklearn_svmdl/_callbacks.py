@@ -106,4 +106,6 @@ class Steps:
 
 def steps_of(estimator, X, y, sample_weight, name):
     """The `Steps` of a fit that callbacks are set for; None where there are none to tell."""
-    return Steps(estimator, X, y, sample_weight, name) if "_callback_fit_ctx" in vars(estimator) else None
+    # A copy made during a fit, as callbacks get, has the context of that fit.
+    told = getattr(estimator, "_skl_callbacks", None) and "_callback_fit_ctx" in vars(estimator)
+    return Steps(estimator, X, y, sample_weight, name) if told else None

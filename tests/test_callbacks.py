@@ -1,17 +1,18 @@
 """scikit-learn's callbacks on our estimators, alone and in what wraps them."""
 
 import pickle
-from threading import Event
 from time import sleep
 
+import joblib
 import numpy as np
 import pytest
 from sklearn.base import clone
-from sklearn.datasets import load_iris, make_moons
+from sklearn.datasets import load_iris, make_blobs
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from skorch.callbacks import EpochTimer
 
 from sklearn_svmdl import BudgetSVC, BudgetSVCCV, TorchMLPClassifier, TorchMLPRegressor, _callbacks
 from sklearn_svmdl.dual.work import Tally
@@ -28,6 +29,9 @@ ESTIMATORS = {
     "TorchMLPRegressor": TorchMLPRegressor(hidden_layer_sizes=(4,), **EVERY_EPOCH),
     "lbfgs": TorchMLPClassifier((4,), solver="lbfgs", max_iter=30, random_state=0),
     "networks": TorchMLPClassifier((4,), n_networks=3, **EVERY_EPOCH),
+    "networks by lbfgs": TorchMLPRegressor(
+        hidden_layer_sizes=(4,), n_networks=2, solver="lbfgs", max_iter=30, random_state=0
+    ),
 }
 
 
@@ -75,7 +79,7 @@ def test_tasks_are_told_in_pairs_and_change_nothing(name, iris):
     np.testing.assert_array_equal(recorder.models[-1].predict(iris[0]), model.predict(iris[0]))
 
 
-@pytest.mark.parametrize("name", ["TorchMLPClassifier", "TorchMLPRegressor"])
+@pytest.mark.parametrize("name", ["TorchMLPClassifier", "TorchMLPRegressor", "networks"])
 def test_each_epoch_has_a_model_of_its_own(name, iris):
     recorder, X = Recorder(), iris[0]
     model = clone(ESTIMATORS[name]).set_callbacks(recorder).fit(*iris)
@@ -86,73 +90,173 @@ def test_each_epoch_has_a_model_of_its_own(name, iris):
     assert epochs[1].n_iter_ == 2 and not np.array_equal(epochs[0].coefs_[0], epochs[-1].coefs_[0])
 
 
-@pytest.mark.parametrize("name", ["TorchMLPClassifier", "TorchMLPRegressor", "lbfgs"])
+@pytest.mark.parametrize("name", ["TorchMLPClassifier", "TorchMLPRegressor", "lbfgs", "networks", "networks by lbfgs"])
+@pytest.mark.filterwarnings("ignore:lbfgs stopped")
 def test_a_network_can_be_ended_early(name, iris):
     model = clone(ESTIMATORS[name]).set_callbacks(Recorder(stop_after=3)).fit(*iris)
-    assert model.n_iter_ == 3
-    shorter = clone(model).set_callbacks()
-    if name != "lbfgs":
-        np.testing.assert_allclose(
-            model.predict(iris[0]), shorter.set_params(max_iter=3).fit(*iris).predict(iris[0]), rtol=1e-9
-        )
+    shorter = clone(model).set_callbacks().set_params(max_iter=3).fit(*iris)
+    assert model.n_iter_ == shorter.n_iter_ == 3
+    for ours, theirs in zip(model.coefs_, shorter.coefs_, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9)
+    np.testing.assert_allclose(model.predict(iris[0]), shorter.predict(iris[0]), rtol=1e-9)
 
 
-def test_early_stopping_goes_back_to_the_best_epoch_so_far(iris):
+@pytest.mark.filterwarnings("ignore:lbfgs stopped")
+def test_each_iteration_of_lbfgs_has_a_model_once_every_network_has_begun(iris):
+    X, y = iris
+    recorder = Recorder()
+    model = clone(ESTIMATORS["networks by lbfgs"]).set_callbacks(recorder).fit(X, y)
+    alone = clone(ESTIMATORS["networks by lbfgs"]).set_params(max_iter=4).fit(X, y)
+    *models, _ = recorder.models
+    begun = [each is not None for each in models]
+    first = begun.index(True)
+    assert not any(begun[:first]) and all(begun[first:]) and first <= 30
+    # The first network is done, the second has taken four iterations.
+    np.testing.assert_allclose(models[first + 3].coefs_[0][0], model.coefs_[0][0], rtol=1e-9)
+    np.testing.assert_allclose(models[first + 3].coefs_[0][1], alone.coefs_[0][1], rtol=1e-9)
+    assert np.isfinite([each.loss_ for each in models[first:]]).all()
+
+
+@pytest.mark.filterwarnings("ignore:lbfgs stopped")
+def test_networks_by_lbfgs_take_no_more_iterations_than_the_one_that_was_ended(iris):
+    several = clone(ESTIMATORS["networks by lbfgs"]).set_params(n_networks=3, dtype="float64")
+    recorder = Recorder()
+    full = clone(several).set_callbacks(recorder).fit(*iris)
+    of_each = clone(several).set_params(n_networks=1).set_callbacks(once := Recorder()).fit(*iris)
+    taken = once.told.count("end epoch")
+    ended = clone(several).set_callbacks(Recorder(stop_after=taken + 5)).fit(*iris)
+    short = clone(several).set_params(max_iter=5).fit(*iris)
+    np.testing.assert_allclose(ended.coefs_[0][0], full.coefs_[0][0], rtol=1e-9)
+    np.testing.assert_allclose(ended.coefs_[0][0], of_each.coefs_[0], rtol=1e-9)
+    np.testing.assert_allclose(ended.coefs_[0][1:], short.coefs_[0][1:], rtol=1e-9)
+
+
+@pytest.mark.parametrize("n_networks", [1, 3])
+def test_early_stopping_goes_back_to_the_best_epoch_so_far(n_networks, iris):
     options = {**EVERY_EPOCH, "max_iter": 40, "early_stopping": True, "validation_fraction": 0.3}
-    model = TorchMLPClassifier((4,), **options).set_callbacks(Recorder(stop_after=12)).fit(*iris)
-    assert model.n_iter_ == 12 and model.best_validation_score_ == max(model.validation_scores_)
-    best = 1 + int(np.argmax(model.validation_scores_))
-    shorter = clone(model).set_callbacks().set_params(max_iter=best).fit(*iris)
-    np.testing.assert_allclose(model.coefs_[0], shorter.coefs_[0], rtol=1e-9)
+    model = TorchMLPClassifier((4,), n_networks=n_networks, **options)
+    ended = clone(model).set_callbacks(Recorder(stop_after=12)).fit(*iris)
+    assert ended.n_iter_ == 12
+    shorter = clone(model).set_params(max_iter=12).fit(*iris)
+    np.testing.assert_allclose(ended.coefs_[0], shorter.coefs_[0], rtol=1e-9)
+    # So does the model that callbacks get of this epoch, though the training goes on.
+    recorder = Recorder()
+    longer = clone(model).set_callbacks(recorder).fit(*iris)
+    so_far = recorder.models[11]
+    np.testing.assert_allclose(so_far.coefs_[0], ended.coefs_[0], rtol=1e-9)
+    assert so_far.best_validation_score_ == ended.best_validation_score_ and longer.n_iter_ == 40
+    if n_networks == 1:
+        best = 1 + int(np.argmax(ended.validation_scores_))
+        first = clone(model).set_params(max_iter=best, early_stopping=False, monitor_validation=True).fit(*iris)
+        np.testing.assert_allclose(ended.coefs_[0], first.coefs_[0], rtol=1e-9)
+
+
+def test_a_warm_start_from_a_model_of_an_epoch_goes_on_from_there(iris):
+    recorder = Recorder()
+    model = TorchMLPClassifier((4,), solver="sgd", momentum=0, warm_start=True, shuffle=False, **EVERY_EPOCH)
+    model.set_callbacks(recorder).fit(*iris)
+    so_far = recorder.models[2].set_callbacks()
+    assert so_far.n_iter_ == 3 and len(so_far.loss_curve_) == 3 and so_far.loss_ == so_far.loss_curve_[-1]
+    np.testing.assert_allclose(so_far.set_params(max_iter=3).fit(*iris).coefs_[0], model.coefs_[0], rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "parameters", [{}, {"callbacks": [EpochTimer()]}, {"n_networks": 2}, {"solver": "lbfgs"}], ids=str
+)
+def test_ctrl_c_within_a_callback_ends_the_fit_as_elsewhere(parameters, iris):
+    class Interrupted(Recorder):
+        """Is interrupted at the end of the third epoch."""
+
+        def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
+            """A task ends."""
+            if context.task_name == "epoch" and context.task_id == 2:
+                raise KeyboardInterrupt
+
+    model = TorchMLPClassifier((4,), **EVERY_EPOCH).set_params(**parameters).set_callbacks(Interrupted())
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        assert model.fit(*iris).n_iter_ == 3
 
 
 def test_the_net_does_not_keep_the_callbacks(iris):
     model = clone(ESTIMATORS["TorchMLPClassifier"]).set_callbacks(Recorder()).fit(*iris)
-    assert model.net_.callbacks == [] and model.net_.callbacks_ == []
+    assert model.net_.callbacks == [] and model.net_.callbacks_ == [] and model.net_.run_ is None
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(iris[0]), model.predict(iris[0]))
 
 
-class Patient(Recorder):
-    """Lets go of a solve once three of its subtasks have been told, the last of which asks to stop."""
-
-    def __init__(self):
-        super().__init__(stop_after=3)
-        self.enough = Event()
-
-    def on_fit_task_begin(self, estimator, context):
-        """A task begins: the fourth when the stop is in force."""
-        super().on_fit_task_begin(estimator, context)
-        if len(self.models) >= 3:
-            self.enough.set()
-
-
-def test_a_long_solve_tells_of_itself_and_ends_at_its_best_point(monkeypatch):
-    X, y = make_moons(200, noise=0.3, random_state=0)
-    patient, solve = Patient(), _solving.solve
+def held(solve):
+    """`solve`, begun and let go of once it has been stopped."""
 
     def slow(problem, **limits):
         tally = Tally()
-        assert patient.enough.wait(60)
-        # A stop that came before the solve did reaches it with the next subtask.
         for _ in range(60_000):
             if tally.left == 0:
-                break
+                return solve(problem, **limits)
             sleep(1e-3)
-        assert tally.left == 0
-        return solve(problem, **{**limits, "max_iter": 1})
+        raise AssertionError("Nobody stops this solve.")
 
+    return slow
+
+
+@pytest.fixture
+def hold(monkeypatch):
+    """Hold every solve until a stop; callbacks are told of each thousandth of a second."""
     monkeypatch.setattr(_progress, "_INTERVAL", 1e-3)
-    monkeypatch.setattr(_solving, "solve", slow)
-    with pytest.warns(ConvergenceWarning, match="The solver stopped after"):
-        model = BudgetSVC(C=60).set_callbacks(patient).fit(X, y)
-    assert np.isfinite(model.decision_function(X)).all()
-    assert patient.told.count("end a second of solving") >= 3
+    for module in (_solving, _progress):
+        monkeypatch.setattr(module, "solve", held(module.solve))
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_solves_end_at_their_best_point_in_every_thread(n_classes, n_jobs, verbose, hold):
+    X, y = make_blobs(300, centers=n_classes, random_state=0)
+    recorder = Recorder(stop_after=3)
+    model = BudgetSVC(C=20, unit="total", n_jobs=n_jobs, verbose=verbose).set_callbacks(recorder)
+    with pytest.warns(ConvergenceWarning, match=r"A callback stopped the solver before it reached tol=0\.001"):
+        model.fit(X, y)
+    assert np.sum(model.n_iter_) == 0 and recorder.told.count("end a second of solving") >= 3
+    # Where the duals begin is a model already: along the difference of the means.
+    assert model.score(X, y) > (0.9 if n_classes == 2 else 0.7)
+
+
+def test_solves_in_other_processes_are_not_stopped_but_end(iris):
+    model, recorder = BudgetSVC(n_jobs=2, solver="smo"), Recorder()
+    with joblib.parallel_config("loky"):
+        stopped = clone(model).set_callbacks(recorder).fit(*iris)
+    np.testing.assert_array_equal(stopped.n_iter_, clone(model).fit(*iris).n_iter_)
+    assert recorder.told[-1] == "teardown"
+
+
+class Failing(Recorder):
+    """Fails at the end of a subtask."""
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
+        """A task ends."""
+        raise LookupError("of the callback's own")
+
+
+def test_an_error_of_a_callback_is_the_fits(hold, iris):
+    failing = Failing()
+    model = BudgetSVC(C=20, unit="total").set_callbacks(failing)
+    with pytest.raises(LookupError, match="of the callback's own"):
+        model.fit(*iris)
+    assert not hasattr(model, "n_iter_") and failing.told[-1] == "teardown"
 
 
 def test_a_tally_that_is_stopped_has_nothing_left():
     tally = Tally(100)
     tally.pivots, tally.most = 7, 0
     assert tally.left == 0
+
+
+def test_a_refit_can_be_ended_early(hold, iris):
+    recorder = Recorder(stop_after=3)
+    search = BudgetSVCCV([20], unit="total", kernel="linear", cv=2).set_callbacks(recorder)
+    # The two folds are complete and the refit is not.
+    with pytest.warns(ConvergenceWarning, match="A callback stopped the solver"):
+        search.fit(*iris)
+    assert recorder.told.count("end kernel and fold") == 2
+    assert np.sum(search.best_estimator_.n_iter_) == 0 and search.score(*iris) > 0.6
 
 
 def test_a_search_that_is_ended_keeps_what_is_complete(iris):
@@ -166,6 +270,64 @@ def test_a_search_that_is_ended_keeps_what_is_complete(iris):
     # A stop before anything is complete waits for the first kernel.
     at_once = clone(search).set_callbacks(Recorder(stop_after=1)).fit(*iris)
     assert at_once.cv_results_["params"] == ended.cv_results_["params"]
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_a_search_with_two_jobs_begins_no_more_once_it_is_ended(backend, iris):
+    # Ten kernels of two folds: far more than two workers have under way at a time.
+    gammas = np.logspace(-2, 0, 10)
+    search = BudgetSVCCV([0.2, 0.4], kernel="rbf", gammas=gammas, cv=2, n_jobs=2)
+    with joblib.parallel_config(backend):
+        ended = clone(search).set_callbacks(Recorder(stop_after=1)).fit(*iris)
+    done = len(ended.cv_results_["params"])
+    full = clone(search).set_params(gammas=gammas[: done // 2], n_jobs=1).fit(*iris)
+    assert 2 <= done < 20 and full.cv_results_["params"] == ended.cv_results_["params"]
+    np.testing.assert_array_equal(ended.cv_results_["mean_test_score"], full.cv_results_["mean_test_score"])
+
+
+def length_of_fit(model, X, y):
+    """As a score: how many epochs the last step of a pipeline took, or how many candidates it looked at."""
+    last = model[-1]
+    return len(last.cv_results_["params"]) if hasattr(last, "cv_results_") else last.n_iter_
+
+
+@pytest.mark.parametrize(
+    "name, parameter, length",
+    [
+        ("TorchMLPClassifier", "alpha", 3),
+        ("TorchMLPRegressor", "alpha", 3),
+        ("lbfgs", "alpha", 3),
+        ("networks", "alpha", 3),
+        ("networks by lbfgs", "alpha", 3),
+        # The Cs of the first of three kernels.
+        ("BudgetSVCCV", "tol", 2),
+    ],
+)
+def test_fits_are_ended_within_a_pipeline_in_a_search_with_two_jobs(name, parameter, length, iris):
+    model = clone(ESTIMATORS[name])
+    if name == "BudgetSVCCV":
+        model.set_params(gammas=3)
+    pipeline = make_pipeline(StandardScaler(), model.set_callbacks(Recorder(stop_after=3)))
+    grid = {f"{type(model).__name__.lower()}__{parameter}": [1e-3, 1e-2]}
+    search = GridSearchCV(pipeline, grid, scoring=length_of_fit, cv=2, n_jobs=2).fit(*iris)
+    np.testing.assert_array_equal(search.cv_results_["mean_test_score"], [length, length])
+    assert search.score(*iris) == length and search.predict(iris[0]).shape == (150,)
+
+
+def test_solves_are_ended_within_a_pipeline_in_a_search_with_two_jobs(hold):
+    X, y = make_blobs(300, centers=3, random_state=0)
+
+    def taken(model, X, y):
+        """As a score: the iterations."""
+        return np.sum(model[-1].n_iter_)
+
+    model = BudgetSVC(unit="total", n_jobs=2).set_callbacks(Recorder(stop_after=3))
+    grid = {"budgetsvc__C": [10, 20]}
+    search = GridSearchCV(make_pipeline(StandardScaler(), model), grid, scoring=taken, cv=2, n_jobs=2)
+    # Other processes would not hold their solves.
+    with joblib.parallel_config("threading"), pytest.warns(ConvergenceWarning, match="A callback stopped the solver"):
+        search.fit(X, y)
+    np.testing.assert_array_equal(search.cv_results_["mean_test_score"], [0, 0])
 
 
 @pytest.mark.parametrize("name", ["BudgetSVC", "BudgetSVCCV", "TorchMLPClassifier"])

@@ -4,6 +4,8 @@ Independent evidence: the counters themselves, kernel functions that count their
 recomputed from the whole kernel matrix.
 """
 
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 
@@ -14,9 +16,11 @@ from sklearn.datasets import load_breast_cancer, make_classification, make_gauss
 from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 
+from sklearn_svmdl.dual import solve as solving
 from sklearn_svmdl.dual.path import walk
 from sklearn_svmdl.dual.problem import BEYOND_REACH, Status, classification, regression
 from sklearn_svmdl.dual.solve import solve
+from sklearn_svmdl.dual.work import Tally, Watched, watched
 from sklearn_svmdl.kernels import KERNELS, Kernel, SharedKernelMatrix
 
 TOL = 1e-3
@@ -357,3 +361,75 @@ def test_pair_steps_spare_most_interior_steps_on_all_samples(data, cost):
     assert solution.status is Status.OPTIMAL
     assert solution.work.pair_steps <= 1.5 * n
     assert np.count_nonzero(np.array(solution.work.factored) == n) <= 3
+
+
+@pytest.mark.parametrize(
+    "kind, solver, make, n, kernel",
+    [
+        ("pivots", "auto", moons, 300, "rbf"),
+        ("pivots", "auto", moons, 900, "rbf"),
+        ("interior_steps", "auto", moons, 900, "linear"),
+        ("interior_steps", "auto", curve, 900, "linear"),
+        ("pair_steps", "smo", moons, 300, "rbf"),
+    ],
+)
+def test_a_solve_that_is_stopped_takes_no_further_iteration(kind, solver, make, n, kernel, monkeypatch):
+    """It ends at a point that its certificate describes."""
+    problem, at = relative(make(n, kernel, stored=n == 300), 0.1), 3
+
+    class Stopped(Tally):
+        """Is stopped by who watches, once it has counted so many of a kind."""
+
+        def __setattr__(self, name, value):
+            super().__setattr__(name, value)
+            if name == kind and value == at:
+                self.before = self.pivots, self.interior_steps, self.pair_steps
+                watch.stop()
+
+    with watched() as watch, monkeypatch.context() as patch:
+        patch.setattr(solving, "Tally", Stopped)
+        solution = solve(problem, solver=solver, tol=1e-9)
+    (tally,) = [tally for tally in watch.tallies if isinstance(tally, Stopped)]
+    assert getattr(solution.work, kind) == at and solution.work.iterations == sum(tally.before)
+    assert solution.status is Status.MAX_ITER and np.isfinite(solution.duality_gap)
+    assert abs(solution.beta.sum()) <= 1e-9 * np.abs(solution.beta).sum()
+    # It is worth no less than a constant, which pair steps begin with.
+    if solver == "auto":
+        assert problem.weight @ solution.slack <= problem.largest_budget * (1 + 1e-9)
+    assert solve(problem, solver=solver, tol=1e-9).work.iterations > sum(tally.before)
+
+
+@pytest.mark.parametrize("ask", [{"budget": 0.02}, {"budget": 0.25}, {"cost": 100.0}, {"cost": 1e5}], ids=str)
+@pytest.mark.parametrize("at", [0, 1, 3, 10, 30, 60])
+def test_however_early_a_solve_is_stopped_it_is_worth_more_than_a_constant(at, ask):
+    """On noisy classes at hard margins, where half-way sides are worth nothing."""
+    problem = classes(*make_moons(3000, noise=0.3, random_state=0), "rbf")
+    problem = problem.with_cost(ask["cost"]) if "cost" in ask else relative(problem, ask["budget"])
+
+    class Stopped(Tally):
+        """Has no iteration left after so many."""
+
+        @property
+        def left(self):
+            return max(at - self.pivots - self.interior_steps - self.pair_steps, 0)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(solving, "Tally", Stopped)
+        solution = solve(problem)
+    assert problem.weight @ solution.slack < 0.6 * problem.largest_budget
+    decisions = problem.linear - problem.gradient(solution.beta) + solution.intercept
+    assert np.mean(np.sign(decisions) == problem.sign) > 0.8
+
+
+def test_everyone_who_watches_sees_and_stops_solves_in_other_threads():
+    with watched() as outer, watched() as inner, ThreadPoolExecutor(1) as pool:
+        seen, unseen = pool.submit(Watched(Tally), 7).result(), pool.submit(Tally, 7).result()
+    assert outer.tallies == inner.tallies == [seen] and outer.tallies[0] is seen
+    inner.stop()
+    assert seen.left == 0 and unseen.left == 7
+    # What begins after the stop is stopped; what begins after the block is not watched.
+    with watched() as late:
+        late.stop()
+        assert Tally(7).left == 0
+    assert Tally(7).left == 7
+    assert pickle.loads(pickle.dumps(Watched(Tally)))(7).left == 7

@@ -6,7 +6,7 @@ import pytest
 from sklearn.datasets import make_moons
 
 from sklearn_svmdl import BudgetSVC
-from sklearn_svmdl.dual.work import Tally, followed
+from sklearn_svmdl.dual.work import Tally, watched
 from sklearn_svmdl.svm import _progress
 
 
@@ -61,12 +61,14 @@ def test_nothing_is_printed_unless_asked_for(moons, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_tallies_are_followed_within_the_block_only():
-    with followed() as outer:
+def test_tallies_are_watched_within_the_block_only():
+    with watched() as outer:
         first = Tally()
-        with followed() as inner:
+        with watched() as inner:
             second = Tally()
         third = Tally()
     Tally()
-    assert outer == [first, third] and outer[0] is first and inner[0] is second and len(inner) == 1
+    # Who watches from without sees what happens within.
+    assert [tally is seen for tally, seen in zip(outer.tallies, (first, second, third), strict=True)] == [True] * 3
+    assert inner.tallies[0] is second and len(inner.tallies) == 1
     assert first.line() == "0 kernel values, no steps yet"

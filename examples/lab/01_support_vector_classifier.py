@@ -23,7 +23,8 @@ y = np.repeat([-1, 1], 10)
 X[y == 1] += 1
 
 # %%
-# The lab fits costs of 10 and 0.1: the smaller cost has the wider margin and more support vectors.
+# The lab fits costs of 10 and 0.1: the smaller cost has the wider margin and more support vectors. Full rings are
+# support vectors on the margin, dashed ones inside it, dotted ones with a cross on the wrong side of the boundary.
 
 figure, panels = plt.subplots(1, 2, figsize=(10, 4.6), layout="constrained", sharey=True)
 for ax, C in zip(panels, [10, 0.1], strict=True):

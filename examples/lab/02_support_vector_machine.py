@@ -23,7 +23,7 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.5, random_
 
 # %%
 # The lab's radial kernel with ``gamma=1``, at a cost of 1 and of 100,000. The second makes fewer training mistakes,
-# and looks like overfitting.
+# and looks like overfitting. The rings are those of the first part.
 
 figure, panels = plt.subplots(1, 2, figsize=(10, 4.6), layout="constrained", sharey=True)
 for ax, C in zip(panels, [1, 1e5], strict=True):

@@ -11,7 +11,11 @@ their margin, and bounds by how much in total (ISLR 9.12-9.15):
 
 .. math::
 
-   y_i (b + w^\top x_i) \geq M (1 - \varepsilon_i), \quad \varepsilon_i \geq 0, \quad \sum_i \varepsilon_i \leq C .
+   y_i (b + w^\top x_i) \geq M (1 - \varepsilon_i), \quad \varepsilon_i \geq 0,
+
+.. math::
+
+   \sum_i \varepsilon_i \leq C .
 
 The **slack** :math:`\varepsilon_i` says where sample *i* is:
 

@@ -108,4 +108,5 @@ plt.show()
 #
 #    Smaller, as a rule: with more samples the variance of a narrow margin falls, so less bias can be afforded. But it
 #    does not go to zero where the classes overlap: the slack of samples on the wrong side of even the best boundary
-#    has to be paid for, and their number grows with the samples, as C_max does.
+#    has to be paid for, and their number grows with the samples, as C_max does. On the moons of the last picture the
+#    best fraction is about 0.29 for 60 samples and 0.23 for 600.

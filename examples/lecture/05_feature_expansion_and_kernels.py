@@ -57,7 +57,8 @@ print(f"margins {kernel.margin_[0]:.6f} and {expanded[-1].margin_[0]:.6f}, decis
 
 # %%
 # The same boundary by both ways, and a straight line for comparison. For it no budget below C_min is feasible, which is
-# hardly less than what the constant classifier spends: lines are of no use here.
+# hardly less than what the constant classifier spends: lines are of no use here. (Full rings are on the margin, dashed
+# ones inside it, crosses misclassified.)
 
 (least,), (largest,) = BudgetSVC(kernel="linear").feasible_budget(X, y)
 print(f"straight lines: total slack of at least {least:.1f}, a constant classifier {largest:.0f}")

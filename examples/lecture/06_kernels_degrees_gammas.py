@@ -16,7 +16,8 @@ budget, a large gamma or degree means **low bias and high variance**: the bounda
 # %%
 # Degrees
 # -------
-# The same budget for all, 0.25 C_max. No straight line can keep it: the least that one spends is 0.37 C_max.
+# The same budget for all, 0.25 C_max. No straight line can keep it: the least that one spends is 0.37 C_max. Full rings
+# are on the margin, dashed ones inside it, crosses misclassified.
 
 import matplotlib.pyplot as plt
 from sklearn.datasets import make_moons

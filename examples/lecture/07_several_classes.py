@@ -50,7 +50,7 @@ for pair, margin, budget, slack in zip(pairs, model.margin_, model.budget_, mode
 # The scores of the classes
 # -------------------------
 # ``decision_function`` gives one score for each class, and the largest one is the prediction. In one-versus-one it is
-# the number of duels won, plus a part below 1/3 that breaks ties by how clearly they were won.
+# the number of duels won, plus a part between -1/3 and 1/3 that breaks ties by how clearly they were won.
 
 print(model.classes_, model.decision_function(X.iloc[[0, 77, 149]]).round(2), sep="\n")
 

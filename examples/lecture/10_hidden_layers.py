@@ -54,7 +54,8 @@ for unit in (points @ trained.coefs_[0] + trained.intercepts_[0]).T:
     ax.contour(x1, x2, unit.reshape(x1.shape), levels=[0], colors="black", linestyles="dotted")
 for value, marker in [(0, "o"), (1, "s")]:
     ax.scatter(*X[y == value].T, marker=marker, s=80, c="white", edgecolors="black", label=f"XOR = {value}")
-ax.set(xlabel="$x_1$", ylabel="$x_2$", aspect="equal", title="Three hidden units")
+ticks = [-0.5, 0, 0.5, 1, 1.5]
+ax.set(xlabel="$x_1$", ylabel="$x_2$", aspect="equal", title="Three hidden units", xticks=ticks, yticks=ticks)
 figure.colorbar(shade, label="probability of 1")
 figure.legend(loc="outside lower center", ncols=2)
 plt.show()

@@ -169,7 +169,9 @@ def pivot(block, state, delta=EXACT, overlook=0.0, cache=None):
     centre = ProximalTerm.around(block, delta, point.beta, point.lam)
     fewest, wrong, stalled, nearest = np.inf, block.n_samples, 0, None
     cache = SolverCache(block.dtype) if cache is None else cache
-    for _ in range(int(min(_MOST_ROUNDS, block.tally.left))):
+    for _ in range(_MOST_ROUNDS):
+        if block.tally.left <= 0:
+            break
         block.tally.pivots += 1
         factor = cache.factor(np.count_nonzero(side == FREE), wrong)
         try:
@@ -296,6 +298,8 @@ def solve_block(block, start, effort=Effort(), trusted=True):
 
 def step_inside(block, start, effort=Effort()):
     """Step inside the bounds until the sides can be told, and pivot from there."""
+    if block.tally.left <= 0:
+        return replace(start, settled=False)
     for inside in _interior_solutions(block, start.point, effort.gaps[:2] if effort.rough else effort.gaps):
         # Few of these sides are wrong: single precision would mistake others.
         cache = SolverCache(block.dtype, single_fails=not block.is_single)

@@ -428,7 +428,7 @@ class InteriorSolver:
         Interior
         """
         block, tally = self.block, self.block.tally
-        most, stays = int(min(most, tally.left)), stays or not self.lam_is_free or np.isinf(self.highest)
+        stays = stays or not self.lam_is_free or np.isinf(self.highest)
         ratios, stuck, least, since, lift = np.zeros((2, block.n_samples)), 0, _NEAR, 0, _LIFT
         # The iterate changes in place: it is this solve's own.
         iterate, best = iterate._replace(pairs=iterate.pairs.copy()), None
@@ -439,7 +439,7 @@ class InteriorSolver:
             tally.gap = state.error
             least, since = (state.error, 0) if state.error < 0.5 * least else (least, since + (least < _NEAR))
             flees = not stays and (stuck >= _PATIENCE or iterate.lam > self.highest)
-            if number == most or state.error <= gap or flees or since > _STALLED:
+            if number == most or tally.left <= 0 or state.error <= gap or flees or since > _STALLED:
                 break
             try:
                 # Beyond the range of doubles a step is no number, and the last.

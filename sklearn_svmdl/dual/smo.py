@@ -86,7 +86,7 @@ class Ascent:
         beta, tally, diagonal = self.beta, self.tally, self.diagonal
         least = _LEAST_CURVATURE * self.largest
         floor = _UNITS * (self.largest * np.linalg.norm(beta) + np.abs(self.problem.linear).max())
-        while tally.pair_steps < self.end:
+        while tally.pair_steps < self.end and tally.left > 0:
             i = self.grow.argmax()
             gain = self.grow[i] - self.shrink
             if gain.max() <= max(tol, floor):
@@ -140,15 +140,20 @@ class Ascent:
         self.tally.pair_steps += 1
 
 
-def starting_point(problem):
-    """The shape beta / lam of the solution in the limit lam -> 0, and the lam that is best for it, or the cost.
+def first_shape(problem):
+    """The shape beta / lam of the solution in the limit lam -> 0, not balanced yet.
 
     Variables on the costly side of the best constant are at their bound, those at the constant balance them with equal
     shares of theirs. Of two classes that is the smaller at its bound and the larger in proportion.
     """
     costs = problem.sign * (problem.linear - problem.constant)
     costs[np.abs(costs) <= 1e-12 * np.abs(problem.linear).max()] = 0.0
-    unit = feasible_duals(problem, problem.bound * np.heaviside(costs, 0.5), 1.0)
+    return problem.bound * np.heaviside(costs, 0.5)
+
+
+def starting_point(problem):
+    """The shape beta / lam of the solution in the limit lam -> 0, and the lam that is best for it, or the cost."""
+    unit = feasible_duals(problem, first_shape(problem), 1.0)
     if problem.budget is None:
         return unit, float(problem.cost)
     curvature = dot(unit, problem.linear - problem.gradient(unit))
@@ -186,8 +191,7 @@ def ascend(problem, lam_max, *, start=None, tol, tally, cache_size, most=np.inf)
     solution : DualSolution, of the points certified the one with the smallest error
     """
     budget, columns = problem.budget, ColumnCache(problem.source, cache_size)
-    end = tally.pair_steps + min(most, tally.left)
-    ascent = Ascent(problem, *_start(problem, lam_max, start), columns, tally, end)
+    ascent = Ascent(problem, *_start(problem, lam_max, start), columns, tally, tally.pair_steps + most)
     unit, best, tight = max(budget or 0.0, problem.weight.min()), None, max(tol, _PAUSE * ascent.violation)
     while True:
         goes_on = ascent.pair_steps(tight)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from operator import attrgetter
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,8 +12,8 @@ from .feasibility import is_least, least_budget, least_slack_shown
 from .kkt import BOUND, FREE, ZERO, spread_of
 from .levels import coarse_problem, cold_state, polish, share_of, solve_levels
 from .linear import features_of, solve_in_features
-from .problem import Status, certify, constant_solution, feasible_duals
-from .smo import ascend
+from .problem import Status, certify, constant_solution, feasible_duals, least_slack_intercept, slack_of
+from .smo import ascend, first_shape
 from .together import LARGEST, MOST_ITERATIONS, solve_together
 from .work import Tally
 from .working_set import TooLarge, Workspace, dense_features, solve_whole, whole_block
@@ -28,7 +29,7 @@ _SHORTER = 1e-2
 _DIRECT, _DIRECT_REGRESSION = 500, 800
 # From this many problems on they are solved together.
 SEVERAL = 3
-# Samples from which the spread is told.
+# Samples from which the spread is told, and that a solve which got nowhere ends with.
 _PROBE = 200
 # Up to this many samples the linear programme that tells C_min costs less than the solution.
 _SMALL_PROGRAMME = 1000
@@ -103,7 +104,7 @@ def reachable(problem):
     if problem.cost is not None:
         return problem
     n = problem.n_distinct
-    probe = np.unique(np.linspace(0, n - 1, min(_PROBE, n)).astype(int))
+    probe = _probe(n)
     reach = _REACH if n <= _MANY or problem.source.n_features is not None else _REACH_OF_MANY
     return problem.within(reach / spread_of(problem.source.distinct.block(probe, probe)))
 
@@ -184,10 +185,39 @@ def certified(problem, state, tally, tol):
         problem = problem.with_cost(problem.largest_cost)
     if state.settled:
         return certify(problem, beta, lam, tally.done(), tol)
-    # Duals from within their bounds, or on those that their sides name.
+    # Duals from within their bounds, on those that their sides name, or where some samples alone would begin.
     on_sides = np.select([state.side == ZERO, state.side == BOUND], [0.0, lam * problem.bound], beta)
-    ends = [certify(problem, feasible_duals(problem, duals, lam), lam, tally.done(), tol) for duals in (on_sides, beta)]
-    return min(ends, key=attrgetter("error"))
+    some = np.isin(np.arange(problem.n_samples), _probe(problem.n_samples))
+    begun = np.where(some, lam * first_shape(problem), 0.0)
+    ends = [_end(problem, feasible_duals(problem, duals, lam), lam) for duals in (beta, on_sides, begun)]
+    best = min(ends, key=attrgetter("loss"))
+    return certify(problem, best.beta, best.lam, tally.done(), tol)
+
+
+class _End(NamedTuple):
+    """Duals and lam that a solve may end with, and their loss: total slack, with |w|^2 / 2 where a cost is given."""
+
+    beta: np.ndarray
+    lam: float
+    loss: float
+
+
+def _end(problem, beta, lam):
+    """An end with w in the direction of these duals, made as short as is best for the dual objective."""
+    linear, sign, weight = problem.linear, problem.sign, problem.weight
+    fit = linear - problem.gradient(beta)
+    reward, squared_norm = dot(linear, beta), dot(beta, fit)
+    share = reward / squared_norm if 0 < reward < squared_norm else 1.0
+    residual = linear - share * fit
+    slack = dot(weight, slack_of(residual - least_slack_intercept(residual, sign, weight), sign))
+    if problem.budget is not None:
+        return _End(share * beta, share * lam, slack)
+    return _End(share * beta, lam, 0.5 * share**2 * squared_norm + lam * slack)
+
+
+def _probe(n):
+    """Evenly spaced samples that stand for all n, by number."""
+    return np.unique(np.linspace(0, n - 1, min(_PROBE, n)).astype(int))
 
 
 def pair_steps(problem, tally, tol, cache_size):

@@ -1,23 +1,63 @@
 """What a solve takes, counted: kernel values, factorisations, pivots, interior steps and pair steps."""
 
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from typing import NamedTuple
 
-# Where tallies that begin in this context are entered, None where no one follows.
-_FOLLOWED = ContextVar("followed", default=None)
+# The watches that tallies which begin in this context are entered in.
+_WATCHES = ContextVar("watches", default=())
+
+
+class Watch:
+    """The tallies that begin while somebody watches, for another thread to read, or to stop, while the solves go on."""
+
+    def __init__(self):
+        self.tallies, self.stopped = [], False
+
+    def enter(self, tally):
+        """Take up a tally that begins."""
+        self.tallies.append(tally)
+        if self.stopped:
+            tally.most = 0
+
+    def stop(self):
+        """Leave no iteration to the solves, those under way and those to come: each ends at its best point."""
+        self.stopped = True
+        for tally in self.tallies:
+            tally.most = 0
 
 
 @contextmanager
-def followed():
-    """A list of the tallies that begin within the block, for another thread to read while the solve goes on."""
-    tallies = []
-    token = _FOLLOWED.set(tallies)
+def watched():
+    """A `Watch` of the tallies that begin within the block, besides those that watch it from without."""
+    watch = Watch()
+    token = _WATCHES.set((*_WATCHES.get(), watch))
     try:
-        yield tallies
+        yield watch
     finally:
-        _FOLLOWED.reset(token)
+        _WATCHES.reset(token)
+
+
+def is_stopped():
+    """Whether who watches has stopped the solves of this context."""
+    return any(watch.stopped for watch in _WATCHES.get())
+
+
+class Watched:
+    """A function to call in another thread, watched by whoever watches here; in another process nobody does."""
+
+    # What wraps it would take over a __dict__, and a context goes to no other process.
+    __slots__ = ("_context", "_function")
+
+    def __init__(self, function):
+        self._function, self._context = function, copy_context()
+
+    def __call__(self, *args):
+        return self._context.copy().run(self._function, *args)
+
+    def __reduce__(self):
+        return Watched, (self._function,)
 
 
 class Work(NamedTuple):
@@ -66,9 +106,8 @@ class Tally:
 
     def __post_init__(self):
         self.factored = []
-        tallies = _FOLLOWED.get()
-        if tallies is not None:
-            tallies.append(self)
+        for watch in _WATCHES.get():
+            watch.enter(self)
 
     @property
     def left(self):

@@ -355,7 +355,11 @@ def refine(problem, state, inside, workspace, effort=_EFFORT, *, bound_sum=None,
     rough = effort if inside.all() else replace(effort, rough=True)
     now = rough
     for _ in range(_MOST_LOOKS):
-        state = working.solve(state, now, trusted)
+        solved = working.solve(state, now, trusted)
+        if not solved.settled and workspace.tally.left <= 0:
+            # The duals that this began with are worth more than those of sides that did not settle.
+            break
+        state = solved
         wrong, right = working.check_outside(state)
         if len(working.outside) == 0 or (state.settled and len(wrong) == 0):
             if state.exact or now == effort:

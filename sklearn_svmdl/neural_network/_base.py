@@ -78,9 +78,13 @@ class BaseTorchMLP(EstimatorMixin, SkorchParameters, ABC):
 
     # --- fit
 
+    def _most_epochs(self):
+        """The most epochs that a fit has; those of lbfgs are of one network after the other."""
+        return self.max_iter * (self.n_networks if self.solver == "lbfgs" else 1)
+
     def _fit(self, X, y, sample_weight, validation=(None, None, None), incremental=False):
         first_pass = not hasattr(self, "net_") or not (self.warm_start or incremental)
-        tasks = epoch_tasks(self, X, y, sample_weight)
+        tasks = epoch_tasks(self, X, y, sample_weight)  # before X and y are checked: callbacks get the user's
         device = resolve_device(self.device)
         self._check_choices(incremental)
         if first_pass:
@@ -92,10 +96,10 @@ class BaseTorchMLP(EstimatorMixin, SkorchParameters, ABC):
         random_state = check_random_state(self.random_state)
         train, valid = self._split(X, y, sample_weight, validation, incremental, random_state)
         recipe = Recipe.of(self)
-        run = self._run(recipe, train, valid, first_pass, incremental)
+        run = self._run(recipe, train, valid, tasks, first_pass, incremental)
         seeds = [draw_seed(random_state) for _ in range(self.n_networks)]
         with torch.inference_mode(False), torch.enable_grad():  # whatever the caller is in
-            net = self._net(run, recipe, seeds, device, first_pass, tasks)
+            net = self._net(run, recipe, seeds, device, first_pass)
             self._train(net, run, X, y)
         return self._store(net, run, X.dtype)
 
@@ -202,7 +206,7 @@ class BaseTorchMLP(EstimatorMixin, SkorchParameters, ABC):
             warn(f"batch_size={self.batch_size} is larger than the {n_rows} rows to train on and is clipped to that.")
         return min(int(self.batch_size), n_rows)
 
-    def _net(self, run, recipe, seeds, device, first_pass, tasks):
+    def _net(self, run, recipe, seeds, device, first_pass):
         """A new net, with the weights to go on with if there are any; or the net to go on with."""
         parts = {**self._skorch_parts(), **self._module_parameters(run.train)}
         callbacks = list(self.callbacks or ())
@@ -218,7 +222,7 @@ class BaseTorchMLP(EstimatorMixin, SkorchParameters, ABC):
             dtype=run.train.dataset.X.dtype.name,
             seeds=seeds,
             device=device,
-            callbacks=[*deepcopy(callbacks), *tasks],
+            callbacks=deepcopy(callbacks),
             max_epochs=recipe.max_iter,
             **settings,
             **parts,
@@ -282,7 +286,7 @@ class BaseTorchMLP(EstimatorMixin, SkorchParameters, ABC):
             )
         return [int(size) for size in sizes]
 
-    def _run(self, recipe, train, valid, first_pass, incremental):
+    def _run(self, recipe, train, valid, tasks, first_pass, incremental):
         if first_pass:
             progresses = [Progress(recipe.learning_rate_init) for _ in range(self.n_networks)]
         else:
@@ -297,6 +301,7 @@ class BaseTorchMLP(EstimatorMixin, SkorchParameters, ABC):
             train=train,
             valid=valid,
             batch_size=self._batch_rows(len(train)),
+            tasks=tasks,
             rows_seen=0 if first_pass else self.t_,
             epochs_before=0 if first_pass else len(self.net_.history),
             incremental=incremental,

@@ -1,6 +1,7 @@
 """Epochs as tasks of scikit-learn's callbacks."""
 
 from copy import copy, deepcopy
+from dataclasses import replace
 
 from skorch.callbacks import Callback
 
@@ -9,17 +10,14 @@ from ._training import StopTraining
 
 
 class EpochTasks(Callback):
-    """A skorch callback that tells scikit-learn's callbacks of each epoch, and stops where one of them asks for it.
+    """Tells scikit-learn's callbacks of each epoch of a run, and stops it where one of them asks for it.
 
-    It is the net's for a training only: afterwards the net does not know it, and a copy of the net, or a stored one,
-    has a callback in its place that does nothing.
+    It is a skorch callback in form, but the run's and not the net's: who listens here listens to epochs alone, in
+    every loop, and after the net's own callbacks.
     """
 
     def __init__(self, estimator, steps):
         self.estimator, self.steps = estimator, steps
-
-    def __reduce__(self):
-        return Callback, ()
 
     def on_epoch_begin(self, net, **kwargs):
         """An epoch begins."""
@@ -27,23 +25,19 @@ class EpochTasks(Callback):
 
     def on_epoch_end(self, net, **kwargs):
         """An epoch ends, or the training does."""
-        if self.steps.end(lambda: self._fitted(net)):
+        run = net.run_
+        if self.steps.end(lambda: self._fitted(net) if run.is_begun else None):
             raise StopTraining
-
-    def on_train_end(self, net, **kwargs):
-        """Leave the net."""
-        net.callbacks = [callback for callback in net.callbacks if callback is not self]
-        net.callbacks_ = [(name, callback) for name, callback in net.callbacks_ if callback is not self]
 
     def _fitted(self, net):
         """The fitted attributes as if this were the last epoch."""
-        run, shadow = net.run_, copy(self.estimator)
-        return vars(shadow._store(deepcopy(net), run, run.train.dataset.X.dtype))
+        run, so_far = replace(net.run_, progresses=deepcopy(net.run_.progresses)), deepcopy(net)
+        if net.supervisor_ is not None:
+            net.supervisor_.restore(so_far.module_)
+        return vars(copy(self.estimator)._store(so_far, run, run.train.dataset.X.dtype))
 
 
 def epoch_tasks(estimator, X, y, sample_weight):
-    """The callbacks that a net needs besides the user's; several networks, which take none, are one task."""
-    if estimator.n_networks > 1:
-        return []
+    """What is told of the epochs of a fit: `EpochTasks`, or a callback that does nothing where nobody listens."""
     steps = steps_of(estimator, X, y, sample_weight, "epoch")
-    return [] if steps is None else [EpochTasks(estimator, steps)]
+    return Callback() if steps is None else EpochTasks(estimator, steps)

@@ -1,6 +1,8 @@
 """Full-batch training by scipy's L-BFGS-B, on the written-out gradient or on autograd's."""
 
 import warnings
+from functools import partial
+from math import inf
 
 import numpy as np
 import scipy.optimize
@@ -12,29 +14,36 @@ from ._gradient import WrittenOutGradient, silent_overflow
 from ._heads import HeadLoss
 from ._module import MLPModule, penalised
 from ._rows import Batches, chunk_rows
+from ._training import StopTraining
 
 
 def minimise_loss(net, run):
-    """Minimise the mean loss plus penalty over all rows, in place on the module; fill in the progress."""
+    """Minimise the mean loss plus penalty over all rows, in place on the module; fill in the progress.
+
+    Several networks are trained one after the other. Where a callback ends one, the others take no more iterations.
+    """
     module = net.module_
     module.eval()  # a random mask would make the loss another function at every evaluation
     if getattr(module, "n_networks", 1) == 1:
-        _minimise(net, run, module, run.progresses[0])
+        _minimise(net, run, module, _Accepted(net, run.progresses[0]))
         return
+    most = inf
     for i, progress in enumerate(run.progresses):
         member = module.member(i)
-        _minimise(net, run, member, progress)
-        for name, value in member.state_dict().items():
-            module.state_dict()[name][i].copy_(value)
+        accepted = _Accepted(net, progress, most, partial(module.put_member, i, member))
+        _minimise(net, run, member, accepted)
+        module.put_member(i, member)
         if run.interrupted:
             return
+        if accepted.is_stopped:
+            most = accepted.iterations
 
 
-def _minimise(net, run, module, progress):
+def _minimise(net, run, module, accepted):
     """The same for one network."""
     plain = isinstance(module, MLPModule) and net.criterion is HeadLoss
     objective = (_PlainObjective if plain else _AutogradObjective)(net, run, module)
-    recipe, accepted = net.recipe, _Accepted(net, objective.vector())
+    recipe, progress, accepted.vector = net.recipe, accepted.progress, objective.vector()
     try:
         result = scipy.optimize.minimize(
             objective,
@@ -44,17 +53,16 @@ def _minimise(net, run, module, progress):
             callback=accepted,
             options={"maxfun": recipe.max_fun, "maxiter": recipe.max_iter, "gtol": recipe.tol},
         )
-        accepted.vector, accepted.loss = result.x, float(result.fun)
+        accepted.vector, progress.loss = result.x, float(result.fun)
         iterations = min(result.nit, recipe.max_iter)
         if result.status != 0:
             warnings.warn(_not_converged(result, recipe), ConvergenceWarning, stacklevel=2)
     except KeyboardInterrupt:
         iterations = accepted.iterations
-        run.interrupted = not accepted.stopped_by_callback
+        run.interrupted |= not accepted.is_stopped
     finally:
         objective.load(accepted.vector)
         objective.release()
-    progress.loss = accepted.loss
     progress.data_loss = None if progress.loss is None else progress.loss - objective.penalty_at(accepted.vector)
     run.epochs_done = max(run.epochs_done, 1, iterations)
 
@@ -68,28 +76,48 @@ def _not_converged(result, recipe):
 
 
 class _Accepted:
-    """The last point that scipy accepted; each is an epoch to the history and the callbacks."""
+    """The last point that scipy accepted; each is an epoch to the history and the callbacks.
 
-    def __init__(self, net, vector):
+    Parameters
+    ----------
+    net : MLPNet
+    progress : Progress
+        That of the network.
+    most : int or inf
+        Iterations that are left to it by who has ended another network: nobody is told of these.
+    show : callable
+        Shows the net the network as it is.
+    """
+
+    def __init__(self, net, progress, most=inf, show=lambda: None):
         self._net = net
-        self.vector = vector
-        self.loss = None
+        self._most = most
+        self._show = show
+        self.progress = progress
+        self.vector = None
         self.iterations = 0
-        self.stopped_by_callback = False
+        self.is_stopped = False
 
     def __call__(self, intermediate_result):
-        self.vector, self.loss = intermediate_result.x.copy(), float(intermediate_result.fun)
+        self.vector, self.progress.loss = intermediate_result.x.copy(), float(intermediate_result.fun)
         self.iterations += 1
         if self._net.recipe.verbose:
-            print(f"lbfgs - loss: {self.loss:.6f}")
+            print(f"lbfgs - loss: {self.progress.loss:.6f}")
         try:
-            self._net.notify("on_epoch_begin", **self._data())
-            for name in ("loss", "train_loss"):
-                self._net.history.record(name, self.loss)
-            self._net.notify("on_epoch_end", **self._data())
+            if self._most == inf:
+                self._tell()
+            elif self.iterations == self._most:
+                raise StopTraining
         except KeyboardInterrupt:
-            self.stopped_by_callback = True
+            self.is_stopped = True
             raise
+
+    def _tell(self):
+        self._show()
+        self._net.notify("on_epoch_begin", **self._data())
+        for name in ("loss", "train_loss"):
+            self._net.history.record(name, self.progress.loss)
+        self._net.notify("on_epoch_end", **self._data())
 
     def _data(self):
         return {"dataset_train": self._net.run_.train, "dataset_valid": None}

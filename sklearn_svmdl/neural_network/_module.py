@@ -81,6 +81,11 @@ class MLPModule(nn.Module):
         alone.load_state_dict({name: value[i] for name, value in self.state_dict().items()})
         return alone
 
+    def put_member(self, i, alone):
+        """Let one of the networks be as a module of its shape is."""
+        for name, value in alone.state_dict().items():
+            self.state_dict()[name][i].copy_(value)
+
 
 def dropout_mask(out, share, generator):
     """Fill `out` with zeros (a `share` of them) and 1 / (1 - share): the expected activation is unchanged."""

@@ -1,41 +1,38 @@
 """The skorch net inside the estimators.
 
 Callbacks, and a module, criterion, optimizer or iterator of the user's, are served by skorch's own loop. What
-is filled in here are the places that skorch leaves open: how the parts are made, what a step and a loss are,
-and what the net itself does at each moment, before the callbacks are told.
+is filled in are the places that skorch leaves open: how the parts are made (`_net_parts`), what a step and a loss
+are (`_net_steps`), how a net is stored (`_net_storage`), and here how it is trained: by which loop, and what the net
+itself does at each moment, before the callbacks are told.
 """
 
 from contextlib import nullcontext
 from copy import deepcopy
-from inspect import signature
 from math import inf
 
 import numpy as np
 import torch
-from scipy import sparse
 from sklearn.base import ClassifierMixin, RegressorMixin
-from skorch import NeuralNet
-from skorch.callbacks import Callback
 from skorch.history import History
-from skorch.utils import to_tensor
-from torch import nn
-from torch.utils.data import DataLoader
 
-from ._gradient import WrittenOutGradient, silent_overflow
-from ._heads import HeadLoss, smoothed
+from ._gradient import WrittenOutGradient
+from ._heads import HeadLoss
 from ._lbfgs import minimise_loss
-from ._module import MLPModule, as_matrix, draw_weights, is_penalised, penalised
+from ._module import MLPModule
+from ._net_steps import NetSteps
+from ._net_storage import StoredAsArrays
 from ._recipe import Progress
-from ._rows import RowBatches, Rows, WeightedDataset, make_rows, without_weight
+from ._rows import RowBatches, WeightedDataset, make_rows
 from ._runtime import borrowed_global_generator, make_generator
-from ._solvers import FlatOptimizer, torch_optimizer
+from ._skorch_callbacks import listens
+from ._solvers import FlatOptimizer
 from ._training import FastEpochs, Run, Supervisor, noting_interruption, train_fast
 
 _MOMENTS_TO_DRAW = ("on_train_begin", "on_epoch_begin")
 _MOMENTS_OF_BATCHES = ("on_batch_begin", "on_grad_computed", "on_batch_end")
 
 
-class MLPNet(NeuralNet):
+class MLPNet(StoredAsArrays, NetSteps):
     """A skorch net for one `Task`, whose y are class codes, label indicators or numbers.
 
     Parameters
@@ -53,10 +50,6 @@ class MLPNet(NeuralNet):
     optimizer, iterator_train, iterator_valid, **kwargs
         skorch's own parameters.
     """
-
-    # The optimizer is made late, but it is one of the parts all along.
-    prefixes_ = [*NeuralNet.prefixes_, "optimizer"]
-    _optimizers = ["optimizer"]
 
     def __init__(
         self,
@@ -97,119 +90,13 @@ class MLPNet(NeuralNet):
         """None: the net keeps its history and prints its progress line itself."""
         return []
 
-    # --- which loop
-
-    @property
-    def has_own_parts(self):
-        """Whether anything but callbacks and the optimizer is the user's."""
-        iterators = {self.iterator_train, self.iterator_valid}
-        return self.module is not MLPModule or self.criterion is not HeadLoss or iterators != {RowBatches}
+    # --- training
 
     @property
     def is_plain(self):
         """Whether the fast loop does all that skorch's would."""
         own_optimizer = self.optimizer is not FlatOptimizer or self.get_params_for("optimizer")
         return not (self.callbacks_ or own_optimizer or self.has_own_parts)
-
-    # --- the parts
-
-    def initialize(self):
-        """Make all parts but the optimizer, the first weights drawn from generators of our own."""
-        self.generators_ = [make_generator(seed) for seed in self.seeds]
-        self.solver_state_ = None
-        return super().initialize()
-
-    def initialize_module(self):
-        """Make `module_`; a user's module draws from torch's global generator, which is then put back."""
-        generators = self.generators_ or [make_generator(seed) for seed in self.seeds]
-        if self.module is MLPModule:
-            super().initialize_module()
-            draw_weights(self.module_, generators)
-            return self
-        with borrowed_global_generator(generators[0]):
-            module = self._own_module()
-        if not isinstance(module, nn.Module):
-            raise TypeError(f"module must make a torch.nn.Module, got {type(module).__name__}.")
-        self.module_ = module.to(self.torch_dtype_)
-        return self
-
-    def _own_module(self):
-        """The user's module of the number of features and outputs, with the parameters module__..."""
-        shape, given = (self.task.n_features, self.task.n_outputs), self.get_params_for("module")
-        names = list(signature(self.module).parameters)[:2] if given else []
-        if set(names) & set(given):  # skorch's InputShapeSetter may say them too
-            return self.module(**dict(zip(names, shape)) | given)
-        return self.module(*shape, **given)
-
-    def initialize_criterion(self):
-        """Make `criterion_`; row by row where a torch criterion has to be weighted."""
-        if self.criterion is HeadLoss:
-            self.criterion_ = HeadLoss(self.task.head_name)
-            return self
-        given = self.get_params_for("criterion")
-        is_weighted = self.run_ is not None and self.run_.train.dataset.weight is not None
-        if is_weighted and "reduction" in signature(self.criterion).parameters:
-            given.setdefault("reduction", "none")
-        self.criterion_ = self.initialized_instance(self.criterion, given)
-        return self
-
-    def _initialize_optimizer(self, reason=None):
-        """Postponed until a step asks for one: making it is slow, and the fast loop needs none."""
-        return super()._initialize_optimizer(reason) if self.supervisor_ is not None else self
-
-    def initialize_optimizer(self):
-        """Make `optimizer_`: the user's, or the recipe's solver."""
-        if self.optimizer is not FlatOptimizer:
-            return super().initialize_optimizer()
-        settings = self.get_params_for("optimizer")
-        if self.gradient_ is not None and not settings:
-            self.optimizer_ = FlatOptimizer(self.gradient_, self.recipe)
-        elif "param_groups" in settings:
-            (groups,), settings = self.get_params_for_optimizer("optimizer", self.get_all_learnable_params())
-            self.optimizer_ = torch_optimizer(groups, self.recipe, **settings)
-        else:
-            self.optimizer_ = torch_optimizer(self._parameter_groups(), self.recipe, **settings)
-        return self
-
-    def _parameter_groups(self):
-        """The weights, which adamw shrinks, and the rest."""
-        named = list(self.get_all_learnable_params())
-        weights = [p for name, p in named if is_penalised(name, p)]
-        others = [p for name, p in named if not is_penalised(name, p)]
-        decay = self.recipe.alpha if self.recipe.solver == "adamw" else 0.0
-        groups = [{"params": weights, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
-        return [group for group in groups if group["params"]]
-
-    def get_iterator(self, dataset, training=False):
-        """skorch's iterator; our own, for data sets that it knows, with our generator."""
-        iterator = self.iterator_train if training else self.iterator_valid
-        shuffled = training and self.recipe.shuffle
-        if iterator is not RowBatches:
-            return self._own_iterator(dataset, training, shuffled)
-        data = dataset.dataset if isinstance(dataset, Rows) else dataset
-        batch_size = self.get_params_for("iterator_train" if training else "iterator_valid").get("batch_size")
-        batch_size = batch_size or self.batch_size
-        if not isinstance(data, WeightedDataset) or not (isinstance(data.X, np.ndarray) or sparse.issparse(data.X)):
-            return DataLoader(dataset, batch_size, shuffle=shuffled)
-        if not shuffled:
-            return RowBatches(dataset, batch_size)
-        # While the global generator is lent ours, it is the one to draw from.
-        return RowBatches(dataset, batch_size, torch.default_generator if self.has_own_parts else self.generators_[0])
-
-    def _own_iterator(self, dataset, training, shuffled):
-        """A user's iterator; torch's own shuffles as the estimator is told to, unless told otherwise."""
-        is_loader = isinstance(self.iterator_train, type) and issubclass(self.iterator_train, DataLoader)
-        given = self.get_params_for("iterator_train")
-        if not (training and is_loader and shuffled) or {"shuffle", "sampler", "batch_sampler"} & set(given):
-            return super().get_iterator(dataset, training)
-        given.setdefault("batch_size", self.batch_size)
-        return self.iterator_train(dataset, shuffle=True, **given)
-
-    # --- training
-
-    def remembered(self):
-        """What the optimizer of the last training remembers, as tensors."""
-        return as_tensors(self.solver_state_ or {})
 
     def go_on_from(self, other, incremental=False):
         """Take over weights and history of another net with the same module; in partial_fit its place in training."""
@@ -295,12 +182,14 @@ class MLPNet(NeuralNet):
         return self
 
     def notify(self, method_name, **cb_kwargs):
-        """Tell the net and its callbacks; where these may draw, as `Initializer` does, they draw from ours."""
-        if method_name not in _MOMENTS_TO_DRAW or not self.callbacks_:
+        """Tell the net, its callbacks and the run's; where callbacks may draw, as `Initializer` does, they draw from
+        ours.
+        """
+        may_draw = method_name in _MOMENTS_TO_DRAW and self.callbacks_
+        with borrowed_global_generator(self.generators_[0], self.device) if may_draw else nullcontext():
             super().notify(method_name, **cb_kwargs)
-            return
-        with borrowed_global_generator(self.generators_[0], self.device):
-            super().notify(method_name, **cb_kwargs)
+        with noting_interruption(self.run_):
+            getattr(self.run_.tasks, method_name)(self, **cb_kwargs)
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         """Make ready, before any callback is told: they find an optimizer."""
@@ -393,7 +282,7 @@ class MLPNet(NeuralNet):
     def on_train_end(self, net, X=None, y=None, **kwargs):
         """Go back to the weights that are to stay."""
         if self.supervisor_ is not None:
-            self.supervisor_.restore()
+            self.supervisor_.restore(self.module_)
 
     def _wind_up(self):
         """Leave nothing on the net that only training needed; the optimizer's state stays, as arrays."""
@@ -411,86 +300,6 @@ class MLPNet(NeuralNet):
         self.device = "cpu"
         self.generators_ = self.run_ = self.supervisor_ = self.gradient_ = self.fast_epochs_ = self.seen_ = None
 
-    # --- a step
-
-    def train_step_single(self, batch, **fit_params):
-        """Outputs and loss of a batch, the gradient left on the parameters: written out, or by autograd."""
-        if self.gradient_ is None:
-            return super().train_step_single(batch, **fit_params)
-        if self.gradient_.is_overheard():
-            self.gradient_.grad.zero_()
-            self.gradient_.attach()
-            return super().train_step_single(batch, **fit_params)
-        if not self.module_.training:
-            self._set_training(True)
-        X, weight = self._rows_of(batch[0])
-        targets = self.training_targets(batch[1])
-        with silent_overflow():
-            z = self.gradient_.evaluate(X, targets, weight)
-        self.gradient_.attach()
-        self.seen_ = targets, weight, None
-        loss = self.criterion_.forward(z, targets, weight)
-        return {"loss": self._penalised_loss(loss, z.shape[0], weight), "y_pred": z}
-
-    def infer(self, x, **fit_params):
-        """Raw outputs of shape (n, n_outputs) for rows, with or without weights."""
-        X, _ = self._rows_of(x)
-        z = self.module_(X, **fit_params)
-        return z if self.module is MLPModule else as_matrix(z, len(X), self.task.n_outputs)
-
-    def get_loss(self, y_pred, y_true, X=None, training=False):
-        """The weighted loss of a batch; in training, of smoothed targets and with the penalty."""
-        _, weight = without_weight(X)
-        loss = self.data_loss(y_pred, y_true, weight, training)
-        return self._penalised_loss(loss, len(y_pred), weight) if training else loss
-
-    def data_loss(self, z, y, weight, training):
-        """The weighted loss of a batch by the criterion alone."""
-        y = self._tensor(y)
-        weight = None if weight is None else self._tensor(weight)
-        targets = self.training_targets(y) if training else self.task.targets(y, z.dtype)
-        if self.criterion is HeadLoss:
-            self.seen_ = targets, weight, None
-            return self.criterion_(z, targets, weight)
-        loss = weighted(self.criterion_(z, self.task.natural_targets(y, z.dtype)), weight)
-        self.seen_ = targets, weight, loss.item()
-        return loss
-
-    def _rows_of(self, x):
-        """A batch's rows in the precision of the parameters, and their weights or None."""
-        X, weight = without_weight(x)
-        X = self._tensor(X)
-        if X.dtype is not self.torch_dtype_:
-            X = X.to(self.torch_dtype_)
-        return X, None if weight is None else self._tensor(weight)
-
-    def _tensor(self, values):
-        """As skorch's `to_tensor`, at no cost for what is one already."""
-        if self.device == "cpu" and isinstance(values, torch.Tensor):
-            return values
-        return to_tensor(values, self.device)
-
-    def training_targets(self, y):
-        """The targets to train on, smoothed ones if asked for, of a batch's y."""
-        targets = self.task.targets(self._tensor(y), self.torch_dtype_)
-        amount = self.recipe.label_smoothing
-        return smoothed(targets, self.task.head, amount) if amount else targets
-
-    def _penalised_loss(self, loss, n_rows, weight):
-        if not self.recipe.penalty:
-            return loss
-        squares = self.squared_weights(differentiable=loss.requires_grad)
-        if weight is None:
-            return torch.add(loss, squares, alpha=0.5 * self.recipe.penalty / n_rows)
-        return loss + 0.5 * self.recipe.penalty / weight.sum() * squares
-
-    def squared_weights(self, differentiable=False):
-        """The sum of the squares that alpha shrinks, a number or one a network, as a tensor."""
-        if self.gradient_ is not None and not differentiable:
-            return self.gradient_.squared_weights()
-        squares = sum((w.square().sum() for w in penalised(self.module_)), torch.zeros(()))
-        return squares if differentiable else squares.detach()
-
     # --- prediction
 
     def _get_predict_nonlinearity(self):
@@ -501,59 +310,6 @@ class MLPNet(NeuralNet):
     def _link(self, z):
         linked = self.task.head.link(z)
         return linked if linked.ndim == 2 else linked.mean(1)
-
-    # --- persistence
-
-    def _get_module(self, name, msg):
-        """A part to save or load; of the optimizer, between trainings, there is only the state."""
-        if name == "optimizer_" and name not in vars(self):
-            return _SolverState(self)
-        return super()._get_module(name, msg)
-
-    def __getstate__(self):
-        """Plain arrays, names and the user's own parts: no torch object is stored."""
-        parameters = {
-            name: value for name, value in vars(self).items() if not name.endswith("_") and not name.startswith("_")
-        }
-        return {
-            "parameters": parameters,
-            "module_state": as_arrays(dict(self.module_.state_dict())),
-            "criterion_state": as_arrays(dict(self.criterion_.state_dict())),
-            "solver_state": self._solver_state(),
-            "history": as_columns(self.history),
-            "callbacks_": self.callbacks_,
-        }
-
-    def _solver_state(self):
-        """What the optimizer remembers, as arrays, or None."""
-        return as_arrays(self.optimizer_.state_dict()) if "optimizer_" in vars(self) else self.solver_state_
-
-    def __setstate__(self, state):
-        self.__init__(**state["parameters"])
-        self._initialize_virtual_params()
-        self.callbacks_ = state["callbacks_"]
-        self._initialize_module()
-        self._initialize_criterion()
-        self.history = History(as_rows(state["history"]))
-        self.module_.load_state_dict(as_tensors(state["module_state"]))
-        self.criterion_.load_state_dict(as_tensors(state["criterion_state"]))
-        self.solver_state_ = state["solver_state"]
-        self.initialized_ = True
-
-
-class _SolverState:
-    """The optimizer of a net that is not being trained, for skorch's saving and loading."""
-
-    def __init__(self, net):
-        self._net = net
-
-    def state_dict(self):
-        """The state as tensors."""
-        return self._net.remembered()
-
-    def load_state_dict(self, state_dict):
-        """Keep a state for the next training."""
-        self._net.solver_state_ = as_arrays(state_dict) or None
 
 
 class ClassifierNet(ClassifierMixin, MLPNet):
@@ -583,75 +339,3 @@ class RegressorNet(RegressorMixin, MLPNet):
     def predict(self, X):
         """Predictions of y for rows."""
         return self.task.predictions(self.predict_proba(X))
-
-
-def weighted(loss, weight):
-    """A criterion's loss as one number: the weighted mean of what it says of each row."""
-    if loss.ndim == 0:
-        if weight is not None:
-            raise ValueError(
-                "criterion returns one number for a batch, so rows cannot be weighted by sample_weight or "
-                "class_weight. Let it return one number a row, or train without weights."
-            )
-        return loss
-    losses = loss.reshape(len(loss), -1).sum(1)
-    return losses.mean() if weight is None else (losses * weight).sum() / weight.sum()
-
-
-def as_arrays(value):
-    """The tensors in nested dicts and lists as arrays."""
-    if isinstance(value, torch.Tensor):
-        return value.detach().cpu().numpy().copy()
-    if isinstance(value, dict):
-        return {key: as_arrays(item) for key, item in value.items()}
-    return [as_arrays(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
-def as_tensors(value):
-    """The arrays in nested dicts and lists as tensors."""
-    if isinstance(value, np.ndarray):
-        return torch.from_numpy(value.copy())
-    if isinstance(value, dict):
-        return {key: as_tensors(item) for key, item in value.items()}
-    return [as_tensors(item) for item in value] if isinstance(value, list) else value
-
-
-def as_columns(history):
-    """An array a column, if every epoch has the same ones and none kept its batches; else the rows."""
-    names = [name for name in history[0] if name != "batches"] if len(history) else []
-    if any(row["batches"] or list(row) != ["batches", *names] for row in history):
-        return list(history)
-    return {name: np.array([row[name] for row in history]) for name in names}
-
-
-def as_rows(columns):
-    """The rows of a history from `as_columns`."""
-    if isinstance(columns, list):
-        return columns
-    rows = zip(*(column.tolist() for column in columns.values()))
-    return [{"batches": [], **dict(zip(columns, row))} for row in rows]
-
-
-# --- what may stand in the list of callbacks
-
-
-def check_callbacks(callbacks):
-    """Raise TypeError unless each is a skorch callback, its class, or a pair of its name and one of these."""
-    for item in callbacks or ():
-        if not is_callback(item):
-            raise TypeError(
-                f"callbacks must hold skorch.callbacks.Callback objects, their classes, or pairs (name, callback), "
-                f"got {item!r}."
-            )
-
-
-def is_callback(item):
-    """Whether an item is one of these."""
-    is_named = isinstance(item, (tuple, list)) and len(item) == 2 and isinstance(item[0], str)
-    callback = item[1] if is_named else item
-    return issubclass(callback if isinstance(callback, type) else type(callback), Callback)
-
-
-def listens(callback, moment):
-    """Whether a callback does anything at a moment, such as "on_batch_end"."""
-    return getattr(getattr(callback, moment), "__func__", None) is not getattr(Callback, moment)

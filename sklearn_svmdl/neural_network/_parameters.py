@@ -13,9 +13,9 @@ from .._sklearn_private import Interval, Options, StrOptions
 from ._activations import ACTIVATIONS
 from ._heads import HeadLoss
 from ._module import MLPModule
-from ._net import check_callbacks, is_callback
 from ._recipe import SCHEDULES
 from ._rows import RowBatches
+from ._skorch_callbacks import check_callbacks, is_callback
 from ._solvers import FLAT_SOLVERS, FlatOptimizer
 
 # What may stand before a double underscore: whose parameters follow.

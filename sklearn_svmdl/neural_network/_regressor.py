@@ -301,7 +301,7 @@ class TorchMLPRegressor(RegressorMixin, BaseTorchMLP):
         self._set_nested(skorch_parameters)
 
     @_fit_context(prefer_skip_nested_validation=True)
-    @fit_task(lambda self: self.max_iter)
+    @fit_task(lambda self: self._most_epochs())
     def fit(self, X, y, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None):
         """Train the network.
 

@@ -11,6 +11,7 @@ from math import isfinite
 
 import numpy as np
 import torch
+from skorch.callbacks import Callback
 
 from ._gradient import silent_overflow
 from ._module import outputs
@@ -48,6 +49,7 @@ class Run:
     progresses : one Progress for each network.
     train, valid : the rows to learn from and to watch (or None); y as the net's `Task` takes it.
     rows_seen, epochs_before : by earlier calls that this one goes on from.
+    tasks : a skorch Callback that is told of epochs after those of the net.
     """
 
     progresses: list
@@ -55,6 +57,7 @@ class Run:
     train: Rows
     valid: Rows | None
     batch_size: int
+    tasks: Callback = field(default_factory=Callback, repr=False)
     rows_seen: int = 0
     epochs_before: int = 0
     incremental: bool = False
@@ -71,6 +74,11 @@ class Run:
     def stopped(self):
         """Whether every network has stopped improving."""
         return all(progress.stopped for progress in self.progresses)
+
+    @property
+    def is_begun(self):
+        """Whether the training of every network has begun."""
+        return all(progress.loss is not None for progress in self.progresses)
 
     @property
     def out_of_epochs(self):
@@ -197,9 +205,9 @@ class Supervisor:
         else:
             self._kept[i] = {name: value[i].detach().clone() for name, value in state.items()}
 
-    def restore(self):
-        """Go back to the weights that were kept."""
-        state = self.net.module_.state_dict()
+    def restore(self, module):
+        """Put the weights that were kept into the net's module, or one like it."""
+        state = module.state_dict()
         for i, kept in self._kept.items():
             for name, value in kept.items():
                 (state[name] if len(self.run.progresses) == 1 else state[name][i]).copy_(value)
@@ -299,7 +307,7 @@ class FastEpochs:
 
 
 def train_fast(net, run):
-    """Train a plain network: the same epochs, batches and steps as skorch's loop with no callback listening."""
+    """Train plain networks: the same epochs, batches and steps as skorch's loop with no callback listening."""
     flat, solver = net.gradient_.flat, flat_solver(net.gradient_, net.recipe)
     load_flat_state(solver, flat_state(net.gradient_, net.remembered()))
 
@@ -313,8 +321,9 @@ def train_fast(net, run):
     try:
         with noting_interruption(run):
             for _ in range(run.epochs):
-                net.on_epoch_begin(net)
+                net.notify("on_epoch_begin")
+                net.rate_ = _mean([progress.rate for progress in run.progresses])
                 epochs.run(solver, supervisor.see)
-                supervisor.end_epoch(_mean([progress.rate for progress in run.progresses]))
+                net.notify("on_epoch_end")
     finally:
         net.solver_state_ = {k: v.cpu().numpy().copy() for k, v in solver.state.items()} if run.incremental else None

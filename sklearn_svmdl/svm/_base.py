@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._callbacks import EstimatorMixin
 from .._sklearn_private import Interval, StrOptions
+from ..dual.work import is_stopped
 from ..kernels import KERNELS, spec_of
 from ._fitted import KernelMachine, fitted_attributes, publish
 from ._messages import report
@@ -80,10 +81,12 @@ class BudgetEstimator(EstimatorMixin, BaseEstimator):
             outcomes = solve_tasks(
                 training, C, unit, solver=self.solver, n_jobs=self._workers, verbose=self.verbose, **limits
             )
+            stopped = is_stopped()
         report(
             training,
             outcomes,
             training.tasks[0].noun,
+            stopped=stopped,
             infeasible=self.infeasible,
             feature_names=seen.get("feature_names_in_"),
             **limits,

@@ -140,10 +140,10 @@ class BudgetSVC(ClassifierMixin, BudgetEstimator):
 
     References
     ----------
-    .. [1] G. James, D. Witten, T. Hastie, R. Tibshirani, "An Introduction to Statistical Learning",
+    .. [1] James, Witten, Hastie, Tibshirani, "An Introduction to Statistical Learning",
        chapter 9, Springer, 2021.
-    .. [2] C. Cortes, V. Vapnik, "Support-Vector Networks", Machine Learning 20, 1995.
-    .. [3] R.-E. Fan, P.-H. Chen, C.-J. Lin, "Working Set Selection Using Second Order Information for
+    .. [2] Cortes, Vapnik, "Support-Vector Networks", Machine Learning 20, 1995.
+    .. [3] Fan, Chen, Lin, "Working Set Selection Using Second Order Information for
        Training Support Vector Machines", JMLR 6, 2005.
 
     Examples

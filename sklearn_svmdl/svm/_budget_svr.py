@@ -123,8 +123,8 @@ class BudgetSVR(RegressorMixin, BudgetEstimator):
 
     References
     ----------
-    .. [1] A. J. Smola, B. Schoelkopf, "A tutorial on support vector regression", Statistics and Computing 14, 2004.
-    .. [2] V. Vapnik, "The Nature of Statistical Learning Theory", Springer, 1995.
+    .. [1] Smola, Schoelkopf, "A tutorial on support vector regression", Statistics and Computing 14, 2004.
+    .. [2] Vapnik, "The Nature of Statistical Learning Theory", Springer, 1995.
 
     Examples
     --------

@@ -73,7 +73,7 @@ class Outcome:
         return self.unit.of_budget(budget, self.whole)
 
 
-def report(training, outcomes, noun, *, infeasible, tol, max_iter, feature_names):
+def report(training, outcomes, noun, *, infeasible, tol, max_iter, feature_names, stopped=False):
     """Warn or raise where solutions are not what was asked for: at most one warning of a kind.
 
     Parameters
@@ -83,6 +83,7 @@ def report(training, outcomes, noun, *, infeasible, tol, max_iter, feature_names
     noun : str, what several of them are called
     infeasible, tol, max_iter : the parameters of the estimator
     feature_names : sequence or None
+    stopped : bool, whether a callback asked to stop
     """
     out_of_reach = describe_infeasible(outcomes, noun, infeasible)
     if out_of_reach is not None and infeasible == "raise":
@@ -95,8 +96,18 @@ def report(training, outcomes, noun, *, infeasible, tol, max_iter, feature_names
     if out_of_reach is not None:
         warn(out_of_reach, BudgetWarning)
     warn_unbounded(outcomes, noun)
-    X = None if training.kernel.spec.pairwise else training.data.X
-    warn_unconverged(outcomes, noun, tol=tol, max_iter=max_iter, X=X, feature_names=feature_names)
+    open_ = [outcome for outcome in outcomes if outcome.solution.status is Status.MAX_ITER]
+    if not open_:
+        return
+    worst = max(open_, key=lambda outcome: abs(outcome.solution.duality_gap))
+    where = _where(open_, outcomes, noun, worst)
+    if stopped:
+        warn(
+            f"A callback stopped the solver before it reached tol={tol:g}{where}; {_so_far(worst)}", ConvergenceWarning
+        )
+    else:
+        X = None if training.kernel.spec.pairwise else training.data.X
+        warn_unconverged(worst, where, tol=tol, max_iter=max_iter, X=X, feature_names=feature_names)
 
 
 # What became of the hardest margin within reach.
@@ -151,22 +162,25 @@ def warn_unbounded(outcomes, noun):
     )
 
 
-def warn_unconverged(outcomes, noun, *, tol, max_iter, X, feature_names):
+def warn_unconverged(worst, where, *, tol, max_iter, X, feature_names):
     """State the duality gap that is left, and what may have kept the solver from closing it."""
-    open_ = [outcome for outcome in outcomes if outcome.solution.status is Status.MAX_ITER]
-    if not open_:
-        return
-    worst = max(open_, key=lambda outcome: abs(outcome.solution.duality_gap))
-    solution = worst.solution
-    used_up = solution.n_iter >= max_iter
-    stopped = f"max_iter={max_iter}" if used_up else f"{solution.n_iter} of max_iter={max_iter}"
+    n_iter = worst.solution.n_iter
+    used_up = n_iter >= max_iter
+    taken = f"max_iter={max_iter}" if used_up else f"{n_iter} of max_iter={max_iter}"
     more = "Raise max_iter or tol" if used_up else "Raise tol"
     warn(
-        f"The solver stopped after {stopped} iterations without reaching tol={tol:g}"
-        f"{_where(open_, outcomes, noun, worst)}; returned is the best model so far: relative duality gap "
-        f"{solution.duality_gap:.3g}, violation {solution.violation:.3g}, budget error {solution.budget_error:.3g}. "
+        f"The solver stopped after {taken} iterations without reaching tol={tol:g}{where}; {_so_far(worst)} "
         f"{_advice(X, feature_names, f'{more}, or try {worst.unit.softer}')}",
         ConvergenceWarning,
+    )
+
+
+def _so_far(outcome):
+    """What a solve that was not brought to its end has come to."""
+    solution = outcome.solution
+    return (
+        f"returned is the best model so far: relative duality gap {solution.duality_gap:.3g}, violation "
+        f"{solution.violation:.3g}, budget error {solution.budget_error:.3g}."
     )
 
 

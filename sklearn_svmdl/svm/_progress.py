@@ -1,55 +1,66 @@
 """Lines about a solve that is under way, a bar of a search, and what callbacks are told."""
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from threading import Event, Thread
+from threading import Event
 from time import perf_counter
 
+from sklearn.utils.parallel import Parallel, delayed
 from tqdm import tqdm
 
 from ..dual.solve import solve
-from ..dual.work import followed
+from ..dual.work import watched
 
-# Seconds between two lines.
+# Seconds between two lines, or two tasks.
 _INTERVAL = 1.0
 
 
 def watched_solve(name, n_samples, problem, limits):
     """`solve`, with a line a second about where it is."""
     start = perf_counter()
-    with followed() as tallies:
+    with watched() as watch:
 
         def tell():
             """Print where the solve is, once it has begun."""
-            if tallies:
+            if watch.tallies:
                 seconds = f"{perf_counter() - start:.0f} s"
-                line = tallies[-1].line()
+                line = watch.tallies[-1].line()
                 print(f"{name}: {seconds}, {n_samples} samples, {line}", flush=True)
 
         with _every(tell):
             return solve(problem, **limits)
 
 
-def gathered(name, running, total, *, at_least, verbose, steps):
-    """The results of jobs in their order, with a bar of the time that is left; fewer if a callback asks to stop.
+def gathered(name, function, jobs, *, at_least, n_jobs, verbose, steps):
+    """The function's results for jobs in their order, with a bar of the time that is left.
+
+    If a callback asks to stop no further job begins; those under way in other processes or threads are completed.
 
     Parameters
     ----------
     name : str, what the bar is called
-    running : generator of the results
-    total : int, how many there will be
-    at_least : int, a stop waits for so many
+    function : callable
+    jobs : list of tuples of its arguments
+    at_least : int, a stop waits for so many jobs
+    n_jobs : int or None, number of processes
     verbose : bool or int, whether to draw the bar
     steps : `_callbacks.Steps`, or None where nobody listens
     """
     found, stop = [], False
-    for result in tqdm(running, total=total, desc=name, unit="fold", disable=not verbose):
+
+    def to_begin():
+        """The jobs as they are taken up, until a stop."""
+        for number, job in enumerate(jobs):
+            if stop and number >= at_least:
+                return
+            yield delayed(function)(*job)
+
+    running = Parallel(n_jobs=n_jobs, return_as="generator")(to_begin())
+    for result in tqdm(running, total=len(jobs), desc=name, unit="fold", disable=not verbose):
         found.append(result)
         if steps is not None:
             steps.begin()
             stop |= steps.end()
-        if stop and len(found) >= at_least:
-            running.close()
-            break
     return found
 
 
@@ -57,7 +68,8 @@ def gathered(name, running, total, *, at_least, verbose, steps):
 def stoppable(steps):
     """Tell callbacks of every second of solving within the block; solves end at their best point if one asks to stop.
 
-    Solves in other threads than the caller's are told of, but not stopped.
+    Those that have not begun then end where they begin. They are stopped where they are `Watched` in other threads,
+    too, but not in other processes.
 
     Parameters
     ----------
@@ -66,15 +78,16 @@ def stoppable(steps):
     if steps is None:
         yield
         return
-    with followed() as tallies:
-        stops = []
+    with watched() as watch:
 
         def tell():
-            """The second is over; a stop holds for the solves to come as well."""
-            stops.append(steps.end())
-            if any(stops):
-                for tally in tallies:
-                    tally.most = 0
+            """The second is over. Where a callback fails, too, there is nothing to go on for."""
+            stop = True
+            try:
+                stop = steps.end()
+            finally:
+                if stop:
+                    watch.stop()
             steps.begin()
 
         steps.begin()
@@ -85,7 +98,7 @@ def stoppable(steps):
 
 @contextmanager
 def _every(call):
-    """Call a function every `_INTERVAL` seconds, from another thread, until the block ends."""
+    """Call a function every `_INTERVAL` seconds, from another thread, until the block ends; raise what it raises."""
     done = Event()
 
     def run():
@@ -93,10 +106,10 @@ def _every(call):
         while not done.wait(_INTERVAL):
             call()
 
-    thread = Thread(target=run, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
+    with ThreadPoolExecutor(1) as thread:
+        running = thread.submit(run)
+        try:
+            yield
+        finally:
+            done.set()
+        running.result()

@@ -28,7 +28,7 @@ from ._candidates import checked_degrees, checked_gammas, checked_specs, grids, 
 from ._fitted import publish
 from ._folds import Fold, Samples, hardest_fraction, score_walk, shape_of_decisions
 from ._leave_one_out import score_left_out
-from ._progress import gathered
+from ._progress import gathered, stoppable
 from ._scoring import SINGLE, Scoring, StoredByName, published, scorer_of
 from ._search_messages import tell
 from ._search_results import best_candidate, one_standard_error, scorer_names, search_results
@@ -117,7 +117,8 @@ class BudgetSearch(StoredByName, EstimatorMixin):
             fitted.update(self._chosen(index, results, name, candidates[index]))
             fitted[self._out_of_fold] = _out_of_fold(walks, folds, index, samples)
         if self.refit is not False:
-            fitted.update(self._refitted(X, y, sample_weight, samples, candidates[index]))
+            with stoppable(steps_of(self, X, y, sample_weight, "a second of the refit")):
+                fitted.update(self._refitted(X, y, sample_weight, samples, candidates[index]))
             fitted.update(self._calibrated(fitted[self._out_of_fold], samples))
         publish(self, fitted)
         return self
@@ -287,9 +288,8 @@ class BudgetSearch(StoredByName, EstimatorMixin):
         score, parts = (score_left_out, at_once) if self._leaves_one_out() else (score_walk, folds)
         of_walks = [[candidates[k] for k in walk] for walk in walks]
         jobs = [(make, each, samples, part, scoring) for each in of_walks for part in parts]
-        running = Parallel(n_jobs=self.n_jobs, return_as="generator")(delayed(score)(*job) for job in jobs)
-        name = type(self).__name__
-        found = gathered(name, running, len(jobs), at_least=len(parts), verbose=self.verbose, steps=steps)
+        name, options = type(self).__name__, {"n_jobs": self.n_jobs, "verbose": self.verbose}
+        found = gathered(name, score, jobs, at_least=len(parts), steps=steps, **options)
         done = walks[: len(found) // len(parts)]
         scored = sorted(number for walk in done for number in walk)
         outcomes = [outcome for of_job in found for outcome in of_job]

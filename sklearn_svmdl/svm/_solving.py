@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
 from ..dual.solve import SEVERAL, solve, solve_many
+from ..dual.work import Watched
 from ._messages import Outcome
 from ._progress import watched_solve
 
@@ -49,7 +50,8 @@ def solve_tasks(training, C, unit, *, n_jobs, verbose, **limits):
     if len(left) == 1:
         found = [job(left[0])]
     else:
-        found = Parallel(n_jobs=n_jobs, prefer="threads")(delayed(job)(k) for k in left)
+        watched = delayed(Watched(job))
+        found = Parallel(n_jobs=n_jobs, prefer="threads")(watched(k) for k in left)
     for k, outcome in zip(left, found, strict=True):
         outcomes[k] = outcome
     return outcomes
