@@ -12,6 +12,7 @@ from ._gradient import WrittenOutGradient, silent_overflow
 from ._heads import HeadLoss
 from ._module import MLPModule, penalised
 from ._rows import Batches, chunk_rows
+from ._training import StopTraining
 
 
 def minimise_loss(net, run):
@@ -45,18 +46,18 @@ def _minimise(net, run, module, progress):
             options={"maxfun": recipe.max_fun, "maxiter": recipe.max_iter, "gtol": recipe.tol},
         )
         accepted.vector, accepted.loss = result.x, float(result.fun)
-        iterations = min(result.nit, recipe.max_iter)
+        iterations = max(1, min(result.nit, recipe.max_iter))
         if result.status != 0:
             warnings.warn(_not_converged(result, recipe), ConvergenceWarning, stacklevel=2)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as ended:
         iterations = accepted.iterations
-        run.interrupted = not accepted.stopped_by_callback
+        run.interrupted = not isinstance(ended, StopTraining)
     finally:
         objective.load(accepted.vector)
         objective.release()
     progress.loss = accepted.loss
     progress.data_loss = None if progress.loss is None else progress.loss - objective.penalty_at(accepted.vector)
-    run.epochs_done = max(run.epochs_done, 1, iterations)
+    run.epochs_done = max(run.epochs_done, iterations)
 
 
 def _not_converged(result, recipe):
@@ -75,21 +76,16 @@ class _Accepted:
         self.vector = vector
         self.loss = None
         self.iterations = 0
-        self.stopped_by_callback = False
 
     def __call__(self, intermediate_result):
         self.vector, self.loss = intermediate_result.x.copy(), float(intermediate_result.fun)
         self.iterations += 1
         if self._net.recipe.verbose:
             print(f"lbfgs - loss: {self.loss:.6f}")
-        try:
-            self._net.notify("on_epoch_begin", **self._data())
-            for name in ("loss", "train_loss"):
-                self._net.history.record(name, self.loss)
-            self._net.notify("on_epoch_end", **self._data())
-        except KeyboardInterrupt:
-            self.stopped_by_callback = True
-            raise
+        self._net.notify("on_epoch_begin", **self._data())
+        for name in ("loss", "train_loss"):
+            self._net.history.record(name, self.loss)
+        self._net.notify("on_epoch_end", **self._data())
 
     def _data(self):
         return {"dataset_train": self._net.run_.train, "dataset_valid": None}

@@ -26,12 +26,12 @@ NON_FINITE = (
 
 
 class StopTraining(KeyboardInterrupt):
-    """Ends the loop; skorch takes any KeyboardInterrupt for this."""
+    """Ends the loop, as we or a callback want; skorch takes any KeyboardInterrupt for this."""
 
 
 @contextmanager
 def noting_interruption(run):
-    """Note that the user interrupts; callbacks, too, end the training by a KeyboardInterrupt."""
+    """Note that the user interrupts."""
     try:
         yield
     except StopTraining:
@@ -311,10 +311,9 @@ def train_fast(net, run):
     epochs = FastEpochs(net, run)
     net.module_.train()
     try:
-        with noting_interruption(run):
-            for _ in range(run.epochs):
-                net.on_epoch_begin(net)
-                epochs.run(solver, supervisor.see)
-                supervisor.end_epoch(_mean([progress.rate for progress in run.progresses]))
+        for _ in range(run.epochs):
+            net.on_epoch_begin(net)
+            epochs.run(solver, supervisor.see)
+            supervisor.end_epoch(_mean([progress.rate for progress in run.progresses]))
     finally:
         net.solver_state_ = {k: v.cpu().numpy().copy() for k, v in solver.state.items()} if run.incremental else None

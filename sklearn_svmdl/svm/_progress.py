@@ -94,9 +94,10 @@ def _every(call):
             call()
 
     thread = Thread(target=run, daemon=True)
-    thread.start()
     try:
+        thread.start()
         yield
     finally:
         done.set()
-        thread.join()
+        if thread.is_alive():
+            thread.join()
