@@ -377,7 +377,9 @@ class BaseTorchMLP(EstimatorMixin, SkorchParameters, ABC):
         X = self._check_X(X)
         device = device_or_cpu(self.device)
         module = self.module_ if device == "cpu" else deepcopy(self.module_).to(device)
-        return outputs(module, X, self.n_outputs_, device, link=self.net_.task.head.link if linked else None)
+        link = self.net_.task.head.link if linked else None
+        with memory_advice(lambda: "Try to predict fewer rows at a time."):
+            return outputs(module, X, self.n_outputs_, device, link=link)
 
     def _has_members(self):
         """Whether there are several networks, which may disagree."""
