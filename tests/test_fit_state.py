@@ -1,43 +1,16 @@
 """A fit is all or nothing: whatever ends it, the estimator is as it was, or as the fit makes it."""
 
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
-import sklearn
+from faults import global_state, moments, strike
 from numpy.testing import assert_array_equal
+from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_svmdl import BudgetSVC, InfeasibleBudgetError
-
-
-class Interrupt(KeyboardInterrupt):
-    """Ctrl-C, where this test sends it."""
-
-
-def interrupted(call, after):
-    """Run `call`, interrupted as the function number `after` is entered; whether it was, and how many there are."""
-    entered, configuration = 0, sklearn.get_config()
-
-    def watch(frame, event, argument):
-        nonlocal entered
-        entered += event == "call"
-        if entered == after and event == "call":
-            raise Interrupt
-
-    sys.setprofile(watch)
-    try:
-        call()
-    except Interrupt:
-        return True, entered
-    finally:
-        sys.setprofile(None)
-        # Interrupted as it leaves its own context, scikit-learn does not restore it.
-        sklearn.set_config(**configuration)
-    return False, entered
+from sklearn_svmdl import BudgetSVC, BudgetSVCCV, BudgetSVR, BudgetSVRCV, InfeasibleBudgetError, budget_path
 
 
 @pytest.fixture(scope="module")
@@ -51,13 +24,12 @@ def test_an_interrupt_anywhere_leaves_the_old_model_or_the_new(kernel, iris):
     old = BudgetSVC(C=20, kernel="poly", degree=2).fit(X[:, :3], y)
     new = BudgetSVC(C=5, kernel=kernel, multi_class="ovr", infeasible="relax", unit="cost")
     before, after = old.decision_function(X[:, :3]), new.fit(X, y).decision_function(X)
-    _, n_calls = interrupted(lambda: new.fit(X, y), -1)
     ends = []
-    for point in np.unique(np.linspace(1, n_calls, 60).astype(int)):
+    for point in moments(lambda: new.fit(X, y), 60):
         model = BudgetSVC(C=20, kernel="poly", degree=2).fit(X[:, :3], y)
         model.set_params(**new.get_params())
         state = dict(vars(model))
-        interrupted(lambda model=model: model.fit(X, y), point)
+        strike(lambda model=model: model.fit(X, y), point)
         if all(vars(model)[name] is state[name] for name in state):
             assert_array_equal(model.set_params(kernel="poly").decision_function(X[:, :3]), before)
             ends.append("old")
@@ -70,10 +42,57 @@ def test_an_interrupt_anywhere_leaves_the_old_model_or_the_new(kernel, iris):
 @pytest.mark.parametrize("point", [10, 100, 300])
 def test_an_interrupted_first_fit_fits_nothing(point, iris):
     model = BudgetSVC()
-    was, _ = interrupted(lambda: model.fit(*iris), point)
-    assert was and vars(model) == vars(BudgetSVC())
+    assert strike(lambda: model.fit(*iris), point).through and vars(model) == vars(BudgetSVC())
     with pytest.raises(NotFittedError):
         check_is_fitted(model)
+
+
+FITS = {
+    "BudgetSVC": BudgetSVC(C=0.4, unit="relative"),
+    "BudgetSVC of many samples": BudgetSVC(solver="smo", max_iter=200, kernel="laplacian"),
+    "BudgetSVC in threads": BudgetSVC(C=5.0, unit="cost", n_jobs=2, max_iter=4000),
+    "BudgetSVC that tells": BudgetSVC(multi_class="ovr", verbose=1, max_iter=4000),
+    "BudgetSVR": BudgetSVR(kernel="linear"),
+    "BudgetSVCCV": BudgetSVCCV(2, gammas=1, cv=2),
+    "BudgetSVCCV that leaves one out": BudgetSVCCV([1.0], gammas=1, cv="loo"),
+    "BudgetSVRCV": BudgetSVRCV(2, gammas=1, cv=2),
+}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("fault", [KeyboardInterrupt, MemoryError])
+@pytest.mark.parametrize("name", FITS)
+def test_a_fault_anywhere_leaves_old_or_new_and_nothing_running(name, fault, iris):
+    """Whether Ctrl-C strikes, or memory runs out."""
+    X, y = iris[0][::3], iris[1][::3]
+    if "SVR" in name:
+        X, y = X[:, :3], X[:, 3]
+    model = clone(FITS[name]).fit(X[:, :2], y)
+    old = model.predict(X[:, :2])
+    new = clone(FITS[name]).fit(X, y).predict(X)
+    n_old = 0
+    points = moments(lambda: clone(model).fit(X, y), 12)
+    for point in points:
+        state, before = dict(vars(model)), global_state()
+        outcome = strike(lambda: model.fit(X, y), point, fault)
+        assert global_state() == before and outcome.through == outcome.struck
+        if all(vars(model)[attribute] is state[attribute] for attribute in state):
+            assert_array_equal(model.predict(X[:, :2]), old)
+            n_old += 1
+        else:
+            assert_array_equal(model.predict(X), new)
+            vars(model).update(state)
+    assert n_old > 8
+
+
+@pytest.mark.parametrize("fault", [KeyboardInterrupt, MemoryError])
+def test_a_fault_in_a_path_is_told(fault, iris):
+    X, y = iris[0][::3], iris[1][::3]
+    before = global_state()
+    for point in moments(lambda: budget_path(X, y, Cs=3), 12):
+        outcome = strike(lambda: budget_path(X, y, Cs=3), point, fault)
+        assert outcome.through == outcome.struck
+        assert global_state() == before
 
 
 BAD = {

@@ -19,6 +19,7 @@ from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import check_array, check_is_fitted, check_X_y, validate_data
 
 from .._callbacks import EstimatorMixin
+from .._memory import memory_advice
 from .._sklearn_private import _check_sample_weight
 from ._columns import TabularModule, as_numbers, cardinalities, categorical_columns, fit_columns, is_frame
 from ._epoch_tasks import epoch_tasks
@@ -109,13 +110,21 @@ class BaseTorchMLP(EstimatorMixin, SkorchParameters, ABC):
         before = dict(vars(self))
         snapshot = self.net_.snapshot() if hasattr(self, "net_") else None
         try:
-            yield
+            with memory_advice(self._memory_advice):
+                yield
         except BaseException:
             vars(self).clear()
             vars(self).update(before)
             if snapshot is not None:
                 self.net_.go_back(snapshot)
             raise
+
+    def _memory_advice(self):
+        return (
+            f"{type(self).__name__} needs X, the weights and their gradient, and the outputs of all units on "
+            f"batch_size={self.batch_size!r} rows (all rows with solver='lbfgs', in chunks). Try a smaller batch_size, "
+            f"fewer units than hidden_layer_sizes={self.hidden_layer_sizes}, dtype='float32', or n_networks=1."
+        )
 
     def _check_choices(self, incremental):
         if incremental and self.early_stopping:
@@ -310,6 +319,8 @@ class BaseTorchMLP(EstimatorMixin, SkorchParameters, ABC):
     def _train(self, net, run, X, y):
         with fitting_threads(run.batch_size * sum(p.numel() for p in net.module_.parameters())):
             net.partial_fit(X, y)
+        if run.epochs_done == 0:
+            raise KeyboardInterrupt("Training was ended before its first epoch was.")
         check_finite(net.module_, net.recipe)
         if run.interrupted:
             warn("Training interrupted by user.")
@@ -371,7 +382,9 @@ class BaseTorchMLP(EstimatorMixin, SkorchParameters, ABC):
         X = self._check_X(X)
         device = device_or_cpu(self.device)
         module = self.module_ if device == "cpu" else deepcopy(self.module_).to(device)
-        return outputs(module, X, self.n_outputs_, device, link=self.net_.task.head.link if linked else None)
+        link = self.net_.task.head.link if linked else None
+        with memory_advice(lambda: "Try to predict fewer rows at a time."):
+            return outputs(module, X, self.n_outputs_, device, link=link)
 
     def _has_members(self):
         """Whether there are several networks, which may disagree."""

@@ -54,17 +54,18 @@ def _minimise(net, run, module, accepted):
             options={"maxfun": recipe.max_fun, "maxiter": recipe.max_iter, "gtol": recipe.tol},
         )
         accepted.vector, progress.loss = result.x, float(result.fun)
-        iterations = min(result.nit, recipe.max_iter)
+        iterations = max(1, min(result.nit, recipe.max_iter))
         if result.status != 0:
             warnings.warn(_not_converged(result, recipe), ConvergenceWarning, stacklevel=2)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as ended:
         iterations = accepted.iterations
+        accepted.is_stopped = isinstance(ended, StopTraining)
         run.interrupted |= not accepted.is_stopped
     finally:
         objective.load(accepted.vector)
         objective.release()
     progress.data_loss = None if progress.loss is None else progress.loss - objective.penalty_at(accepted.vector)
-    run.epochs_done = max(run.epochs_done, 1, iterations)
+    run.epochs_done = max(run.epochs_done, iterations)
 
 
 def _not_converged(result, recipe):
@@ -103,14 +104,10 @@ class _Accepted:
         self.iterations += 1
         if self._net.recipe.verbose:
             print(f"lbfgs - loss: {self.progress.loss:.6f}")
-        try:
-            if self._most == inf:
-                self._tell()
-            elif self.iterations == self._most:
-                raise StopTraining
-        except KeyboardInterrupt:
-            self.is_stopped = True
-            raise
+        if self._most == inf:
+            self._tell()
+        elif self.iterations == self._most:
+            raise StopTraining
 
     def _tell(self):
         self._show()

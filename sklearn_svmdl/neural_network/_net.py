@@ -26,8 +26,10 @@ from ._rows import RowBatches, WeightedDataset, make_rows
 from ._runtime import borrowed_global_generator, make_generator
 from ._skorch_callbacks import listens
 from ._solvers import FlatOptimizer
-from ._training import FastEpochs, Run, Supervisor, noting_interruption, train_fast
+from ._training import FastEpochs, Run, StopTraining, Supervisor, noting_interruption, train_fast
 
+# Where callbacks may end the training.
+_MOMENTS_TO_STOP = ("on_epoch_begin", "on_epoch_end")
 _MOMENTS_TO_DRAW = ("on_train_begin", "on_epoch_begin")
 _MOMENTS_OF_BATCHES = ("on_batch_begin", "on_grad_computed", "on_batch_end")
 
@@ -173,23 +175,30 @@ class MLPNet(StoredAsArrays, NetSteps):
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
         """skorch's loop; the fast one where it gives the same; L-BFGS, which has no batches."""
-        if self.recipe.solver == "lbfgs":
-            minimise_loss(self, self.run_)
-        elif self.is_plain:
-            train_fast(self, self.run_)
-        else:
-            super().fit_loop(X, y, epochs=self.run_.epochs, **fit_params)
+        with noting_interruption(self.run_):
+            if self.recipe.solver == "lbfgs":
+                minimise_loss(self, self.run_)
+            elif self.is_plain:
+                train_fast(self, self.run_)
+            else:
+                super().fit_loop(X, y, epochs=self.run_.epochs, **fit_params)
         return self
 
     def notify(self, method_name, **cb_kwargs):
         """Tell the net, its callbacks and the run's; where callbacks may draw, as `Initializer` does, they draw from
         ours.
+
+        Callbacks end the training by a KeyboardInterrupt at the begin or the end of an epoch.
         """
         may_draw = method_name in _MOMENTS_TO_DRAW and self.callbacks_
-        with borrowed_global_generator(self.generators_[0], self.device) if may_draw else nullcontext():
-            super().notify(method_name, **cb_kwargs)
-        with noting_interruption(self.run_):
-            getattr(self.run_.tasks, method_name)(self, **cb_kwargs)
+        try:
+            with borrowed_global_generator(self.generators_[0], self.device) if may_draw else nullcontext():
+                super().notify(method_name, **cb_kwargs)
+        except KeyboardInterrupt as stop:
+            if method_name in _MOMENTS_TO_STOP and self.callbacks_:
+                raise StopTraining from stop
+            raise
+        getattr(self.run_.tasks, method_name)(self, **cb_kwargs)
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         """Make ready, before any callback is told: they find an optimizer."""
@@ -218,10 +227,10 @@ class MLPNet(StoredAsArrays, NetSteps):
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Go on or stop; a new row in the history."""
-        if self.supervisor_ is not None:
-            with noting_interruption(self.run_):
+        with noting_interruption(self.run_):
+            if self.supervisor_ is not None:
                 self.supervisor_.begin_epoch()
-        super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
+            super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """skorch's epoch; a fast one, which leaves the same behind, if nobody looks at its batches.
@@ -234,12 +243,11 @@ class MLPNet(StoredAsArrays, NetSteps):
             self.rate_ = self.optimizer_.param_groups[0]["lr"]
         lend = self.has_own_parts and iterator is not None
         solver = self._solver_of_fast_epochs(iterator) if training else None
-        with noting_interruption(self.run_):
-            if solver is not None:
-                self._run_fast_epoch(solver, prefix)
-                return
-            with borrowed_global_generator(self.generators_[0], self.device) if lend else nullcontext():
-                super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+        if solver is not None:
+            self._run_fast_epoch(solver, prefix)
+            return
+        with borrowed_global_generator(self.generators_[0], self.device) if lend else nullcontext():
+            super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
 
     def _solver_of_fast_epochs(self, iterator):
         """The solver to take the steps of an epoch with; None if they are not ours, or somebody looks at batches."""

@@ -328,6 +328,10 @@ class TorchMLPRegressor(RegressorMixin, BaseTorchMLP):
         ValueError
             If the weights turn non-finite in training (and `early_stopping` has no finite ones to restore),
             the mean or the standard deviation of y overflows, or the input is not what is described here.
+        MemoryError
+            If memory runs out; it says what was needed, and what to try.
+        KeyboardInterrupt
+            If the user ends the training before its first epoch is over. Later, what is learnt is kept, with a warning.
         """
         with self._all_or_nothing():
             return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))

@@ -94,8 +94,8 @@ def borrowed_global_generator(generator, device="cpu"):
     """
     with _LOCK, _borrowed_cuda_generator(generator, device):
         before = torch.get_rng_state()
-        torch.set_rng_state(generator.get_state())
         try:
+            torch.set_rng_state(generator.get_state())
             yield
         finally:
             generator.set_state(torch.get_rng_state())
@@ -109,9 +109,9 @@ def _borrowed_cuda_generator(generator, device):
         return
     before = torch.cuda.get_rng_state(device)
     seed = int(torch.randint(2**31, (1,), generator=generator))
-    with torch.cuda.device(device):
-        torch.cuda.manual_seed(seed)
     try:
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
         yield
     finally:
         torch.cuda.set_rng_state(before, device)

@@ -27,12 +27,12 @@ NON_FINITE = (
 
 
 class StopTraining(KeyboardInterrupt):
-    """Ends the loop; skorch takes any KeyboardInterrupt for this."""
+    """Ends the loop, as we or a callback want; skorch takes any KeyboardInterrupt for this."""
 
 
 @contextmanager
 def noting_interruption(run):
-    """Note that the user interrupts; callbacks, too, end the training by a KeyboardInterrupt."""
+    """Note that the user interrupts."""
     try:
         yield
     except StopTraining:
@@ -319,11 +319,10 @@ def train_fast(net, run):
     epochs = FastEpochs(net, run)
     net.module_.train()
     try:
-        with noting_interruption(run):
-            for _ in range(run.epochs):
-                net.notify("on_epoch_begin")
-                net.rate_ = _mean([progress.rate for progress in run.progresses])
-                epochs.run(solver, supervisor.see)
-                net.notify("on_epoch_end")
+        for _ in range(run.epochs):
+            net.notify("on_epoch_begin")
+            net.rate_ = _mean([progress.rate for progress in run.progresses])
+            epochs.run(solver, supervisor.see)
+            net.notify("on_epoch_end")
     finally:
         net.solver_state_ = {k: v.cpu().numpy().copy() for k, v in solver.state.items()} if run.incremental else None

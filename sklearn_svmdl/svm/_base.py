@@ -18,6 +18,14 @@ from ._training import checked_X, resolved_kernel, training_on
 from ._units import UNITS
 
 
+def advice_of(name, who, cache_size):
+    """What to try where memory runs out, in words."""
+    return (
+        f"{name} needs X, a few numbers a sample, and kernel values, of which {who} up to cache_size={cache_size} MB. "
+        f"Try a smaller cache_size, X in single precision (float32), or fewer samples."
+    )
+
+
 def own_kernel_values(kernel, kept):
     """No kernel values but those that a training set evaluates for itself."""
     return None
@@ -74,6 +82,9 @@ class BudgetEstimator(EstimatorMixin, BaseEstimator):
     # Threads that solve tasks.
     _workers = 1
 
+    def _memory_advice(self):
+        return advice_of(type(self).__name__, "a fit keeps", self.cache_size)
+
     def _solve(self, training, seen, C, unit, steps):
         """Solve the tasks of a training set, tell about it, and keep what was found."""
         limits = {"tol": self.tol, "max_iter": self.max_iter}
@@ -117,4 +128,4 @@ class BudgetEstimator(EstimatorMixin, BaseEstimator):
     def _decisions(self, X):
         """The decisions of all problems, (n_samples, n_problems)."""
         machine = self._machine()
-        return machine.decisions(checked_X(self, X, reset=False))
+        return machine.decisions(checked_X(self, X))

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.base import clone
 
 from .._colours import of_classes
+from .._memory import advising_on_memory
 from ..dual.path import walk
 from ..kernels import MEGABYTE, GramSource
 from ._budget_svc import BudgetSVC
@@ -254,6 +255,8 @@ def budget_path(
     ------
     InfeasibleBudgetError
         A budget is below C_min and infeasible="raise".
+    MemoryError
+        Memory runs out; says what was needed, and what to try.
     ValueError
         Bad input.
 
@@ -278,13 +281,20 @@ def budget_path(
     [0.286, 1.0]
     """
     shared = dict(unit=unit, kernel=kernel, gamma=gamma, degree=degree, coef0=coef0, infeasible=infeasible)
-    limits = dict(tol=tol, max_iter=max_iter)
+    limits = dict(tol=tol, max_iter=max_iter, cache_size=cache_size)
     if epsilon is None:
         of_classes_alone = dict(multi_class=multi_class, class_weight=class_weight)
-        estimator = BudgetSVC(**shared, **of_classes_alone, **limits, cache_size=cache_size)
+        estimator = BudgetSVC(**shared, **of_classes_alone, **limits)
     else:
-        estimator = BudgetSVR(epsilon=epsilon, **shared, **limits, cache_size=cache_size)
+        estimator = BudgetSVR(epsilon=epsilon, **shared, **limits)
     estimator._validate_params()
+    return _path_of(estimator, X, y, sample_weight, Cs)
+
+
+@advising_on_memory
+def _path_of(estimator, X, y, sample_weight, Cs):
+    """The path of an estimator's problem."""
+    unit, limits = estimator.unit, dict(tol=estimator.tol, max_iter=estimator.max_iter)
     training, seen = estimator._training(X, y, sample_weight)
     Cs = sorted(check_Cs(Cs, unit, training.tasks[0].unit).tolist(), key=UNITS[unit].hardness)
     rows = [training.answers(row) for row in walk_tasks(training, Cs, UNITS[unit], **limits)]
@@ -296,7 +306,7 @@ def budget_path(
             for c, (C, row) in enumerate(zip(Cs, rows, strict=True))
         ],
         "solutions of the path",
-        infeasible=infeasible,
+        infeasible=estimator.infeasible,
         feature_names=seen.get("feature_names_in_"),
         **limits,
     )

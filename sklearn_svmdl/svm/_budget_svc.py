@@ -8,6 +8,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from .._callbacks import fit_task, steps_of
+from .._memory import advising_on_memory
 from .._sklearn_private import StrOptions, _fit_context
 from ..kernels import row_blocks, spec_of
 from ._base import BudgetEstimator
@@ -212,6 +213,7 @@ class BudgetSVC(ClassifierMixin, BudgetEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     @fit_task(lambda self: None)
+    @advising_on_memory
     def fit(self, X, y, sample_weight=None):
         """Fit the classifier.
 
@@ -236,6 +238,8 @@ class BudgetSVC(ClassifierMixin, BudgetEstimator):
             C < C_min and infeasible="raise"; never with unit="cost".
         ValueError
             Bad input, a C that its unit does not allow, or kernel values that overflow.
+        MemoryError
+            Memory runs out; says what was needed, and what to try.
         """
         unit, C = unit_and_value(self.C, self.unit)
         self._check_shape_of_decisions()
@@ -359,7 +363,7 @@ class BudgetSVC(ClassifierMixin, BudgetEstimator):
     def _scores(self, X):
         """One score for each class, (n_samples, n_classes); of many pairs never all decisions at once."""
         machine = self._machine()
-        X = checked_X(self, X, reset=False)
+        X = checked_X(self, X)
         pieces = row_blocks(X.shape[0], len(self.intercept_))
         return np.vstack([self._scheme.scores(machine.decisions(X[piece]), len(self.classes_)) for piece in pieces])
 

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.base import RegressorMixin
 
 from .._callbacks import fit_task, steps_of
+from .._memory import advising_on_memory
 from .._sklearn_private import Interval, StrOptions, _fit_context
 from ..kernels import spec_of
 from ._base import BudgetEstimator
@@ -184,6 +185,7 @@ class BudgetSVR(RegressorMixin, BudgetEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     @fit_task(lambda self: None)
+    @advising_on_memory
     def fit(self, X, y, sample_weight=None):
         """Fit the regressor.
 
@@ -208,6 +210,8 @@ class BudgetSVR(RegressorMixin, BudgetEstimator):
             C < C_min and infeasible="raise"; never with unit="cost".
         ValueError
             Bad input, a C that its unit does not allow, or kernel values that overflow.
+        MemoryError
+            Memory runs out; says what was needed, and what to try.
         """
         training, seen = self._training(X, y, sample_weight)
         unit, C = self._unit_and_value(training)

@@ -12,7 +12,7 @@ from ..kernels import spec_of
 from ..kernels.blas import matmul
 from ._budget_path import walk_tasks
 from ._fitted import publish
-from ._scoring import OF_THE_SCORER
+from ._scoring import ENDS_THE_SEARCH
 from ._search_results import Result
 from ._units import UNITS, Fraction
 
@@ -125,7 +125,7 @@ def score_walk(make, candidates, samples, fold, scoring):
     start = perf_counter()
     try:
         return [_outcomes(make, candidates, samples, fold, scoring, start)]
-    except OF_THE_SCORER:
+    except ENDS_THE_SEARCH:
         raise
     except Exception as error:
         if scoring.error_score == "raise":

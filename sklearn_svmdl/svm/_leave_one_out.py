@@ -6,19 +6,21 @@ from time import perf_counter
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from .._memory import advising_on_memory
 from ..dual.leave_one_out import left_out_decisions
 from ..dual.path import walk
 from ..dual.problem import BEYOND_REACH
 from ._budget_path import walk_tasks
 from ._fitted import publish
 from ._folds import Outcomes, described, in_force, shape_of_decisions, training_of, worst_status
-from ._scoring import OF_THE_SCORER
+from ._scoring import ENDS_THE_SEARCH
 from ._units import UNITS, Cost, TotalSlack, unit_and_value
 
 # How far the margins of a model and of the samples given with it may differ.
 _SAME = 1e-2
 
 
+@advising_on_memory
 def leave_one_out_decisions(model, X, y, sample_weight=None):
     """The decision on each training sample by the model that is fitted without it, at little more than one fit.
 
@@ -54,6 +56,8 @@ def leave_one_out_decisions(model, X, y, sample_weight=None):
         The model was not fitted on these samples.
     NotFittedError
         It was not fitted at all.
+    MemoryError
+        Memory runs out; says what was needed, and what to try.
 
     References
     ----------
@@ -125,7 +129,7 @@ def score_left_out(make, candidates, samples, fold, scoring):
     n = len(samples.y)
     try:
         return _left_out_outcomes(make, candidates, samples, scoring, start)
-    except OF_THE_SCORER:
+    except ENDS_THE_SEARCH:
         raise
     except Exception as error:
         if scoring.error_score == "raise":

@@ -107,8 +107,8 @@ def _every(call):
             call()
 
     with ThreadPoolExecutor(1) as thread:
-        running = thread.submit(run)
         try:
+            running = thread.submit(run)
             yield
         finally:
             done.set()

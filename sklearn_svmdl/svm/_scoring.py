@@ -10,8 +10,8 @@ from sklearn.metrics import check_scoring
 from .._sklearn_private import _check_method_params
 from ._messages import InfeasibleBudgetError, ProbabilitiesNeededError
 
-# What concerns the scorer itself, not a model or a fold: it ends the search.
-OF_THE_SCORER = UnsetMetadataPassedError, ProbabilitiesNeededError
+# What concerns the scorer itself, or the machine, and not a model or a fold.
+ENDS_THE_SEARCH = UnsetMetadataPassedError, ProbabilitiesNeededError, MemoryError
 # The name of the only score.
 SINGLE = "score"
 
@@ -87,7 +87,7 @@ class Scoring:
         routed = _check_method_params(np.empty((self.n_samples, 0)), self.metadata, indices=test)
         try:
             found = self.scorer(model, X, y, **routed)
-        except OF_THE_SCORER:
+        except ENDS_THE_SEARCH:
             raise
         except Exception as error:
             if self.error_score == "raise":

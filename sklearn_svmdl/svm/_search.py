@@ -15,6 +15,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._callbacks import EstimatorMixin, fit_task, steps_of
+from .._memory import advising_on_memory
 from .._sklearn_private import (
     Interval,
     StrOptions,
@@ -24,6 +25,7 @@ from .._sklearn_private import (
     _routing_enabled,
 )
 from ..kernels import KERNELS, MEGABYTE, SharedKernelMatrix, spec_of
+from ._base import advice_of
 from ._candidates import checked_degrees, checked_gammas, checked_specs, grids, listed, walks_of, with_Cs
 from ._fitted import publish
 from ._folds import Fold, Samples, hardest_fraction, score_walk, shape_of_decisions
@@ -32,7 +34,7 @@ from ._progress import gathered, stoppable
 from ._scoring import SINGLE, Scoring, StoredByName, published, scorer_of
 from ._search_messages import tell
 from ._search_results import best_candidate, one_standard_error, scorer_names, search_results
-from ._training import check_square, whole_of
+from ._training import check_square, summed, whole_of
 from ._units import UNITS, Cost, Fraction, check_Cs
 
 
@@ -78,6 +80,7 @@ class BudgetSearch(StoredByName, EstimatorMixin):
 
     @_fit_context(prefer_skip_nested_validation=True)
     @fit_task(lambda self: None)
+    @advising_on_memory
     def fit(self, X, y, sample_weight=None, **params):
         """Score all candidates by cross-validation, and fit the chosen one on all samples.
 
@@ -97,6 +100,13 @@ class BudgetSearch(StoredByName, EstimatorMixin):
         -------
         self : object
             The fitted search.
+
+        Raises
+        ------
+        MemoryError
+            Memory runs out, whatever error_score is; says what was needed, and what to try.
+        ValueError
+            Bad input or parameters, or all fits failed.
         """
         routed = self._routed(sample_weight, params)
         samples, fitted = self._checked_samples(X, y, sample_weight)
@@ -204,6 +214,9 @@ class BudgetSearch(StoredByName, EstimatorMixin):
         tags.input_tags.positive_only = not all(spec.takes_negative for spec in specs)
         return tags
 
+    def _memory_advice(self):
+        return advice_of(type(self).__name__, f"each of n_jobs={self.n_jobs} keeps", self.cache_size)
+
     def _get_scorer(self):
         return scorer_of(self, self._model())
 
@@ -249,6 +262,7 @@ class BudgetSearch(StoredByName, EstimatorMixin):
         shared = 8 * (len(bases) + 2) * X.shape[0] ** 2 <= self.cache_size * MEGABYTE
         seen = {name: vars(shadow)[name] for name in ("n_features_in_", "feature_names_in_") if name in vars(shadow)}
         seen = seen if classes is None else {**seen, "classes_": classes}
+        X = summed(X)
         return Samples(X, y, weight, SharedKernelMatrix(X) if bases and shared else None, classes), seen
 
     def _candidates(self, samples, folds):

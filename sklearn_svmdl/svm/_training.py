@@ -11,6 +11,7 @@ from functools import cached_property
 
 import numpy as np
 from joblib import effective_n_jobs
+from scipy.sparse import issparse
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import validate_data
 
@@ -161,7 +162,8 @@ def checked_samples(estimator, X, y, sample_weight, **options):
     seen : dict, n_features_in_ and, where X has names, feature_names_in_
     """
     shadow = copy(estimator)
-    X, y = checked_X(shadow, X, y=y, **options)
+    X, y = validate_data(shadow, X, y, **_form(estimator), **options)
+    X = summed(X)
     if spec_of(estimator.kernel).pairwise:
         check_square(X)
     weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
@@ -169,10 +171,24 @@ def checked_samples(estimator, X, y, sample_weight, **options):
     return X, y, weight, {name: vars(shadow)[name] for name in names if name in vars(shadow)}
 
 
-def checked_X(estimator, X, **options):
-    """Samples in the form that the estimator's kernel takes."""
-    options.setdefault("accept_sparse", "csr" if spec_of(estimator.kernel).takes_sparse else False)
-    return validate_data(estimator, X, dtype=[np.float64, np.float32], **options)
+def checked_X(estimator, X):
+    """Samples to predict, in the form that the estimator's kernel takes."""
+    return summed(validate_data(estimator, X, reset=False, **_form(estimator)))
+
+
+def _form(estimator):
+    """The form of samples that the estimator's kernel takes, as options of `validate_data`."""
+    takes_sparse = spec_of(estimator.kernel).takes_sparse
+    return {"accept_sparse": "csr" if takes_sparse else False, "dtype": [np.float64, np.float32]}
+
+
+def summed(X):
+    """Samples of which no sparse row has two entries for a feature, as scipy allows: norms would not be their sum's."""
+    if not issparse(X) or X.has_canonical_format:
+        return X
+    X = X.copy()
+    X.sum_duplicates()
+    return X
 
 
 def resolved_kernel(name, data, *, gamma, degree, coef0):

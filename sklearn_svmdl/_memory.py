@@ -1,0 +1,40 @@
+"""Where memory runs out the error says what was needed, and what to try."""
+
+from contextlib import contextmanager
+from functools import wraps
+
+# What torch says, with an error of a class that has other causes too.
+_TORCHS = ("can't allocate memory", "out of memory")
+
+
+@contextmanager
+def memory_advice(advice):
+    """Let a MemoryError that the block raises end in advice, and make torch's a MemoryError.
+
+    Parameters
+    ----------
+    advice : callable, returns a sentence that says what to try
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not _is_for_want_of_memory(error) or error.__cause__ is not None:
+            raise
+        needed = (str(error) or "Memory ran out").rstrip(".")
+        raise MemoryError(f"{needed}. {advice()}") from error
+
+
+def advising_on_memory(function):
+    """Decorate a function of an estimator whose `_memory_advice()` says what to try where memory runs out."""
+
+    @wraps(function)
+    def advised(estimator, *args, **kwargs):
+        """The function, with advice."""
+        with memory_advice(estimator._memory_advice):
+            return function(estimator, *args, **kwargs)
+
+    return advised
+
+
+def _is_for_want_of_memory(error):
+    return isinstance(error, MemoryError) or any(words in str(error) for words in _TORCHS)
