@@ -1,4 +1,4 @@
-"""The installed package, in an environment that holds what it requires and nothing else: `make dist-check` runs this."""
+"""The installed package where there is only what it requires: `make dist-check` runs this."""
 
 import importlib.util
 import pickle

@@ -13,7 +13,6 @@ from .._sklearn_private import StrOptions
 from .._typing import (
     ClassWeight,
     Floats,
-    Gamma,
     Infeasible,
     KernelLike,
     MatrixLike,
@@ -215,7 +214,7 @@ class BudgetSVCCV(BudgetSearch, ClassifierMixin, BaseEstimator):
         *,
         unit: Unit = "cost",
         kernel: KernelLike | Sequence[KernelLike] = "rbf",
-        gammas: Whole | ArrayLike | Sequence[Gamma] = 5,
+        gammas: Whole | ArrayLike | Sequence[Any] = 5,
         degrees: ArrayLike = (2, 3),
         coef0: Number = 1.0,
         cv: Any = None,

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
 
-from .._typing import Gamma, Infeasible, KernelLike, Number, Scorers, Unit, Whole
+from .._typing import Infeasible, KernelLike, Number, Scorers, Unit, Whole
 from ._budget_svr import BudgetSVR
 from ._candidates import checked_epsilons
 from ._folds import Knowing
@@ -160,9 +160,9 @@ class BudgetSVRCV(BudgetSearch, RegressorMixin, BaseEstimator):
         Cs: Whole | ArrayLike = 10,
         *,
         unit: Unit = "cost",
-        epsilons: ArrayLike | Sequence[Number | Literal["auto"]] = ("auto",),
+        epsilons: ArrayLike | Sequence[Any] = ("auto",),
         kernel: KernelLike | Sequence[KernelLike] = "rbf",
-        gammas: Whole | ArrayLike | Sequence[Gamma] = 5,
+        gammas: Whole | ArrayLike | Sequence[Any] = 5,
         degrees: ArrayLike = (2, 3),
         coef0: Number = 1.0,
         cv: Any = None,
