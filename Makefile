@@ -6,7 +6,7 @@ VENV_DOCS := .venv-docs
 VENV_DIST := .venv-dist
 # Tests run in two processes of one thread each: more threads than cores would wait for each other.
 WORKERS ?= 2
-PYTEST := python -m pytest --numprocesses $(WORKERS) --dist worksteal
+PYTEST := -m pytest --numprocesses $(WORKERS) --dist worksteal
 UNPACKED := build/unpacked
 QUICK := tests/test_import.py tests/test_budget_svc.py tests/test_mlp_oracles.py tests/test_readme.py \
 	tests/test_examples.py tests/test_trust.py
@@ -24,13 +24,13 @@ demo-regression: $(VENV)/installed
 
 # All but the tests marked slow, which are more of the same.
 test: lint
-	$(VENV)/bin/$(PYTEST) -m "not slow"
+	$(VENV)/bin/python $(PYTEST) -m "not slow"
 
 test-all: lint
-	$(VENV)/bin/$(PYTEST)
+	$(VENV)/bin/python $(PYTEST)
 
 coverage: $(VENV)/installed
-	$(VENV)/bin/$(PYTEST) --cov --cov-report=term --cov-report=html:build/coverage
+	$(VENV)/bin/python $(PYTEST) --cov --cov-report=term --cov-report=html:build/coverage
 
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff format --check
@@ -42,7 +42,7 @@ format: $(VENV)/installed
 	$(VENV)/bin/ruff format
 
 test-oldest: $(VENV_OLDEST)/installed
-	$(VENV_OLDEST)/bin/$(PYTEST)
+	$(VENV_OLDEST)/bin/python $(PYTEST)
 
 dist: $(VENV_DIST)/installed
 	rm -rf dist
@@ -61,7 +61,7 @@ dist-check: dist
 	$(PYTHON) -m venv .venv-sdist
 	cd $(UNPACKED) && "$(CURDIR)/.venv-sdist/bin/python" -m pip install --quiet --constraint constraints.txt ".[tests]"
 	cd $(UNPACKED) && "$(CURDIR)/.venv-sdist/bin/python" -m pytest --quiet --collect-only > collected
-	cd $(UNPACKED) && "$(CURDIR)/.venv-sdist/bin/$(PYTEST)" $(QUICK)
+	cd $(UNPACKED) && "$(CURDIR)/.venv-sdist/bin/python" $(PYTEST) $(QUICK)
 
 bench: $(VENV)/installed
 	$(VENV)/bin/python -m benchmarks
