@@ -6,14 +6,18 @@ A fit is a task, told at its begin and its end; what it does step by step (an ep
 solving) are its subtasks. A callback that returns True at the end of a subtask asks to stop there.
 """
 
+from collections.abc import Callable
 from functools import cache, wraps
 from importlib.metadata import PackageNotFoundError, metadata
+from typing import Any, cast
+
+from ._typing import Function
 
 try:
     from sklearn.callback import CallbackSupportMixin
 except ImportError:
 
-    class CallbackSupportMixin:
+    class CallbackSupportMixin:  # type: ignore[no-redef]
         """No callbacks before scikit-learn 1.9."""
 
 
@@ -41,7 +45,7 @@ def documentation():
     return named["Documentation"].rstrip("/") if "Documentation" in named else None
 
 
-def fit_task(most_steps):
+def fit_task(most_steps: Callable[[Any], int | None]) -> Callable[[Function], Function]:
     """Decorate `fit(self, X, y, sample_weight=None, ...)`, beneath scikit-learn's `_fit_context`, as a task.
 
     Parameters
@@ -49,11 +53,11 @@ def fit_task(most_steps):
     most_steps : callable, from the estimator to its largest number of subtasks, or None where that is not known
     """
 
-    def decorate(fit):
+    def decorate(fit: Function) -> Function:
         """`fit`, as a task of whoever is to be told."""
 
         @wraps(fit)
-        def told(self, X, y, sample_weight=None, *args, **kwargs):
+        def told(self: Any, X: Any, y: Any, sample_weight: Any = None, *args: Any, **kwargs: Any) -> Any:
             """`fit`, with callbacks told of its beginning and end."""
             if not getattr(self, "_skl_callbacks", None):
                 return fit(self, X, y, sample_weight, *args, **kwargs)
@@ -64,7 +68,7 @@ def fit_task(most_steps):
             context.call_on_fit_task_end(**data, reconstruction_attributes={})
             return self
 
-        return told
+        return cast(Function, told)
 
     return decorate
 

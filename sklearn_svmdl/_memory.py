@@ -2,6 +2,10 @@
 
 from contextlib import contextmanager
 from functools import wraps
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from ._typing import Function
 
 # What torch says, with an error of a class that has other causes too.
 _TORCHS = ("can't allocate memory", "out of memory")
@@ -24,7 +28,7 @@ def memory_advice(advice):
         raise MemoryError(f"{needed}. {advice()}") from error
 
 
-def advising_on_memory(function):
+def advising_on_memory(function: "Function") -> "Function":
     """Decorate a function of an estimator whose `_memory_advice()` says what to try where memory runs out."""
 
     @wraps(function)
@@ -33,7 +37,7 @@ def advising_on_memory(function):
         with memory_advice(estimator._memory_advice):
             return function(estimator, *args, **kwargs)
 
-    return advised
+    return cast("Function", advised)
 
 
 def _is_for_want_of_memory(error):

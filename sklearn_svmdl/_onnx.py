@@ -5,17 +5,21 @@ A graph takes ``X``, doubles of shape (n, n_features). That of a classifier give
 """
 
 from itertools import combinations
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
 # The operators used are in every release since this one; its models are read by all later runtimes.
 OPSET = 17
 
 
-def to_onnx(model):
+def to_onnx(model: Any) -> "ModelProto":
     """Translate a fitted model into an ONNX graph.
 
     Parameters

@@ -9,8 +9,19 @@ from sklearn.utils.estimator_checks import (
 
 from sklearn_svmdl import BudgetSVC, BudgetSVCCV, BudgetSVR, BudgetSVRCV
 
+# Each estimator, each unit, several kernels, both ways to take classes apart.
 ESTIMATORS = [
     BudgetSVC(),
+    BudgetSVC(C=0.2, unit="relative", kernel="linear"),
+    BudgetSVC(multi_class="ovr", class_weight="balanced"),
+    BudgetSVC(kernel="precomputed"),
+    BudgetSVCCV(Cs=2, gammas=2, cv=2),
+    BudgetSVR(),
+    BudgetSVR(C=10, unit="cost", kernel="poly", degree=2, epsilon=0.0),
+    BudgetSVR(kernel="precomputed"),
+    BudgetSVRCV(Cs=2, gammas=2, cv=2),
+]
+MORE = [
     BudgetSVC(kernel="linear"),
     BudgetSVC(kernel="poly"),
     BudgetSVC(C=5),
@@ -18,21 +29,16 @@ ESTIMATORS = [
     BudgetSVC(C=10, unit="cost"),
     BudgetSVC(multi_class="ovr"),
     BudgetSVC(class_weight="balanced"),
-    BudgetSVC(kernel="precomputed"),
-    BudgetSVCCV(Cs=2, gammas=2, cv=2),
     BudgetSVCCV(Cs=[0.5, 0.2], unit="relative", kernel=["linear", "poly"], gammas=["scale"], degrees=[2], cv=2),
     BudgetSVCCV(Cs=[5.0, 2.0], unit="total", multi_class="ovr", gammas=1, cv=2),
     BudgetSVCCV(Cs=2, unit="relative", gammas=1, cv=2),
     BudgetSVCCV(Cs=2, gammas=1, class_weight="balanced", cv=2, refit="one_standard_error"),
-    BudgetSVR(),
     BudgetSVR(kernel="linear"),
     BudgetSVR(kernel="poly", degree=2),
     BudgetSVR(C=5),
     BudgetSVR(C=0.2, unit="relative", epsilon=0.1),
     BudgetSVR(C=10, unit="cost", epsilon=0.0),
     BudgetSVR(C=0),
-    BudgetSVR(kernel="precomputed"),
-    BudgetSVRCV(Cs=2, gammas=2, cv=2),
     BudgetSVRCV(Cs=[0.5, 0.2], unit="relative", kernel=["linear", "poly"], gammas=["scale"], degrees=[2], cv=2),
     BudgetSVRCV(Cs=2, unit="relative", epsilons=[0.0, 0.1], gammas=1, cv=2, refit="one_standard_error"),
 ]
@@ -40,9 +46,21 @@ ESTIMATORS = [
 
 # The checks' random labels admit no hyperplane of little slack, which is worth a warning. So are polynomials of
 # features around 100: their values, 1e12, leave doubles too few digits for the default tol.
-@pytest.mark.filterwarnings("ignore::sklearn_svmdl.BudgetWarning", "ignore::sklearn.exceptions.ConvergenceWarning")
+silent = pytest.mark.filterwarnings(
+    "ignore::sklearn_svmdl.BudgetWarning", "ignore::sklearn.exceptions.ConvergenceWarning"
+)
+
+
+@silent
 @parametrize_with_checks(ESTIMATORS)
 def test_estimator_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@silent
+@parametrize_with_checks(MORE)
+def test_more_estimator_checks(estimator, check):
     check(estimator)
 
 

@@ -15,19 +15,26 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 CONFIGURATIONS = [
     {},
+    {"hidden_layer_sizes": (32, 16), "solver": "sgd", "random_state": 0},
+    {"solver": "lbfgs", "max_iter": 100},  # scikit-learn's own MLPs are checked with 100 iterations too
+    {"dtype": "float32"},
+]
+MORE = [
     {"hidden_layer_sizes": (32, 16)},
     {"solver": "sgd"},
-    {"solver": "lbfgs", "max_iter": 100},  # scikit-learn's own MLPs are checked with 100 iterations too
     {"solver": "adamw"},
     {"random_state": 0},
     {"dtype": "float64"},
-    {"dtype": "float32"},
 ]
-ESTIMATORS = [
-    *(TorchMLPClassifier(**parameters) for parameters in [*CONFIGURATIONS, {"class_weight": "balanced"}]),
-    *(TorchMLPRegressor(**parameters) for parameters in CONFIGURATIONS),
-]
-CHECKS = [pair for estimator in ESTIMATORS for pair in estimator_checks_generator(estimator)]
+
+
+def checks(classifiers, regressors):
+    """Each check of each estimator with these parameters."""
+    estimators = [
+        *(TorchMLPClassifier(**each) for each in classifiers),
+        *(TorchMLPRegressor(**each) for each in regressors),
+    ]
+    return [pair for estimator in estimators for pair in estimator_checks_generator(estimator)]
 
 
 def _name(value):
@@ -36,8 +43,14 @@ def _name(value):
     return getattr(function, "__name__", None) or repr(value).replace("\n", " ")
 
 
-@pytest.mark.parametrize(("estimator", "check"), CHECKS, ids=_name)
+@pytest.mark.parametrize(("estimator", "check"), checks(CONFIGURATIONS, CONFIGURATIONS), ids=_name)
 def test_estimator_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("estimator", "check"), checks([*MORE, {"class_weight": "balanced"}], MORE), ids=_name)
+def test_more_estimator_checks(estimator, check):
     check(estimator)
 
 

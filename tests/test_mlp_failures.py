@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from names import name_of
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
@@ -139,7 +140,7 @@ def test_ctrl_c_keeps_what_is_learnt(iris, early_stopping):
 
 @pytest.mark.parametrize("moment", ["begin_epoch", "end_epoch", "see"])
 @pytest.mark.parametrize(
-    "parameters", [{}, {"n_networks": 2}, {"callbacks": [Callback()]}, {"callbacks": [Listener()]}], ids=str
+    "parameters", [{}, {"n_networks": 2}, {"callbacks": [Callback()]}, {"callbacks": [Listener()]}], ids=name_of
 )
 def test_ctrl_c_at_any_moment_is_said(iris, parameters, moment, monkeypatch):
     original, calls = getattr(Supervisor, moment), []
@@ -289,7 +290,9 @@ def test_the_list_of_scalars_is_complete():
 
 
 @pytest.mark.parametrize("name", list(SCALARS))
-@pytest.mark.parametrize("extra", [{}, {"solver": "sgd"}, {"solver": "lbfgs"}, {"callbacks": [Listener()]}], ids=str)
+@pytest.mark.parametrize(
+    "extra", [{}, {"solver": "sgd"}, {"solver": "lbfgs"}, {"callbacks": [Listener()]}], ids=name_of
+)
 def test_every_parameter_takes_numpys_scalars(iris, name, extra):
     value = SCALARS[name]
     pythons = {k: v.item() for k, v in value.items()} if isinstance(value, dict) else value.item()
@@ -409,7 +412,7 @@ def test_a_regressor_predicts_in_the_precision_of_its_data(diabetes, dtype):
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
-@pytest.mark.parametrize("parameters", [{}, {"callbacks": [Listener()]}, {"module": torch.nn.Linear}], ids=str)
+@pytest.mark.parametrize("parameters", [{}, {"callbacks": [Listener()]}, {"module": torch.nn.Linear}], ids=name_of)
 def test_a_fit_within_a_mode_without_gradients(iris, parameters, mode):
     plain, within = (TorchMLPClassifier(**parameters, **LEARNS) for _ in range(2))
     with mode():
@@ -419,7 +422,7 @@ def test_a_fit_within_a_mode_without_gradients(iris, parameters, mode):
 
 
 @pytest.mark.parametrize(
-    "parameters", [{}, {"callbacks": [Listener()]}, {"n_networks": 2}, {"solver": "lbfgs"}], ids=str
+    "parameters", [{}, {"callbacks": [Listener()]}, {"n_networks": 2}, {"solver": "lbfgs"}], ids=name_of
 )
 def test_numpy_may_be_set_to_raise(iris, parameters):
     X, y = iris

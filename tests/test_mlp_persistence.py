@@ -165,6 +165,8 @@ def test_skops_goes_on_training(iris):
 @pytest.mark.parametrize("path", sorted(model_files.FOLDER.iterdir()), ids=lambda path: path.name)
 def test_model_files_of_every_version_load(path):
     if path.suffix == ".pkl":
+        if np.lib.NumpyVersion(np.__version__) < "2.0.0":
+            pytest.skip("numpy 1 does not read pickles of numpy 2's arrays: there is no numpy._core")
         model = pickle.loads(path.read_bytes())
     else:
         model = skops.io.load(path, trusted=skops.io.get_untrusted_types(file=path))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import skorch.callbacks
 import torch
+from names import name_of
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
@@ -297,7 +298,7 @@ SCORERS = ["accuracy", "roc_auc", "neg_log_loss", "f1", f1_score, make_scorer(f1
 
 @pytest.mark.parametrize("use_caching", [True, False])
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("scoring", SCORERS, ids=str)
+@pytest.mark.parametrize("scoring", SCORERS, ids=name_of)
 def test_epoch_scoring_of_held_out_rows_is_the_estimators(cancer, scoring, weighted, use_caching):
     X, y = cancer
     cut = len(y) * 2 // 3

@@ -1,8 +1,11 @@
 """Margin, support vectors and errors against C: the picture of bias and variance."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.utils import get_tags
 from sklearn.utils.parallel import Parallel, delayed
@@ -10,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .. import _colours as colours
 from .._sklearn_private import check_matplotlib_support
+from .._typing import Array, Floats, MatrixLike, Style, Unit
 from ..svm._budget_path import BudgetPath
 from ..svm._ranges import Ranges, ranges_of
 from ..svm._units import UNITS, Cost, Fraction
@@ -114,19 +118,19 @@ class BudgetPathDisplay:
     def __init__(
         self,
         *,
-        Cs,
-        unit,
-        margins,
-        n_support,
-        training_error,
-        validation_error=None,
-        standard_error=None,
-        chosen=None,
-        infeasible_below=None,
-        trivial_from=None,
-        problems=(),
-        error_name="error",
-    ):
+        Cs: Floats,
+        unit: Unit,
+        margins: Floats,
+        n_support: Array,
+        training_error: Floats,
+        validation_error: Floats | None = None,
+        standard_error: Floats | None = None,
+        chosen: float | None = None,
+        infeasible_below: float | None = None,
+        trivial_from: float | None = None,
+        problems: Sequence[str] = (),
+        error_name: str = "error",
+    ) -> None:
         self.Cs = Cs
         self.unit = unit
         self.margins = margins
@@ -141,7 +145,17 @@ class BudgetPathDisplay:
         self.error_name = error_name
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, *, sample_weight=None, unit=None, ax=None, **options):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: MatrixLike,
+        y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        unit: Unit | None = None,
+        ax: Any = None,
+        **options: Any,
+    ) -> Self:
         """Draw a fitted search, or a path.
 
         A search knows its cross-validated scores; the models of each C, with the chosen kernel and its parameters, are
@@ -178,10 +192,18 @@ class BudgetPathDisplay:
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         if unit is not None and unit not in UNITS:
             raise ValueError(f"unit must be one of {sorted(UNITS)} or None, got {unit!r}.")
-        walk = _walk_of(*_last_step(estimator, X), y, sample_weight)
+        walked, samples = _last_step(estimator, X)
+        walk = _walk_of(walked, samples, y, sample_weight)
         return cls(**walk.arguments(unit)).plot(ax=ax, **options)
 
-    def plot(self, ax=None, *, quantities=("error", "margin", "support"), training_kw=None, validation_kw=None):
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        quantities: Sequence[str] = ("error", "margin", "support"),
+        training_kw: Style = None,
+        validation_kw: Style = None,
+    ) -> Self:
         """Draw the panels.
 
         Parameters
@@ -205,7 +227,7 @@ class BudgetPathDisplay:
         self.axes_ = panels_of(ax, quantities, height=2.1)
         self.figure_ = self.axes_[0].figure
         self.training_line_ = self.validation_line_ = self.band_ = self.support_line_ = None
-        self.margin_lines_ = []
+        self.margin_lines_: list[Any] = []
         for panel, name in zip(self.axes_, quantities, strict=True):
             self._draw(panel, name, training_kw or {}, validation_kw or {})
             panel.set_ylabel(_PANELS[name] or self.error_name)
@@ -289,7 +311,7 @@ class _Walk:
     unit: str
     ranges: Ranges
     errors: _Errors
-    chosen: int | None = None
+    chosen: float | None = None
 
     def arguments(self, unit):
         """The parameters of the display, with C in this unit, rising."""

@@ -1,12 +1,17 @@
 """Boundary, margins and support vectors of a classifier in two dimensions."""
 
+from collections.abc import Sequence
+from typing import Any, Literal, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import is_classifier
 from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
 from .. import _colours as colours
 from .._sklearn_private import check_matplotlib_support
+from .._typing import Array, Axes, Floats, MatrixLike, Style
 from ._axes import legends_beside, new_axes
 from ._within import model_within
 
@@ -100,7 +105,20 @@ class MarginDisplay:
     >>> display.figure_.savefig("margin.png")  # doctest: +SKIP
     """
 
-    def __init__(self, *, xx0, xx1, decision, X, target, mistakes, support, classes, slack=None, feature_names=None):
+    def __init__(
+        self,
+        *,
+        xx0: Floats,
+        xx1: Floats,
+        decision: Floats,
+        X: Floats,
+        target: Array,
+        mistakes: Array,
+        support: Array,
+        classes: Sequence[Any] | Array,
+        slack: Floats | None = None,
+        feature_names: Sequence[str] | None = None,
+    ) -> None:
         self.xx0 = xx0
         self.xx1 = xx1
         self.decision = decision
@@ -113,7 +131,17 @@ class MarginDisplay:
         self.feature_names = feature_names
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, *, ax=None, grid_resolution=200, support_vectors=None, **styles):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: MatrixLike,
+        y: ArrayLike,
+        *,
+        ax: Axes | None = None,
+        grid_resolution: int = 200,
+        support_vectors: ArrayLike | None = None,
+        **styles: Any,
+    ) -> Self:
         """Draw a fitted classifier and the samples (X, y).
 
         Parameters
@@ -172,19 +200,19 @@ class MarginDisplay:
 
     def plot(
         self,
-        ax=None,
+        ax: Axes | None = None,
         *,
-        colors=None,
-        aspect="equal",
-        include_slack=False,
-        regions_kw=None,
-        boundary_kw=None,
-        margins_kw=None,
-        samples_kw=None,
-        support_kw=None,
-        mistakes_kw=None,
-        slack_kw=None,
-    ):
+        colors: Sequence[Any] | None = None,
+        aspect: Literal["auto", "equal"] | float = "equal",
+        include_slack: bool = False,
+        regions_kw: Style = None,
+        boundary_kw: Style = None,
+        margins_kw: Style = None,
+        samples_kw: Style = None,
+        support_kw: Style = None,
+        mistakes_kw: Style = None,
+        slack_kw: Style = None,
+    ) -> Self:
         """Draw the picture.
 
         Parameters

@@ -1,10 +1,14 @@
 """Loss and score of networks, epoch by epoch."""
 
+from collections.abc import Sequence
+from typing import Any, Self
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .. import _colours as colours
 from .._sklearn_private import check_matplotlib_support
+from .._typing import Style
 from ._axes import legends_beside, panels_of
 from ._within import model_within
 
@@ -57,12 +61,16 @@ class TrainingHistoryDisplay:
     >>> display.figure_.savefig("learning_curves.png")  # doctest: +SKIP
     """
 
-    def __init__(self, *, histories, best_epochs=None):
+    def __init__(
+        self, *, histories: dict[str, list[dict[str, Any]]], best_epochs: dict[str, int | None] | None = None
+    ) -> None:
         self.histories = histories
         self.best_epochs = best_epochs
 
     @classmethod
-    def from_estimator(cls, estimator, *others, names=None, ax=None, **options):
+    def from_estimator(
+        cls, estimator: Any, *others: Any, names: Sequence[str] | None = None, ax: Any = None, **options: Any
+    ) -> Self:
         """Draw fitted networks.
 
         Parameters
@@ -98,7 +106,14 @@ class TrainingHistoryDisplay:
         known = {name: epoch for name, epoch in best.items() if epoch is not None}
         return cls(histories=histories, best_epochs=known).plot(ax=ax, **options)
 
-    def plot(self, ax=None, *, quantities=None, training_kw=None, validation_kw=None):
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        quantities: Sequence[str] | None = None,
+        training_kw: Style = None,
+        validation_kw: Style = None,
+    ) -> Self:
         """Draw a panel for each quantity.
 
         Parameters
@@ -120,7 +135,9 @@ class TrainingHistoryDisplay:
         quantities = self._checked(quantities)
         self.axes_ = panels_of(ax, quantities, height=2.6)
         self.figure_ = self.axes_[0].figure
-        self.training_lines_, self.validation_lines_, self.best_epoch_lines_ = {}, {}, []
+        self.training_lines_: dict[tuple[str, str], Any] = {}
+        self.validation_lines_: dict[tuple[str, str], Any] = {}
+        self.best_epoch_lines_: list[Any] = []
         training, validation = training_kw or {}, {"linestyle": "--", **(validation_kw or {})}
         for panel, quantity in zip(self.axes_, quantities, strict=True):
             for (name, rows), (color, _) in zip(self.histories.items(), colours.of_classes(len(self.histories))):

@@ -1,10 +1,14 @@
 """Function, tube, support vectors and slack of a regressor in one dimension."""
 
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import is_regressor
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
+from .._typing import Array, Axes, Floats, MatrixLike, Style
 from ._margin_display import _like, _points_and_names, _support_of
 from ._within import model_within
 
@@ -72,7 +76,18 @@ class TubeDisplay:
     >>> display.figure_.savefig("tube.png")  # doctest: +SKIP
     """
 
-    def __init__(self, *, x, function, epsilon, X, y, predicted, support, feature_name=None):
+    def __init__(
+        self,
+        *,
+        x: Floats,
+        function: Floats,
+        epsilon: float,
+        X: Floats,
+        y: Floats,
+        predicted: Floats,
+        support: Array,
+        feature_name: str | None = None,
+    ) -> None:
         self.x = x
         self.function = function
         self.epsilon = epsilon
@@ -83,7 +98,16 @@ class TubeDisplay:
         self.feature_name = feature_name
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, *, ax=None, grid_resolution=500, **styles):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: MatrixLike,
+        y: ArrayLike,
+        *,
+        ax: Axes | None = None,
+        grid_resolution: int = 500,
+        **styles: Any,
+    ) -> Self:
         """Draw a fitted regressor and the samples (X, y).
 
         Parameters
@@ -138,7 +162,16 @@ class TubeDisplay:
         )
         return display.plot(ax=ax, **styles)
 
-    def plot(self, ax=None, *, function_kw=None, tube_kw=None, slack_kw=None, samples_kw=None, support_kw=None):
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        function_kw: Style = None,
+        tube_kw: Style = None,
+        slack_kw: Style = None,
+        samples_kw: Style = None,
+        support_kw: Style = None,
+    ) -> Self:
         """Draw the picture.
 
         Parameters
@@ -162,7 +195,7 @@ class TubeDisplay:
         self.ax_, self.figure_ = ax, ax.figure
         low, high = self.function - self.epsilon, self.function + self.epsilon
         self.tube_ = ax.fill_between(self.x, low, high, label="tube", **_styled("tube", tube_kw))
-        (self.function_,) = ax.plot(self.x, self.function, label="f", **_styled("function", function_kw))
+        [self.function_] = ax.plot(self.x, self.function, label="f", **_styled("function", function_kw))
         error = self.y - self.predicted
         outside = np.abs(error) > self.epsilon
         edge = (self.predicted + self.epsilon * np.sign(error))[outside]

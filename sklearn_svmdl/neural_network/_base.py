@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from math import inf, isfinite
 from numbers import Integral
+from typing import Any
 from warnings import warn
 
 import numpy as np
@@ -21,6 +22,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, check_X_y, va
 from .._callbacks import EstimatorMixin
 from .._memory import memory_advice
 from .._sklearn_private import _check_sample_weight
+from .._typing import Array
 from ._columns import TabularModule, as_numbers, cardinalities, categorical_columns, fit_columns, is_frame
 from ._epoch_tasks import epoch_tasks
 from ._module import MLPModule, looks_squashed, outputs
@@ -396,12 +398,12 @@ class BaseTorchMLP(EstimatorMixin, SkorchParameters, ABC):
     # --- fitted attributes that are views of the net
 
     @property
-    def module_(self):
+    def module_(self) -> torch.nn.Module:
         """The trained `torch.nn.Module`, on the CPU; it returns raw outputs."""
         return self._fitted_net("module_").module_
 
     @property
-    def history_(self):
+    def history_(self) -> list[dict[str, Any]]:
         """One dict an epoch: epoch, loss, accuracy or r2, the same of a watched part, lr, dur (seconds).
 
         Callbacks' own columns follow.
@@ -410,22 +412,22 @@ class BaseTorchMLP(EstimatorMixin, SkorchParameters, ABC):
         return [{name: value for name, value in row.items() if not _is_skorchs(name)} for row in rows]
 
     @property
-    def coefs_(self):
+    def coefs_(self) -> list[Array]:
         """Weight matrices of shape ([n_networks,] n_inputs, n_units), one a layer; memory of `module_`."""
         return [np.swapaxes(layer.weight.detach().numpy(), -1, -2) for layer in self._own_layers("coefs_")]
 
     @property
-    def intercepts_(self):
+    def intercepts_(self) -> list[Array]:
         """Bias vectors of shape ([n_networks,] n_units), one a layer; they share memory with `module_`."""
         return [layer.bias.detach().numpy() for layer in self._own_layers("intercepts_")]
 
     @property
-    def n_layers_(self):
+    def n_layers_(self) -> int:
         """Number of layers, the inputs included."""
         return len(self._own_layers("n_layers_")) + 1
 
     @property
-    def n_networks_(self):
+    def n_networks_(self) -> int:
         """Number of networks whose predictions are averaged."""
         return len(self._fitted_net("n_networks_").seeds)
 

@@ -2,6 +2,7 @@
 
 from inspect import signature
 from numbers import Integral, Real
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -106,7 +107,7 @@ class SkorchParameters(BaseEstimator):
         """The parameters with a double underscore that are set."""
         return {name: value for name, value in vars(self).items() if _is_nested(name)}
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Get the parameters.
 
         Parameters
@@ -122,7 +123,7 @@ class SkorchParameters(BaseEstimator):
         listed = _callback_parameters(self.callbacks) if deep else {}
         return {**super().get_params(deep), **listed, **self._nested}
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters.
 
         Parameters

@@ -1,12 +1,28 @@
 """The regressor."""
 
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .._callbacks import fit_task
-from .._sklearn_private import StrOptions, _fit_context
+from .._sklearn_private import StrOptions
+from .._typing import (
+    Activation,
+    Array,
+    LearningRate,
+    MatrixLike,
+    Number,
+    Precision,
+    RandomState,
+    Solver,
+    Whole,
+    available_if,
+    fit_context,
+)
 from ._base import BaseTorchMLP, averaged
 from ._heads import Task
 from ._net import RegressorNet
@@ -219,47 +235,47 @@ class TorchMLPRegressor(RegressorMixin, BaseTorchMLP):
 
     def __init__(
         self,
-        loss="squared_error",
-        hidden_layer_sizes=(100,),
-        activation="relu",
+        loss: Literal["squared_error", "poisson"] = "squared_error",
+        hidden_layer_sizes: Whole | ArrayLike = (100,),
+        activation: Activation = "relu",
         *,
-        solver="adam",
-        alpha=0.0001,
-        batch_size="auto",
-        learning_rate="constant",
-        learning_rate_init=0.001,
-        power_t=0.5,
-        max_iter=200,
-        shuffle=True,
-        random_state=None,
-        tol=1e-4,
-        verbose=False,
-        warm_start=False,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        early_stopping=False,
-        validation_fraction=0.1,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        n_iter_no_change=10,
-        max_fun=15000,
-        dropout=0.0,
-        device="cpu",
-        dtype="auto",
-        callbacks=None,
-        module=None,
-        monitor_validation=False,
-        n_networks=1,
-        categorical_features="auto",
-        numeric_embedding=None,
-        allow_missing=False,
-        criterion=None,
-        optimizer=None,
-        iterator_train=None,
-        iterator_valid=None,
-        **skorch_parameters,
-    ):
+        solver: Solver = "adam",
+        alpha: Number = 0.0001,
+        batch_size: Whole | Literal["auto"] = "auto",
+        learning_rate: LearningRate = "constant",
+        learning_rate_init: Number = 0.001,
+        power_t: Number = 0.5,
+        max_iter: Whole = 200,
+        shuffle: bool = True,
+        random_state: RandomState = None,
+        tol: Number = 1e-4,
+        verbose: Whole = False,
+        warm_start: bool = False,
+        momentum: Number = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: Number = 0.1,
+        beta_1: Number = 0.9,
+        beta_2: Number = 0.999,
+        epsilon: Number = 1e-8,
+        n_iter_no_change: Number = 10,
+        max_fun: Whole = 15000,
+        dropout: Number = 0.0,
+        device: str = "cpu",
+        dtype: Precision = "auto",
+        callbacks: Sequence[Any] | None = None,
+        module: Callable[..., Any] | None = None,
+        monitor_validation: bool = False,
+        n_networks: Whole = 1,
+        categorical_features: Literal["auto"] | ArrayLike | None = "auto",
+        numeric_embedding: Literal["piecewise"] | None = None,
+        allow_missing: bool = False,
+        criterion: Callable[..., Any] | None = None,
+        optimizer: Callable[..., Any] | None = None,
+        iterator_train: Callable[..., Any] | None = None,
+        iterator_valid: Callable[..., Any] | None = None,
+        **skorch_parameters: Any,
+    ) -> None:
         self.loss = loss
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -300,9 +316,17 @@ class TorchMLPRegressor(RegressorMixin, BaseTorchMLP):
         self.iterator_valid = iterator_valid
         self._set_nested(skorch_parameters)
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     @fit_task(lambda self: self._most_epochs())
-    def fit(self, X, y, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None):
+    def fit(
+        self,
+        X: MatrixLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        X_val: MatrixLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Train the network.
 
         Parameters
@@ -337,8 +361,8 @@ class TorchMLPRegressor(RegressorMixin, BaseTorchMLP):
             return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
 
     @available_if(lambda self: self._check_solver())
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None):
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train for one epoch over the given rows, going on from where the last call left off.
 
         Parameters
@@ -363,7 +387,7 @@ class TorchMLPRegressor(RegressorMixin, BaseTorchMLP):
         with self._all_or_nothing():
             return self._fit(X, y, sample_weight, incremental=True)
 
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> Array:
         """Predict the targets.
 
         Parameters
@@ -380,7 +404,7 @@ class TorchMLPRegressor(RegressorMixin, BaseTorchMLP):
         return self.net_.task.predictions(linked).astype(self._predicted_dtype, copy=False)
 
     @available_if(lambda self: self._has_members())
-    def predict_spread(self, X):
+    def predict_spread(self, X: MatrixLike) -> Array:
         """Predict how much the networks disagree.
 
         Parameters

@@ -217,7 +217,7 @@ class FlatOptimizer(torch.optim.Optimizer):
             return torch.optim.Optimizer.profile_hook_step(FlatOptimizer._step)(self, closure)
         return self._step(closure)
 
-    step.hooked = True  # torch would wrap it for its profiler, at a third of its cost
+    step.hooked = True  # type: ignore[attr-defined]  # torch would wrap it for its profiler, at a third of its cost
 
     def undivided_solver(self):
         """The flat solver with the settings in force, or None if parameters go apart or somebody watches the steps."""

@@ -143,7 +143,7 @@ class Supervisor:
     def end_epoch(self, rate):
         """Evaluate the epoch, write it into the history, keep the best weights, decide whether to go on."""
         run, head = self.run, self.net.task.head
-        data_loss, score, penalty = *self._evaluate(True), self._penalty_share()
+        (data_loss, score), penalty = self._evaluate(True), self._penalty_share()
         losses = [each + share for each, share in zip(data_loss, penalty)]
         watched = None if run.valid is None else self._evaluate(False)
         run.epochs_done += 1

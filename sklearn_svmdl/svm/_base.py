@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._callbacks import EstimatorMixin
 from .._sklearn_private import Interval, StrOptions
+from .._typing import Floats
 from ..dual.work import is_stopped
 from ..kernels import KERNELS, spec_of
 from ._fitted import KernelMachine, fitted_attributes, publish
@@ -54,13 +55,13 @@ class BudgetEstimator(EstimatorMixin, BaseEstimator):
     }
 
     @property
-    def dual_coef_(self):
+    def dual_coef_(self) -> Floats:
         """Signed duals (n_problems, n_SV)."""
         check_is_fitted(self)
         return self._duals.toarray() if issparse(self._duals) else self._duals
 
     @property
-    def coef_(self):
+    def coef_(self) -> Floats:
         """The normals w (n_problems, n_features), linear kernel only."""
         check_is_fitted(self)
         if self._coef is None:

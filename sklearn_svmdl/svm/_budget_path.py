@@ -1,12 +1,28 @@
 """The solutions of a budget problem along decreasing budgets."""
 
 from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import clone
 
 from .._colours import of_classes
 from .._memory import advising_on_memory
+from .._typing import (
+    Array,
+    Axes,
+    ClassWeight,
+    Floats,
+    Gamma,
+    Infeasible,
+    KernelLike,
+    MatrixLike,
+    MultiClass,
+    Number,
+    Unit,
+    Whole,
+)
 from ..dual.path import walk
 from ..kernels import MEGABYTE, GramSource
 from ._budget_svc import BudgetSVC
@@ -59,12 +75,12 @@ class BudgetPath:
         Relative duality gaps, each evaluated afresh.
     """
 
-    Cs: np.ndarray
+    Cs: Floats
     unit: str
-    models: tuple
-    problems: tuple
+    models: tuple[BudgetSVC | BudgetSVR, ...]
+    problems: tuple[str, ...]
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         ends = f"C={self.Cs[0]:.4g}" + (f" to {self.Cs[-1]:.4g}" if len(self.Cs) > 1 else "")
         kind = "regression" if isinstance(self.models[0], BudgetSVR) else "binary problem"
         problems = f"{len(self.problems)} {kind}{'s' * (len(self.problems) > 1)}"
@@ -72,12 +88,12 @@ class BudgetPath:
         return f"BudgetPath({len(self.Cs)} solutions, {ends}, unit={self.unit!r}, {problems}, {n_samples} samples)"
 
     @property
-    def classes(self):
+    def classes(self) -> Array:
         """Sorted class labels."""
         return self.models[0].classes_
 
     @property
-    def dual_coefs(self):
+    def dual_coefs(self) -> Floats:
         """Signed duals (n_Cs, n_problems, n_samples)."""
         duals = np.zeros((len(self.Cs), len(self.problems), self.models[0].slack_.shape[-1]))
         for of_one, model in zip(duals, self.models, strict=True):
@@ -85,44 +101,44 @@ class BudgetPath:
         return duals
 
     @property
-    def slack(self):
+    def slack(self) -> Floats:
         """Slacks (n_Cs, n_problems, n_samples)."""
         return np.array([np.reshape(model.slack_, (len(self.problems), -1)) for model in self.models])
 
     @property
-    def intercepts(self):
+    def intercepts(self) -> Floats:
         """Intercepts (n_Cs, n_problems)."""
         return self._each("intercept_")
 
     @property
-    def margins(self):
+    def margins(self) -> Floats:
         """`M = 1 / |w|`, (n_Cs, n_problems)."""
         return self._each("margin_")
 
     @property
-    def n_support(self):
+    def n_support(self) -> Array:
         """Numbers of support vectors (n_Cs, n_problems)."""
         return np.array([np.count_nonzero(model.dual_coef_, axis=1) for model in self.models])
 
     @property
-    def budgets(self):
+    def budgets(self) -> Floats:
         """Budgets in force (n_Cs, n_problems)."""
         return self._each("budget_")
 
     @property
-    def costs(self):
+    def costs(self) -> Floats:
         """Costs in force (n_Cs, n_problems)."""
         return self._each("cost_")
 
     @property
-    def certificates(self):
+    def certificates(self) -> Floats:
         """Relative duality gaps (n_Cs, n_problems)."""
         return self._each("duality_gap_")
 
     def _each(self, name):
         return np.array([np.reshape(getattr(model, name), len(self.problems)) for model in self.models])
 
-    def at(self, C):
+    def at(self, C: Number) -> BudgetSVC | BudgetSVR:
         """The fitted model of one of the path's C.
 
         Parameters
@@ -145,7 +161,7 @@ class BudgetPath:
             raise ValueError(f"C={C!r} is not on this path. Choose one of path.Cs: {self.Cs.tolist()}.")
         return self.models[found[0]]
 
-    def predict(self, X, C):
+    def predict(self, X: MatrixLike, C: Number) -> Array:
         """Predict the class or the number of each sample with one of the path's models.
 
         Parameters
@@ -162,7 +178,12 @@ class BudgetPath:
         """
         return self.at(C).predict(X)
 
-    def plot(self, quantity="margins", *, ax=None):
+    def plot(
+        self,
+        quantity: Literal["margins", "budgets", "costs", "n_support"] = "margins",
+        *,
+        ax: Axes | None = None,
+    ) -> Axes:
         """Draw a quantity of each problem against C.
 
         Parameters
@@ -199,24 +220,24 @@ class BudgetPath:
 
 
 def budget_path(
-    X,
-    y,
+    X: MatrixLike,
+    y: ArrayLike,
     *,
-    Cs=10,
-    unit="relative",
-    epsilon=None,
-    kernel="rbf",
-    gamma="scale",
-    degree=3,
-    coef0=1.0,
-    sample_weight=None,
-    multi_class="ovo",
-    infeasible="relax",
-    class_weight=None,
-    tol=1e-3,
-    max_iter=100_000,
-    cache_size=500,
-):
+    Cs: Whole | ArrayLike = 10,
+    unit: Unit = "relative",
+    epsilon: Number | Literal["auto"] | None = None,
+    kernel: KernelLike = "rbf",
+    gamma: Gamma = "scale",
+    degree: Whole = 3,
+    coef0: Number = 1.0,
+    sample_weight: ArrayLike | None = None,
+    multi_class: MultiClass = "ovo",
+    infeasible: Infeasible = "relax",
+    class_weight: ClassWeight = None,
+    tol: Number = 1e-3,
+    max_iter: Whole = 100_000,
+    cache_size: Number = 500,
+) -> BudgetPath:
     """Solve the problem of `BudgetSVC` or `BudgetSVR` for many budgets or costs, each solution starting from the last.
 
     Each point is the one that the estimator finds for its C, certified by itself; a point costs a few
@@ -280,10 +301,13 @@ def budget_path(
     >>> [float(model.coef_[0, 0].round(3)) for model in path.models]
     [0.286, 1.0]
     """
-    shared = dict(unit=unit, kernel=kernel, gamma=gamma, degree=degree, coef0=coef0, infeasible=infeasible)
-    limits = dict(tol=tol, max_iter=max_iter, cache_size=cache_size)
+    shared: dict[str, Any] = dict(
+        unit=unit, kernel=kernel, gamma=gamma, degree=degree, coef0=coef0, infeasible=infeasible
+    )
+    limits: dict[str, Any] = dict(tol=tol, max_iter=max_iter, cache_size=cache_size)
+    estimator: BudgetSVC | BudgetSVR
     if epsilon is None:
-        of_classes_alone = dict(multi_class=multi_class, class_weight=class_weight)
+        of_classes_alone: dict[str, Any] = dict(multi_class=multi_class, class_weight=class_weight)
         estimator = BudgetSVC(**shared, **of_classes_alone, **limits)
     else:
         estimator = BudgetSVR(epsilon=epsilon, **shared, **limits)

@@ -1,15 +1,31 @@
 """The budget-C support vector classifier."""
 
 from numbers import Integral
+from typing import Literal, NoReturn, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from .._callbacks import fit_task, steps_of
 from .._memory import advising_on_memory
-from .._sklearn_private import StrOptions, _fit_context
+from .._sklearn_private import StrOptions
+from .._typing import (
+    Array,
+    ClassWeight,
+    Floats,
+    Gamma,
+    Infeasible,
+    KernelLike,
+    MatrixLike,
+    MultiClass,
+    Number,
+    Unit,
+    Whole,
+    fit_context,
+)
 from ..kernels import row_blocks, spec_of
 from ._base import BudgetEstimator
 from ._fitted import fitted_attributes
@@ -176,24 +192,24 @@ class BudgetSVC(ClassifierMixin, BudgetEstimator):
 
     def __init__(
         self,
-        C="auto",
+        C: Number | Literal["auto"] = "auto",
         *,
-        unit="total",
-        kernel="rbf",
-        degree=3,
-        gamma="scale",
-        coef0=1.0,
-        multi_class="ovo",
-        decision_function_shape="ovr",
-        infeasible="relax",
-        class_weight=None,
-        solver="auto",
-        tol=1e-3,
-        max_iter=100_000,
-        cache_size=200,
-        n_jobs=None,
-        verbose=0,
-    ):
+        unit: Unit = "total",
+        kernel: KernelLike = "rbf",
+        degree: Whole = 3,
+        gamma: Gamma = "scale",
+        coef0: Number = 1.0,
+        multi_class: MultiClass = "ovo",
+        decision_function_shape: Literal["ovr", "ovo"] = "ovr",
+        infeasible: Infeasible = "relax",
+        class_weight: ClassWeight = None,
+        solver: Literal["auto", "smo"] = "auto",
+        tol: Number = 1e-3,
+        max_iter: Whole = 100_000,
+        cache_size: Number = 200,
+        n_jobs: Whole | None = None,
+        verbose: Whole = 0,
+    ) -> None:
         self.C = C
         self.unit = unit
         self.kernel = kernel
@@ -211,10 +227,10 @@ class BudgetSVC(ClassifierMixin, BudgetEstimator):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     @fit_task(lambda self: None)
     @advising_on_memory
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the classifier.
 
         Parameters
@@ -247,8 +263,10 @@ class BudgetSVC(ClassifierMixin, BudgetEstimator):
         self._solve(training, seen, C, unit, steps_of(self, X, y, sample_weight, "a second of solving"))
         return self
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def feasible_budget(self, X, y, sample_weight=None):
+    @fit_context(prefer_skip_nested_validation=True)
+    def feasible_budget(
+        self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> tuple[Floats, Floats]:
         """The range of budgets C_min <= C < C_max of each binary problem; nothing is fitted.
 
         Parameters
@@ -270,7 +288,7 @@ class BudgetSVC(ClassifierMixin, BudgetEstimator):
         ranges = ranges_of(self, X, y, sample_weight)
         return ranges.least, ranges.largest
 
-    def decision_function(self, X):
+    def decision_function(self, X: MatrixLike) -> Floats:
         """Signed distances from the boundary in units of the margin, or scores of the classes.
 
         Parameters
@@ -291,7 +309,7 @@ class BudgetSVC(ClassifierMixin, BudgetEstimator):
             return self._decisions(X)[:, 0]
         return self._decisions(X) if self.decision_function_shape == "ovo" else self._scores(X)
 
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> Array:
         """Predict the class of each sample: the one of the highest score.
 
         Parameters
@@ -310,12 +328,12 @@ class BudgetSVC(ClassifierMixin, BudgetEstimator):
         return self.classes_[self._scores(X).argmax(axis=1)]
 
     @property
-    def predict_proba(self):
+    def predict_proba(self) -> NoReturn:
         """Not available: raises AttributeError with what to use instead."""
         raise AttributeError(_no_probabilities("predict_proba"))
 
     @property
-    def predict_log_proba(self):
+    def predict_log_proba(self) -> NoReturn:
         """Not available: raises AttributeError with what to use instead."""
         raise AttributeError(_no_probabilities("predict_log_proba"))
 

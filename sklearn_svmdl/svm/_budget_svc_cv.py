@@ -1,12 +1,28 @@
 """The budget-C classifier with cross-validated C, kernel and kernel parameters."""
 
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from .._sklearn_private import StrOptions
+from .._typing import (
+    ClassWeight,
+    Floats,
+    Infeasible,
+    KernelLike,
+    MatrixLike,
+    MultiClass,
+    Number,
+    Scorers,
+    Unit,
+    Whole,
+    available_if,
+)
 from ._budget_svc import BudgetSVC
 from ._folds import Knowing
 from ._messages import ProbabilitiesNeededError
@@ -194,26 +210,26 @@ class BudgetSVCCV(BudgetSearch, ClassifierMixin, BaseEstimator):
 
     def __init__(
         self,
-        Cs=10,
+        Cs: Whole | ArrayLike = 10,
         *,
-        unit="cost",
-        kernel="rbf",
-        gammas=5,
-        degrees=(2, 3),
-        coef0=1.0,
-        cv=None,
-        scoring=None,
-        refit=True,
-        error_score=np.nan,
-        multi_class="ovo",
-        infeasible="relax",
-        class_weight=None,
-        tol=1e-3,
-        max_iter=100_000,
-        cache_size=500,
-        n_jobs=None,
-        verbose=0,
-    ):
+        unit: Unit = "cost",
+        kernel: KernelLike | Sequence[KernelLike] = "rbf",
+        gammas: Whole | ArrayLike | Sequence[Any] = 5,
+        degrees: ArrayLike = (2, 3),
+        coef0: Number = 1.0,
+        cv: Any = None,
+        scoring: Scorers = None,
+        refit: bool | str | Callable[..., Any] = True,
+        error_score: Number | Literal["raise"] = np.nan,
+        multi_class: MultiClass = "ovo",
+        infeasible: Infeasible = "relax",
+        class_weight: ClassWeight = None,
+        tol: Number = 1e-3,
+        max_iter: Whole = 100_000,
+        cache_size: Number = 500,
+        n_jobs: Whole | None = None,
+        verbose: Whole = 0,
+    ) -> None:
         self.Cs = Cs
         self.unit = unit
         self.kernel = kernel
@@ -234,7 +250,7 @@ class BudgetSVCCV(BudgetSearch, ClassifierMixin, BaseEstimator):
         self.verbose = verbose
 
     @available_if(is_refitted)
-    def decision_function(self, X):
+    def decision_function(self, X: MatrixLike) -> Floats:
         """Decisions of the refitted model.
 
         Parameters
@@ -251,7 +267,7 @@ class BudgetSVCCV(BudgetSearch, ClassifierMixin, BaseEstimator):
         return self.best_estimator_.decision_function(X)
 
     @available_if(is_refitted)
-    def predict_proba(self, X):
+    def predict_proba(self, X: MatrixLike) -> Floats:
         """Probabilities of the classes: the decisions over `temperature_` through the sigmoid or the softmax.
 
         The largest is that of the class that `predict` returns, always.
@@ -269,7 +285,7 @@ class BudgetSVCCV(BudgetSearch, ClassifierMixin, BaseEstimator):
         return probabilities(self.decision_function(X), self.temperature_)
 
     @available_if(is_refitted)
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: MatrixLike) -> Floats:
         """Logarithms of the probabilities, exact where those are too small for a number.
 
         Parameters

@@ -1,13 +1,16 @@
 """The support vector regressor with a budget on the total slack."""
 
 from numbers import Real
+from typing import Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
 
 from .._callbacks import fit_task, steps_of
 from .._memory import advising_on_memory
-from .._sklearn_private import Interval, StrOptions, _fit_context
+from .._sklearn_private import Interval, StrOptions
+from .._typing import Array, Gamma, Infeasible, KernelLike, MatrixLike, Number, Unit, Whole, fit_context
 from ..kernels import spec_of
 from ._base import BudgetEstimator
 from ._fitted import fitted_attributes
@@ -154,21 +157,21 @@ class BudgetSVR(RegressorMixin, BudgetEstimator):
 
     def __init__(
         self,
-        C="auto",
+        C: Number | Literal["auto"] = "auto",
         *,
-        unit="total",
-        epsilon="auto",
-        kernel="rbf",
-        degree=3,
-        gamma="scale",
-        coef0=1.0,
-        infeasible="relax",
-        solver="auto",
-        tol=1e-3,
-        max_iter=100_000,
-        cache_size=200,
-        verbose=0,
-    ):
+        unit: Unit = "total",
+        epsilon: Number | Literal["auto"] = "auto",
+        kernel: KernelLike = "rbf",
+        degree: Whole = 3,
+        gamma: Gamma = "scale",
+        coef0: Number = 1.0,
+        infeasible: Infeasible = "relax",
+        solver: Literal["auto", "smo"] = "auto",
+        tol: Number = 1e-3,
+        max_iter: Whole = 100_000,
+        cache_size: Number = 200,
+        verbose: Whole = 0,
+    ) -> None:
         self.C = C
         self.unit = unit
         self.epsilon = epsilon
@@ -183,10 +186,10 @@ class BudgetSVR(RegressorMixin, BudgetEstimator):
         self.cache_size = cache_size
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     @fit_task(lambda self: None)
     @advising_on_memory
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the regressor.
 
         Parameters
@@ -218,8 +221,10 @@ class BudgetSVR(RegressorMixin, BudgetEstimator):
         self._solve(training, seen, C, unit, steps_of(self, X, y, sample_weight, "a second of solving"))
         return self
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def feasible_budget(self, X, y, sample_weight=None):
+    @fit_context(prefer_skip_nested_validation=True)
+    def feasible_budget(
+        self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> tuple[float, float]:
         """The range of budgets C_min <= C < C_max for this epsilon and kernel; nothing is fitted.
 
         Parameters
@@ -241,7 +246,7 @@ class BudgetSVR(RegressorMixin, BudgetEstimator):
         ranges = ranges_of(self, X, y, sample_weight)
         return float(ranges.least[0]), float(ranges.largest[0])
 
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> Array:
         """Predict the target value of each sample.
 
         Parameters

@@ -1,8 +1,13 @@
 """The regressor with a budget, with cross-validated C, epsilon, kernel and kernel parameters."""
 
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
 
+from .._typing import Infeasible, KernelLike, Number, Scorers, Unit, Whole
 from ._budget_svr import BudgetSVR
 from ._candidates import checked_epsilons
 from ._folds import Knowing
@@ -152,25 +157,25 @@ class BudgetSVRCV(BudgetSearch, RegressorMixin, BaseEstimator):
 
     def __init__(
         self,
-        Cs=10,
+        Cs: Whole | ArrayLike = 10,
         *,
-        unit="cost",
-        epsilons=("auto",),
-        kernel="rbf",
-        gammas=5,
-        degrees=(2, 3),
-        coef0=1.0,
-        cv=None,
-        scoring=None,
-        refit=True,
-        error_score=np.nan,
-        infeasible="relax",
-        tol=1e-3,
-        max_iter=100_000,
-        cache_size=500,
-        n_jobs=None,
-        verbose=0,
-    ):
+        unit: Unit = "cost",
+        epsilons: ArrayLike | Sequence[Any] = ("auto",),
+        kernel: KernelLike | Sequence[KernelLike] = "rbf",
+        gammas: Whole | ArrayLike | Sequence[Any] = 5,
+        degrees: ArrayLike = (2, 3),
+        coef0: Number = 1.0,
+        cv: Any = None,
+        scoring: Scorers = None,
+        refit: bool | str | Callable[..., Any] = True,
+        error_score: Number | Literal["raise"] = np.nan,
+        infeasible: Infeasible = "relax",
+        tol: Number = 1e-3,
+        max_iter: Whole = 100_000,
+        cache_size: Number = 500,
+        n_jobs: Whole | None = None,
+        verbose: Whole = 0,
+    ) -> None:
         self.Cs = Cs
         self.unit = unit
         self.epsilons = epsilons

@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from .._memory import advising_on_memory
+from .._typing import Floats, MatrixLike
 from ..dual.leave_one_out import left_out_decisions
 from ..dual.path import walk
 from ..dual.problem import BEYOND_REACH
@@ -16,12 +19,23 @@ from ._folds import Outcomes, described, in_force, shape_of_decisions, training_
 from ._scoring import ENDS_THE_SEARCH
 from ._units import UNITS, Cost, TotalSlack, unit_and_value
 
+if TYPE_CHECKING:
+    from ._budget_svc import BudgetSVC
+    from ._budget_svc_cv import BudgetSVCCV
+    from ._budget_svr import BudgetSVR
+    from ._budget_svr_cv import BudgetSVRCV
+
 # How far the margins of a model and of the samples given with it may differ.
 _SAME = 1e-2
 
 
 @advising_on_memory
-def leave_one_out_decisions(model, X, y, sample_weight=None):
+def leave_one_out_decisions(
+    model: "BudgetSVC | BudgetSVR | BudgetSVCCV | BudgetSVRCV",
+    X: MatrixLike,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+) -> Floats:
     """The decision on each training sample by the model that is fitted without it, at little more than one fit.
 
     Only support vectors are taken out, each from the solution of all samples: without one of the others nothing
@@ -73,27 +87,27 @@ def leave_one_out_decisions(model, X, y, sample_weight=None):
     >>> bool(np.mean((leave_one_out_decisions(model, X, y) > 0) == y) <= model.score(X, y))
     True
     """
-    model = getattr(model, "best_estimator_", model)
-    check_is_fitted(model)
-    training, _ = model._training(X, y, sample_weight)
-    unit = Cost if unit_and_value(model.C, model.unit)[0] is Cost else TotalSlack
-    values = np.atleast_1d(model.cost_ if unit is Cost else model.budget_)
-    limits = dict(tol=model.tol, max_iter=model.max_iter, cache_size=training.memory)
+    fitted: Any = getattr(model, "best_estimator_", model)
+    check_is_fitted(fitted)
+    training, _ = fitted._training(X, y, sample_weight)
+    unit = Cost if unit_and_value(fitted.C, fitted.unit)[0] is Cost else TotalSlack
+    values = np.atleast_1d(fitted.cost_ if unit is Cost else fitted.budget_)
+    limits = dict(tol=fitted.tol, max_iter=fitted.max_iter, cache_size=training.memory)
     problems = list(training.problems())
-    classes = getattr(model, "classes_", None)
+    classes: Any = getattr(fitted, "classes_", None)
     if not np.array_equal(training.data.classes, classes):
         raise ValueError("X and y must be what the model was fitted on, but they have other classes.")
     asked = [problem.asking(value, unit) for problem, value in zip(problems, values, strict=True)]
     solutions = [walk([each], **limits)[0] for each in asked]
     margins = np.array([answer.margin for answer in training.answers(solutions)])
-    if not np.allclose(1.0 / margins, 1.0 / model.margin_, rtol=_SAME, atol=1e-12):
+    if not np.allclose(1.0 / margins, 1.0 / fitted.margin_, rtol=_SAME, atol=1e-12):
         raise ValueError(
             f"X, y and sample_weight must be what the model was fitted on, but they give the margins {margins} in "
-            f"place of margin_={model.margin_}."
+            f"place of margin_={fitted.margin_}."
         )
     decisions = _decisions(training, solutions, unit, limits)
-    found = model._values_of(decisions)
-    out = model._values(X) if len(training.data.kept) < training.data.n_given else np.empty(found.shape)
+    found = fitted._values_of(decisions)
+    out = fitted._values(X) if len(training.data.kept) < training.data.n_given else np.empty(found.shape)
     out[training.data.kept] = found
     return out.reshape(shape_of_decisions(len(out), classes))
 

@@ -4,13 +4,14 @@ from copy import copy
 from functools import partial
 from numbers import Integral, Real
 from time import perf_counter
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.metrics import get_scorer_names
 from sklearn.model_selection import LeaveOneOut, ParameterGrid, check_cv
 from sklearn.utils import Bunch
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -20,10 +21,10 @@ from .._sklearn_private import (
     Interval,
     StrOptions,
     _check_sample_weight,
-    _fit_context,
     _raise_for_params,
     _routing_enabled,
 )
+from .._typing import Array, Floats, MatrixLike, available_if, fit_context
 from ..kernels import KERNELS, MEGABYTE, SharedKernelMatrix, spec_of
 from ._base import advice_of
 from ._candidates import checked_degrees, checked_gammas, checked_specs, grids, listed, walks_of, with_Cs
@@ -78,10 +79,10 @@ class BudgetSearch(StoredByName, EstimatorMixin):
         "verbose": ["verbose"],
     }
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     @fit_task(lambda self: None)
     @advising_on_memory
-    def fit(self, X, y, sample_weight=None, **params):
+    def fit(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None, **params: Any) -> Self:
         """Score all candidates by cross-validation, and fit the chosen one on all samples.
 
         Parameters
@@ -134,7 +135,7 @@ class BudgetSearch(StoredByName, EstimatorMixin):
         return self
 
     @available_if(is_refitted)
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> Array:
         """Predict the class or the target value of each sample with the refitted model.
 
         Parameters
@@ -151,7 +152,7 @@ class BudgetSearch(StoredByName, EstimatorMixin):
         return self.best_estimator_.predict(X)
 
     @available_if(is_refitted)
-    def score(self, X, y, sample_weight=None, **score_params):
+    def score(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None, **score_params: Any) -> Any:
         """The score of the refitted model by `scoring`.
 
         Parameters
@@ -180,18 +181,18 @@ class BudgetSearch(StoredByName, EstimatorMixin):
         return found[self.refit] if isinstance(found, dict) and not callable(self.refit) else found
 
     @property
-    def dual_coef_(self):
+    def dual_coef_(self) -> Floats:
         """Signed duals (n_problems, n_SV) of the refitted model."""
         check_is_fitted(self, "best_estimator_")
         return self.best_estimator_.dual_coef_
 
     @property
-    def coef_(self):
+    def coef_(self) -> Floats:
         """The normals w (n_problems, n_features) of the refitted model, linear kernel only."""
         check_is_fitted(self, "best_estimator_")
         return self.best_estimator_.coef_
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> MetadataRouter:
         """Which metadata the scorer and the splitter get.
 
         Returns

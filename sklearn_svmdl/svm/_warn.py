@@ -15,7 +15,7 @@ _NOT_THE_USERS = tuple(
 )
 _LOOP = str(Path(sklearn.__file__).parent / "utils" / "parallel.py")
 # By the user's code: what was said at which of its lines.
-_SAID = WeakKeyDictionary()
+_SAID: WeakKeyDictionary = WeakKeyDictionary()
 
 
 def warn(message, category):
