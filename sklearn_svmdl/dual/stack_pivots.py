@@ -93,8 +93,9 @@ def _spread(gram, count):
     """`kkt.spread_of`, of each of the blocks with so many variables."""
     diagonal = np.einsum("kii->ki", gram)
     spread = diagonal.sum(axis=1) / count - gram.sum(axis=(1, 2)) / count**2
-    spread = np.maximum(spread, 1e-12 * np.abs(diagonal).max(axis=1))
-    return np.where(spread > 0, spread, 1.0)
+    largest = np.abs(diagonal).max(axis=1)
+    told, alike = np.maximum(spread, 1e-12 * largest), np.where(largest > 0, largest, 1.0)
+    return np.where(spread > ROUNDING * largest, told, alike)
 
 
 class Guess(NamedTuple):
