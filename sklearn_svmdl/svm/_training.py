@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 from joblib import effective_n_jobs
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_non_negative, validate_data
 
 from .._class_weight import balanced_factors
 from .._sklearn_private import _check_sample_weight
@@ -171,8 +171,12 @@ def checked_samples(estimator, X, y, sample_weight, **options):
 
 def checked_X(estimator, X, **options):
     """Samples in the form that the estimator's kernel takes."""
-    options.setdefault("accept_sparse", "csr" if spec_of(estimator.kernel).takes_sparse else False)
-    return validate_data(estimator, X, dtype=[np.float64, np.float32], **options)
+    spec = spec_of(estimator.kernel)
+    options.setdefault("accept_sparse", "csr" if spec.takes_sparse else False)
+    checked = validate_data(estimator, X, dtype=[np.float64, np.float32], **options)
+    if not spec.takes_negative:
+        check_non_negative(checked[0] if isinstance(checked, tuple) else checked, type(estimator).__name__)
+    return checked
 
 
 def resolved_kernel(name, data, *, gamma, degree, coef0):
