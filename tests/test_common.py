@@ -19,6 +19,7 @@ ESTIMATORS = [
     BudgetSVC(multi_class="ovr"),
     BudgetSVC(class_weight="balanced"),
     BudgetSVC(kernel="precomputed"),
+    BudgetSVC(kernel="laplacian"),
     BudgetSVCCV(Cs=2, gammas=2, cv=2),
     BudgetSVCCV(Cs=[0.5, 0.2], unit="relative", kernel=["linear", "poly"], gammas=["scale"], degrees=[2], cv=2),
     BudgetSVCCV(Cs=[5.0, 2.0], unit="total", multi_class="ovr", gammas=1, cv=2),
