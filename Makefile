@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 VENV_OLDEST := .venv-oldest
 VENV_DOCS := .venv-docs
+FUZZ_SECONDS ?= 300
 
-.PHONY: demo demo-regression lint format test test-oldest bench bench-quick docs docs-check clean
+.PHONY: demo demo-regression lint format test fuzz test-oldest bench bench-quick docs docs-check clean
 
 demo: $(VENV)/installed
 	$(VENV)/bin/python examples/demo.py
@@ -14,6 +15,10 @@ demo-regression: $(VENV)/installed
 
 test: lint
 	$(VENV)/bin/python -m pytest
+
+# All properties on problems never seen before, for FUZZ_SECONDS; a failure prints a script that shows it again.
+fuzz: $(VENV)/installed
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(VENV)/bin/python tests/fuzz.py
 
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff format --check
