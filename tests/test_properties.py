@@ -63,7 +63,10 @@ def test_a_model_without_a_warning_keeps_its_budget_and_is_optimal(problem):
         lam, budget = public["cost_"], public["budget_"]
         asked, largest = asked_budgets(problem, part), largest_slack_of_constant(part)
         least, rounding = unit * part.weight.min(), UNITS * found.rounding
-        if lam == 0 or (largest == 0 and not len(model.support_)):
+        if largest <= 1e-12 * unit * part.weight.sum():
+            # Nothing but rounding leaves the tube of a constant.
+            continue
+        if lam == 0:
             # A constant, because that is what is asked for or nothing else is better.
             assert found.squared_norm == 0 and found.total <= largest * (1 + 1e-9) + rounding * part.weight.sum()
             assert asked is None or asked >= largest * (1 - 1e-9)

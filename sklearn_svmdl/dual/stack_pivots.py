@@ -163,7 +163,7 @@ def _solve_round(blocks, guess, delta):
     fall = curvature - (rhs[:, :, 1] * slope).sum(axis=1)
     excess = spare - (rhs[:, :, 1] * constant).sum(axis=1)
     far = np.where(excess > 0, np.inf, 0.0)
-    wanted = np.divide(excess, fall, out=far, where=fall > ROUNDING * curvature)
+    wanted = np.divide(excess, fall, out=far, where=fall > ROUNDING * np.abs(curvature))
     wanted = np.clip(wanted, blocks.least_lam, blocks.most_lam)
     lam = np.clip(wanted, guess.lam / LAM_RANGE, guess.lam * LAM_RANGE)
     solved = constant - lam[:, None] * slope
