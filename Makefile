@@ -10,11 +10,12 @@ PYTEST := -m pytest --numprocesses $(WORKERS) --dist worksteal
 UNPACKED := build/unpacked
 QUICK := tests/test_import.py tests/test_budget_svc.py tests/test_mlp_oracles.py tests/test_readme.py \
 	tests/test_examples.py tests/test_trust.py
+FUZZ_SECONDS ?= 300
 
-.PHONY: demo demo-regression lint format test test-all test-oldest coverage dist dist-check bench bench-quick \
+.PHONY: demo demo-regression lint format test test-all test-oldest fuzz coverage dist dist-check bench bench-quick \
 	docs docs-check clean
 
-test test-all test-oldest coverage dist-check: export OMP_NUM_THREADS := 1
+test test-all test-oldest fuzz coverage dist-check: export OMP_NUM_THREADS := 1
 
 demo: $(VENV)/installed
 	$(VENV)/bin/python examples/demo.py
@@ -31,6 +32,10 @@ test-all: lint
 
 coverage: $(VENV)/installed
 	$(VENV)/bin/python $(PYTEST) --cov --cov-report=term --cov-report=html:build/coverage
+
+# All properties on problems never seen before, for FUZZ_SECONDS; a failure prints a script that shows it again.
+fuzz: $(VENV)/installed
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(VENV)/bin/python tests/fuzz.py
 
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff format --check

@@ -29,6 +29,7 @@ MORE = [
     BudgetSVC(C=10, unit="cost"),
     BudgetSVC(multi_class="ovr"),
     BudgetSVC(class_weight="balanced"),
+    BudgetSVC(kernel="laplacian"),
     BudgetSVCCV(Cs=[0.5, 0.2], unit="relative", kernel=["linear", "poly"], gammas=["scale"], degrees=[2], cv=2),
     BudgetSVCCV(Cs=[5.0, 2.0], unit="total", multi_class="ovr", gammas=1, cv=2),
     BudgetSVCCV(Cs=2, unit="relative", gammas=1, cv=2),

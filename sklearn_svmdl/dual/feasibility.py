@@ -11,6 +11,7 @@ import numpy as np
 from scipy import sparse
 from scipy.optimize import linprog
 
+from .kkt import ROUNDING
 from .linear import pivoted_cholesky
 from .problem import least_slack_intercept, slack_of
 
@@ -67,7 +68,11 @@ def _features(source):
     """Finite features phi with phi phi' = K, or None where their number exceeds what a linear programme should face."""
     if source.kernel is not None and source.kernel.is_linear:
         return source.rows.X
-    return pivoted_cholesky(_Anchored(source), _MOST_FEATURES, _RANK_TOLERANCE)
+    anchored = _Anchored(source)
+    if anchored.diagonal().max() <= ROUNDING * np.abs(source.diagonal()).max():
+        # Samples that are alike but for rounding: constants are the only functions.
+        return np.empty((source.n_samples, 0))
+    return pivoted_cholesky(anchored, _MOST_FEATURES, _RANK_TOLERANCE)
 
 
 def least_slack_shown(features, linear, bound, beta, lam):

@@ -176,10 +176,13 @@ class Block:
 
 
 def spread_of(gram):
-    """The mean squared distance of samples from their mean in feature space, from the kernel values among them."""
+    """The mean squared distance of samples from their mean in feature space, from the kernel values among them.
+
+    Samples that are alike but for rounding have no scale of their own: it is their distance from the origin, or 1.
+    """
     diagonal = np.diagonal(gram)
-    spread = float(np.mean(diagonal) - np.mean(gram))
-    return max(spread, 1e-12 * float(np.abs(diagonal).max())) or 1.0
+    spread, largest = float(np.mean(diagonal) - np.mean(gram)), float(np.abs(diagonal).max())
+    return max(spread, 1e-12 * largest) if spread > ROUNDING * largest else largest or 1.0
 
 
 class ProximalTerm(NamedTuple):

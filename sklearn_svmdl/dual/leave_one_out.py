@@ -64,7 +64,7 @@ def left_out_decisions(problem, solution, *, tol=1e-3, max_iter=100_000, cache_s
         problem = problem.with_budget(solution.budget)
     everyone, twin = np.arange(problem.n_samples), _twins(problem)
     solution = _on_one_side_each(problem, solution, twin)
-    fit = problem.linear - problem.gradient(solution.beta)
+    fit = problem.fit(solution.beta)
     decisions = fit + solution.intercept
     constant = _constants_without(problem, decisions, twin)
     removed = np.flatnonzero((solution.beta != 0) & ~constant)

@@ -115,10 +115,14 @@ class DualProblem:
         """Whether the budget pays for the slack of a constant."""
         return self.budget is not None and self.budget >= self.largest_budget * (1.0 - 1e-12)
 
-    def gradient(self, beta):
-        """p - K beta, evaluated from the kernel values."""
+    def fit(self, beta):
+        """K beta, evaluated from the kernel values."""
         support = np.flatnonzero(beta)
-        return self.linear - self.source.apply(support, beta[support])
+        return self.source.apply(support, beta[support])
+
+    def gradient(self, beta):
+        """p - K beta."""
+        return self.linear - self.fit(beta)
 
     def take(self, rows):
         """The problem on some of the variables, with the same budget or cost."""
@@ -319,11 +323,10 @@ def feasible_duals(problem, beta, lam):
 
 def certify(problem, beta, lam, work, tol):
     """The solution record of given duals, from nothing but them and the kernel values."""
-    gradient = problem.gradient(beta)
-    squared_norm, least_weight = _squared_norm(problem, beta, gradient), problem.weight.min()
-    held = certificate(
-        gradient, beta, np.float64(lam), squared_norm, problem.linear, problem.bound, least_weight, problem.budget
-    )
+    fit = problem.fit(beta)
+    squared_norm, least_weight = _squared_norm(problem, beta, fit), problem.weight.min()
+    gradient, linear, bound = problem.linear - fit, problem.linear, problem.bound
+    held = certificate(gradient, beta, np.float64(lam), squared_norm, linear, bound, least_weight, problem.budget)
     if problem.cost is not None:
         # The bounds are those of the cost that was given.
         held = held._replace(infeasibility=max(held.infeasibility, abs(lam / problem.cost - 1.0)))
@@ -380,11 +383,13 @@ def _inner(x, y):
     return dot(x, y) if x.ndim == 1 else np.einsum("ki,ki->k", x, y)
 
 
-def _squared_norm(problem, beta, gradient):
-    """|w|^2: from the features where they are known, since beta'K beta cancels where large duals make a small w."""
+def _squared_norm(problem, beta, fit):
+    """|w|^2 from K beta: from the features where they are known, since beta'K beta cancels where large duals make a
+    small w.
+    """
     features = problem.source.features
     if features is None:
-        return max(0.0, dot(beta, problem.linear - gradient))
+        return max(0.0, dot(beta, fit))
     w = dense_product(features.T, beta)
     return float(w @ w)
 

@@ -156,7 +156,7 @@ def starting_point(problem):
     unit = feasible_duals(problem, first_shape(problem), 1.0)
     if problem.budget is None:
         return unit, float(problem.cost)
-    curvature = dot(unit, problem.linear - problem.gradient(unit))
+    curvature = dot(unit, problem.fit(unit))
     # Where the classes have the same mean: as if no two samples had anything in common.
     alone = dot(unit**2, np.abs(problem.source.diagonal()))
     curvature = curvature if curvature > 1e-9 * alone else max(alone, _SMALLEST)

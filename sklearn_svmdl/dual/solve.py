@@ -22,6 +22,9 @@ from .working_set import TooLarge, Workspace, dense_features, solve_whole, whole
 # K beta, some 1e-16 lam times a kernel value, stays far below the default tol. With many samples and a smooth kernel
 # hundreds of free samples are dependent but for rounding long before that.
 _REACH, _REACH_OF_MANY, _MANY = 1e8, 1e6, 400
+# Where the samples are far from the origin but near each other that is not enough: lam times the largest kernel value
+# stays below this, so that the rounding errors of a few duals do.
+_DIGITS = 1e11
 # Where even that leaves no certificate, lam is followed to this share of it.
 _SHORTER = 1e-2
 # Up to so many samples, and of a regression, all kernel values are evaluated at once, and the way to the solution is
@@ -106,7 +109,9 @@ def reachable(problem):
     n = problem.n_distinct
     probe = _probe(n)
     reach = _REACH if n <= _MANY or problem.source.n_features is not None else _REACH_OF_MANY
-    return problem.within(reach / spread_of(problem.source.distinct.block(probe, probe)))
+    gram = problem.source.distinct.block(probe, probe)
+    largest = float(np.abs(np.diagonal(gram)).max()) or 1.0
+    return problem.within(min(reach / spread_of(gram), _DIGITS / largest))
 
 
 def block_steps(problem, tally, tol, cache_size):
@@ -163,7 +168,7 @@ def _block_steps(problem, workspace, tol):
         part[wrong] = True
         side = state.side.copy()
         side[wrong] = FREE
-        fit = problem.linear - problem.gradient(state.point.beta)
+        fit = problem.fit(state.point.beta)
         state = polish(problem, part, replace(state, side=side, point=state.point._replace(fit=fit)), workspace)
     return certified(problem, state, tally, tol)
 

@@ -93,8 +93,9 @@ def _spread(gram, count):
     """`kkt.spread_of`, of each of the blocks with so many variables."""
     diagonal = np.einsum("kii->ki", gram)
     spread = diagonal.sum(axis=1) / count - gram.sum(axis=(1, 2)) / count**2
-    spread = np.maximum(spread, 1e-12 * np.abs(diagonal).max(axis=1))
-    return np.where(spread > 0, spread, 1.0)
+    largest = np.abs(diagonal).max(axis=1)
+    told, alike = np.maximum(spread, 1e-12 * largest), np.where(largest > 0, largest, 1.0)
+    return np.where(spread > ROUNDING * largest, told, alike)
 
 
 class Guess(NamedTuple):
@@ -162,7 +163,7 @@ def _solve_round(blocks, guess, delta):
     fall = curvature - (rhs[:, :, 1] * slope).sum(axis=1)
     excess = spare - (rhs[:, :, 1] * constant).sum(axis=1)
     far = np.where(excess > 0, np.inf, 0.0)
-    wanted = np.divide(excess, fall, out=far, where=fall > ROUNDING * curvature)
+    wanted = np.divide(excess, fall, out=far, where=fall > ROUNDING * np.abs(curvature))
     wanted = np.clip(wanted, blocks.least_lam, blocks.most_lam)
     lam = np.clip(wanted, guess.lam / LAM_RANGE, guess.lam * LAM_RANGE)
     solved = constant - lam[:, None] * slope

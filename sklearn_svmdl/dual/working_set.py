@@ -87,7 +87,7 @@ def state_of(problem, solution):
     """Where a solution leaves every sample."""
     share, upper = problem.sign * solution.beta, solution.lam * problem.weight
     side = np.where(share <= 0, ZERO, np.where(share >= upper * (1.0 - 1e-12), BOUND, FREE)).astype(np.int8)
-    fit = problem.linear - problem.gradient(solution.beta)
+    fit = problem.fit(solution.beta)
     return State(side, Point(solution.beta, solution.lam, solution.intercept, fit), settled=True, exact=True)
 
 

@@ -8,6 +8,7 @@ A :class:`Kernel` turns samples into prepared rows once (`prepare`) and pairs of
 `rows`         prepared rows: what is computed once per sample
 `sources`      kernel values by sample index: evaluated on demand, stored, or those of repeated samples
 `shared`       one matrix from which all folds of a search read
+`distances`    squared distances that have cancelled, from differences
 `checks`       kernel values that no solver should be given
 `blas`         products of dense arrays
 =============  ========================================================================================

@@ -6,6 +6,9 @@ from scipy.linalg import eigvalsh
 from .rows import TRY_SCALING
 from .sources import row_blocks
 
+# Of an eigenvalue, relative to the number and the largest of the kernel values.
+_ROUNDING = 1e-15
+
 
 def check_kernel_values(source):
     """Raise where kernel values over- or underflow; |k(x, x')|^2 <= k(x, x) k(x', x') makes the diagonal tell."""
@@ -34,13 +37,14 @@ def check_symmetric(gram):
 
 
 def negative_curvature(source, n_probe=256):
-    """-smallest / largest eigenvalue on `n_probe` evenly spaced samples, 0 where none is negative.
+    """-smallest / largest eigenvalue on `n_probe` evenly spaced samples, 0 where none is negative but for rounding.
 
     Signed duals sum to zero, so what counts is the Gram matrix centred in its rows and columns.
     """
     probe = np.unique(np.linspace(0, source.n_samples - 1, min(n_probe, source.n_samples)).astype(int))
     K = source.block(probe, probe)
+    rounding = _ROUNDING * len(K) * np.abs(K).max()
     K = K - K.mean(axis=0) - K.mean(axis=1)[:, None] + K.mean()
     eigenvalues = eigvalsh(0.5 * (K + K.T))
     largest = np.abs(eigenvalues).max()
-    return max(0.0, -eigenvalues[0] / largest) if largest > 0 else 0.0
+    return max(0.0, -eigenvalues[0] - rounding) / largest if largest > 0 else 0.0

@@ -7,8 +7,12 @@ from scipy import sparse
 from sklearn.metrics import pairwise
 
 from .blas import dense_product, matmul
-from .rows import TRY_SCALING, centre_of, plain_rows, rbf_rows
+from .distances import mend_cancelled
+from .rows import TRY_SCALING, centre_of, inner_product_rows, plain_rows, rbf_rows, scikit_learn_rows
 from .sources import GramSource, KernelSource, blocks_in_turn, row_blocks
+
+# Values that differ by no more than this share of their mean are one number but for rounding.
+_CONSTANT = 1e-14
 
 
 def _linear(A, B, out=None):
@@ -42,21 +46,35 @@ def _small_power(K, degree):
 def _rbf(A, B, gamma, out=None):
     # Rounding may leave a tiny positive exponent; to cut it off costs as much as exp and makes no value more exact.
     K = dense_product(A.X, B.right.T, out)
+    if A.far and B.far:
+        X, Y, h, h_of_Y = A.X[:, :-2], B.right[:, :-2], -_column(A.X, -2), -_column(B.right, -1)
+        mend_cancelled(K, X, Y, h, h_of_Y, factor=-0.5)
     return np.exp(K, out=K)
+
+
+def _column(X, k):
+    """A column (n,) of an array or a CSR matrix."""
+    return X[:, [k]].toarray()[:, 0] if sparse.issparse(X) else X[:, k]
 
 
 def _inner_products(X):
     return dense_product(X, X.T)
 
 
+def _inner_products_from_afar(X):
+    return _inner_products(inner_product_rows(X).X)
+
+
 def _squared_distances(X):
     # As for prepared rows: far from the origin the inner products cancel nearly every digit.
-    D = _inner_products(X if sparse.issparse(X) else X - X.mean(axis=0))
+    X = X if sparse.issparse(X) else X - X.mean(axis=0)
+    D = _inner_products(X)
     h = np.diagonal(D).copy()
     D *= -2.0
     D += h
     D += h[:, None]
-    return np.maximum(D, 0.0, out=D)
+    mend_cancelled(D, X, X, h, h, factor=1.0)
+    return D
 
 
 def _decay_of(D, gamma):
@@ -67,10 +85,6 @@ def _decay_of(D, gamma):
 
 def _unchanged(K):
     return K
-
-
-def _from_scikit_learn(name):
-    return lambda A, B, out=None, **params: _as_float64(pairwise.pairwise_kernels(A.X, B.X, metric=name, **params))
 
 
 @dataclass(frozen=True)
@@ -101,6 +115,16 @@ class KernelSpec:
     of_base: object = None
 
 
+def _from_scikit_learn(name, parameters=(), **known):
+    """The entry of a kernel that `sklearn.metrics.pairwise` evaluates."""
+
+    def values(A, B, out=None, **params):
+        """Kernel values between prepared rows."""
+        return _as_float64(pairwise.pairwise_kernels(A.X, B.X, metric=name, **params))
+
+    return KernelSpec(values, parameters, prepare=scikit_learn_rows, **known)
+
+
 _POLYNOMIAL = KernelSpec(
     _polynomial,
     ("gamma", "degree", "coef0"),
@@ -111,7 +135,7 @@ _POLYNOMIAL = KernelSpec(
 )
 
 KERNELS = {
-    "linear": KernelSpec(_linear, combine=_linear_sum, base=_inner_products, of_base=_unchanged),
+    "linear": KernelSpec(_linear, combine=_linear_sum, base=_inner_products_from_afar, of_base=_unchanged),
     "poly": _POLYNOMIAL,
     "polynomial": _POLYNOMIAL,
     "rbf": KernelSpec(
@@ -124,13 +148,11 @@ KERNELS = {
         base=_squared_distances,
         of_base=_decay_of,
     ),
-    "sigmoid": KernelSpec(_from_scikit_learn("sigmoid"), ("gamma", "coef0"), semidefinite=lambda **_: False),
-    "laplacian": KernelSpec(_from_scikit_learn("laplacian"), ("gamma",), definite=True, unit_diagonal=True),
-    "cosine": KernelSpec(_from_scikit_learn("cosine")),
-    "chi2": KernelSpec(
-        _from_scikit_learn("chi2"), ("gamma",), unit_diagonal=True, takes_sparse=False, takes_negative=False
-    ),
-    "additive_chi2": KernelSpec(_from_scikit_learn("additive_chi2"), takes_sparse=False, takes_negative=False),
+    "sigmoid": _from_scikit_learn("sigmoid", ("gamma", "coef0"), semidefinite=lambda **_: False),
+    "laplacian": _from_scikit_learn("laplacian", ("gamma",), definite=True, unit_diagonal=True),
+    "cosine": _from_scikit_learn("cosine"),
+    "chi2": _from_scikit_learn("chi2", ("gamma",), unit_diagonal=True, takes_sparse=False, takes_negative=False),
+    "additive_chi2": _from_scikit_learn("additive_chi2", takes_sparse=False, takes_negative=False),
     "precomputed": KernelSpec(
         None, pairwise=True, takes_sparse=False, semidefinite=lambda **_: False, base=_unchanged, of_base=_unchanged
     ),
@@ -203,6 +225,11 @@ class Kernel:
         """Where a solver reads the kernel values of samples X (n, d), or of kernel values X (n, n)."""
         return GramSource(_as_float64(X)) if self.spec.pairwise else KernelSource.of(self, X)
 
+    def rows_to_solve(self, X):
+        """What `between` needs of the samples X of a problem; duals that add up to zero see the kernel's values."""
+        X = _as_float64(X)
+        return inner_product_rows(X) if self.is_linear else self.prepare(X, centre_of(X))
+
     def prepare(self, X, centre=None):
         """What `between` needs of the samples X, computed once; rows that meet must share the `centre`."""
         return self.spec.prepare(_as_float64(X), centre, **self.params)
@@ -260,12 +287,19 @@ def resolve_gamma(gamma, X, weight):
 
 
 def _variance(X, share):
-    """The variance of all values of X (n, d) around their mean, each with its row's share."""
+    """The variance of all values of X (n, d) around their mean, each with its row's share; 0 where it is rounding."""
     # Two passes: E[x^2] - E[x]^2 loses every digit when the mean is large.
     if sparse.issparse(X):
-        return np.sum(share @ X.multiply(X)) - np.sum(share @ X) ** 2
-    mean = np.sum(matmul(X.T, share))
-    return np.sum(matmul(((X - mean) ** 2).T, share))
+        mean = np.sum(share @ X)
+        stored = X.copy()
+        stored.sum_duplicates()
+        counts = np.diff(stored.indptr)
+        of_stored, of_zeros = np.repeat(share, counts), share @ (X.shape[1] - counts)
+        variance = of_stored @ (stored.data - mean) ** 2 + of_zeros * mean**2
+    else:
+        mean = np.sum(matmul(X.T, share))
+        variance = np.sum(matmul(((X - mean) ** 2).T, share))
+    return variance if variance > (_CONSTANT * mean) ** 2 else 0.0
 
 
 def _as_float64(X):

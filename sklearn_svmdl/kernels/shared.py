@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 
-from .rows import Rows
+from .rows import Rows, inner_product_rows
 from .sources import BLOCK, GramSource, row_blocks
 
 
@@ -37,8 +37,11 @@ class SharedKernelMatrix:
 
     def source(self, kernel, samples):
         """The stored kernel values between the given samples; they last until this thread asks for the next."""
-        rows = None if kernel.spec.pairwise else Rows(self.X[samples])
+        rows = None if kernel.spec.pairwise else self._rows(kernel).take(samples)
         return GramSource(self.gram(kernel, samples, samples, room="source"), kernel, rows)
+
+    def _rows(self, kernel):
+        return inner_product_rows(self._samples) if kernel.is_linear else Rows(self.X)
 
     def _room(self, name, shape):
         """An array to fill: touching fresh memory costs as much as the arithmetic, so it is used again."""
@@ -48,7 +51,11 @@ class SharedKernelMatrix:
             setattr(self._rooms, name, room)
         return room[:size].reshape(shape)
 
+    @property
+    def _samples(self):
+        return self.X.astype(np.float64, copy=False)
+
     def _between_all(self, spec):
         if spec.base not in self._values:
-            self._values[spec.base] = spec.base(self.X.astype(np.float64, copy=False))
+            self._values[spec.base] = spec.base(self._samples)
         return self._values[spec.base]

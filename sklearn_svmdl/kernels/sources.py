@@ -7,7 +7,6 @@ stand for those of another source.
 import numpy as np
 
 from .blas import matmul
-from .rows import centre_of
 
 MEGABYTE = 2**20
 # Kernel values evaluated at a time: 8 MB, about what the outer caches hold.
@@ -57,6 +56,11 @@ class _Source:
         return None
 
     @property
+    def origin(self):
+        """The point (d,) from which the features are taken, None where that is zero or there are none."""
+        return None if self.rows is None else self.rows.origin
+
+    @property
     def n_features(self):
         """The number of these features, else None."""
         return None if self.features is None else self.features.shape[1]
@@ -90,7 +94,7 @@ class KernelSource(_Source):
     @classmethod
     def of(cls, kernel, X):
         """The samples X (n, d), dense or CSR."""
-        return cls(kernel, kernel.prepare(X, centre_of(X)))
+        return cls(kernel, kernel.rows_to_solve(X))
 
     @property
     def n_samples(self):
@@ -108,7 +112,7 @@ class KernelSource(_Source):
 
     def single(self):
         """The source of the same kernel values in single precision; None where it would be no other."""
-        if not self.kernel.spec.single or self.dtype == np.float32:
+        if not self.kernel.spec.single or self.rows.far or self.dtype == np.float32:
             return None
         return self._having(rows=self.rows.single(), dtype=np.dtype(np.float32))
 

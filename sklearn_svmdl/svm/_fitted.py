@@ -36,6 +36,8 @@ class KernelMachine:
         if not issparse(self.coefficients):
             return self.kernel.expand(X, self.basis, self.coefficients.T) + self.intercepts
         out = np.tile(self.intercepts, (X.shape[0], 1))
+        if self.coefficients.shape[1] == 0:
+            return out
         for piece in row_blocks(X.shape[0], max(self.coefficients.shape)):
             out[piece] += self._kernel_values(X[piece]) @ self.coefficients.T
         return out
@@ -98,11 +100,12 @@ def fitted_attributes(training, solutions):
     data, kernel = training.data, training.kernel
     duals, support = _duals(training, solutions)
     vectors = np.empty((0, 0)) if kernel.spec.pairwise else data.X[support]
+    normals = _normals(training, duals, vectors) if kernel.is_linear else None
     return {
         "support_": data.kept[support],
         "support_vectors_": vectors,
         "slack_": _slack(training, solutions),
-        "intercept_": _each(solutions, "intercept"),
+        "intercept_": _intercepts(training, solutions, normals),
         "margin_": _each(solutions, "margin"),
         "budget_": _each(solutions, "budget"),
         "cost_": _each(solutions, "lam"),
@@ -110,8 +113,20 @@ def fitted_attributes(training, solutions):
         "n_iter_": _each(solutions, "n_iter"),
         "_kernel": kernel,
         "_duals": duals,
-        "_coef": _read_only(dense_product(duals, vectors)) if kernel.is_linear else None,
+        "_coef": normals,
     }, support
+
+
+def _normals(training, duals, vectors):
+    """w of each problem, (n_problems, d)."""
+    origin = training.source.origin
+    return _read_only(dense_product(duals, vectors if origin is None else vectors - origin))
+
+
+def _intercepts(training, solutions, normals):
+    """b of each problem; those of the solutions are of samples taken from the source's origin."""
+    intercepts, origin = _each(solutions, "intercept"), training.source.origin
+    return intercepts if origin is None else intercepts - normals @ origin
 
 
 def _takes_all(training):

@@ -13,7 +13,7 @@ import numpy as np
 from joblib import effective_n_jobs
 from scipy.sparse import issparse
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_non_negative, validate_data
 
 from .._class_weight import balanced_factors
 from .._sklearn_private import _check_sample_weight
@@ -163,7 +163,7 @@ def checked_samples(estimator, X, y, sample_weight, **options):
     """
     shadow = copy(estimator)
     X, y = validate_data(shadow, X, y, **_form(estimator), **options)
-    X = summed(X)
+    X = _readable(estimator, X)
     if spec_of(estimator.kernel).pairwise:
         check_square(X)
     weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
@@ -173,13 +173,20 @@ def checked_samples(estimator, X, y, sample_weight, **options):
 
 def checked_X(estimator, X):
     """Samples to predict, in the form that the estimator's kernel takes."""
-    return summed(validate_data(estimator, X, reset=False, **_form(estimator)))
+    return _readable(estimator, validate_data(estimator, X, reset=False, **_form(estimator)))
 
 
 def _form(estimator):
     """The form of samples that the estimator's kernel takes, as options of `validate_data`."""
     takes_sparse = spec_of(estimator.kernel).takes_sparse
     return {"accept_sparse": "csr" if takes_sparse else False, "dtype": [np.float64, np.float32]}
+
+
+def _readable(estimator, X):
+    """Checked samples as the estimator's kernel may read them; raises ValueError where it takes no negative numbers."""
+    if not spec_of(estimator.kernel).takes_negative:
+        check_non_negative(X, type(estimator).__name__)
+    return summed(X)
 
 
 def summed(X):
