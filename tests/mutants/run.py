@@ -1,0 +1,194 @@
+"""Wrong changes to the package, one at a time: do the tests notice?
+
+    python tests/mutants/run.py [--jobs 2] [--limit 180] [WORD ...]
+
+The tables beside this file list the changes. Each is made in a copy of the package, and the tests run that ought to
+notice it; with words, only those changes that mention one of them. An entry of a table is
+
+    svm/_search_results.py: what is wrong with the change
+    - the old text, as it stands once in the file
+    + the new text
+    ? test_file.py::test_name test_other_file.py
+    ! why it cannot be noticed (only of a change that no test can tell)
+
+A test that fails, a test file that cannot be imported and tests that hang have noticed. The exit status is 1 if a
+change went unnoticed that has no reason, or one was noticed that has.
+"""
+
+import argparse
+import ast
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from time import perf_counter
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+PACKAGE = "sklearn_svmdl"
+_COPIED = (PACKAGE, "tests", "setup.cfg", "pyproject.toml")
+# pytest's exit statuses for tests that failed and for those that could not be collected.
+_FAILED, _NOT_COLLECTED = 1, 2
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A wrong change of a file, the tests that ought to notice it, and why they cannot, if so."""
+
+    path: str
+    what: str
+    old: str
+    new: str
+    tests: tuple
+    reason: str
+
+    @classmethod
+    def of(cls, entry):
+        """The mutant of an entry of a table."""
+        head, *lines = entry.splitlines()
+        path, what = head.split(": ", 1)
+        of_kind = {mark: [line[2:] for line in lines if line[0] == mark] for mark in "-+?!"}
+        if not (of_kind["-"] and of_kind["+"] and of_kind["?"]) or any(line[0] not in of_kind for line in lines):
+            raise ValueError(f"No entry of a table of mutants: {entry!r}")
+        tests, reason = tuple(" ".join(of_kind["?"]).split()), " ".join(of_kind["!"])
+        return cls(path, what, "\n".join(of_kind["-"]), "\n".join(of_kind["+"]), tests, reason)
+
+    def apply(self, text):
+        """The text with the change; ValueError unless the old text stands in it once."""
+        if text.count(self.old) != 1:
+            raise ValueError(f"{self.path}: {self.what}: {text.count(self.old)} times, not once: {self.old!r}")
+        return text.replace(self.old, self.new)
+
+
+def all_mutants():
+    """The mutants of all tables, in their order."""
+    tables = [table.read_text() for table in sorted(HERE.glob("*.txt"))]
+    entries = [entry for text in tables for entry in re.sub(r"^#.*\n", "", text, flags=re.M).split("\n\n")]
+    return [Mutant.of(entry.strip("\n")) for entry in entries if entry.strip()]
+
+
+@contextmanager
+def changed(mutant, copy):
+    """The copy of the package with the change, within the block."""
+    path = copy / PACKAGE / mutant.path
+    before = path.read_text()
+    after = mutant.apply(before)
+    # Text that is no Python would be noticed by any test.
+    ast.parse(after)
+    path.write_text(after)
+    try:
+        yield
+    finally:
+        path.write_text(before)
+
+
+def run_tests(copy, tests, limit):
+    """Run tests on a copy of the package: who noticed, "" where all of them pass.
+
+    Raises
+    ------
+    RuntimeError : no such tests.
+    """
+    quiet = {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    single = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "--tb=no", "-p", "no:cacheprovider", *tests]
+    with tempfile.TemporaryFile("w+") as said:
+        child = subprocess.Popen(
+            command,
+            cwd=copy / "tests",
+            env={**os.environ, **quiet, **single},
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            status = child.wait(limit)
+        except subprocess.TimeoutExpired:
+            return f"a hang of {limit:.0f} s"
+        finally:
+            _end(child)
+        said.seek(0)
+        output = said.read()
+    if status == 0:
+        return ""
+    if status > _NOT_COLLECTED:
+        raise RuntimeError(f"pytest {' '.join(tests)} ended with {status}:\n{output}")
+    who = re.search(r"^(?:FAILED|ERROR) (\S+)", output, re.M)
+    return who[1].removeprefix("tests/") if who else f"status {status}"
+
+
+def _end(child):
+    """End a child and what it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+
+
+def copy_of_package(parent, number):
+    """A fresh copy of what tests need."""
+    copy = Path(parent) / f"copy{number}"
+    copy.mkdir()
+    for name in _COPIED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, copy / name)
+    return copy
+
+
+def try_all(mutants, jobs, limit):
+    """Yield (mutant, who noticed, seconds) in the order of the mutants."""
+    with tempfile.TemporaryDirectory() as parent:
+        copies = SimpleQueue()
+        for number in range(jobs):
+            copies.put(copy_of_package(parent, number))
+        copy = copies.get()
+        who = run_tests(copy, sorted({test for mutant in mutants for test in mutant.tests}), 30 * limit)
+        copies.put(copy)
+        if who:
+            raise RuntimeError(f"Without any change {who} fails: mend that first.")
+
+        def attempt(mutant):
+            """What becomes of a mutant, on a copy that nobody else uses."""
+            copy, start = copies.get(), perf_counter()
+            try:
+                with changed(mutant, copy):
+                    return run_tests(copy, mutant.tests, limit), perf_counter() - start
+            finally:
+                copies.put(copy)
+
+        with ThreadPoolExecutor(jobs) as pool:
+            for mutant, (who, seconds) in zip(mutants, pool.map(attempt, mutants)):
+                yield mutant, who, seconds
+
+
+def main():
+    """Print a line for each mutant, then those that went unnoticed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("words", nargs="*", help="parts of the entries to try, all if none")
+    parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
+    parser.add_argument("--limit", type=float, default=180.0, help="seconds after which tests count as hanging")
+    asked = parser.parse_args()
+    mutants = [m for m in all_mutants() if not asked.words or any(w in f"{m.path}: {m.what}" for w in asked.words)]
+    unnoticed, surprises = [], 0
+    for mutant, who, seconds in try_all(mutants, asked.jobs, asked.limit):
+        print(f"{seconds:6.1f} s  {mutant.path}: {mutant.what}  ->  {who or 'UNNOTICED'}", flush=True)
+        surprises += bool(who) == bool(mutant.reason)
+        if not who:
+            unnoticed.append(mutant)
+    print(f"\n{len(mutants) - len(unnoticed)} of {len(mutants)} noticed.")
+    for mutant in unnoticed:
+        print(f"  unnoticed  {mutant.path}: {mutant.what}: {mutant.reason or 'NO REASON KNOWN'}")
+    return int(surprises > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
