@@ -161,6 +161,11 @@ def test_factor_follows_the_free_samples(dtype, delta, tolerance):
         free -= set(random.choice(sorted(free), 6).tolist())
     # Not a new factor each time: samples that left were still in it.
     assert np.mean(grown_from) > 0.5
+    # Another weight, another shift, another matrix: what there was is of no use.
+    for gram, sigma, weight in ((K, shift, 10 * delta), (K, 2.0, 10 * delta), (0.5 * K, 2.0, 10 * delta)):
+        x = factor.solve(gram, sigma, weight, F, rhs)
+        A = gram[np.ix_(F, F)] + sigma + weight * np.eye(len(F))
+        assert np.abs(A @ x - rhs).max() <= tolerance * np.abs(x).max()
 
 
 def test_factor_says_where_the_matrix_is_not_positive_definite():

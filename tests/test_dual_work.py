@@ -244,6 +244,46 @@ def test_no_budget_is_solved_twice(stored):
     assert len(distinct(path)) == 3
 
 
+def test_a_walk_on_demand_evaluates_less_than_its_points_from_nothing():
+    X, y = make_classification(700, 10, n_informative=5, flip_y=0.1, random_state=0)
+    problem = classes(X, y, "rbf")
+    problems = at(problem, np.geomspace(0.8, 0.2, 8) * problem.largest_budget)
+    path, alone = walk(problems), [solve(each) for each in problems]
+    assert {solution.status for solution in path + alone} == {Status.OPTIMAL}
+    of_path, of_alone = (sum(solution.work.kernel_values for solution in each) for each in (path, alone))
+    assert of_path < 0.8 * of_alone
+    # No level of fewer samples: a point begins on its own.
+    assert max(solution.work.pivots for solution in path[1:]) <= max(solution.work.pivots for solution in alone)
+
+
+def test_kernel_values_of_a_walk_are_those_that_the_kernel_function_was_asked_for(monkeypatch):
+    asked, own = [], KERNELS["rbf"].function
+
+    def function(A, B, gamma, out=None):
+        asked.append(A.n_samples * B.n_samples)
+        return own(A, B, gamma, out)
+
+    monkeypatch.setitem(KERNELS, "rbf", replace(KERNELS["rbf"], function=function))
+    problem = moons(150, "rbf", False)
+    problems = at(problem, np.array([0.9, 0.5, 0.3]) * problem.largest_budget)
+    asked.clear()
+    path = walk(problems)
+    # That of the first point counts what is stored for all; the spread is told by stored values.
+    assert sum(solution.work.kernel_values for solution in path) == sum(asked) >= 150**2 // 2
+
+
+def test_a_walk_follows_the_multiplier_no_further_than_a_solve_alone():
+    # The narrow gap asks for lam = 2 / gap^2 = 5e9, beyond what is in reach here.
+    X = np.array([[-1.0], [-1e-5], [1e-5], [1.0]])
+    problem = classification(Kernel("linear").source(X), np.sign(X[:, 0]), np.ones(4))
+    budgets = np.array([0.9, 0.5, 0.0]) * problem.largest_budget
+    path, alone = walk(at(problem, budgets)), [solve(each) for each in at(problem, budgets)]
+    assert alone[-1].status is Status.OUT_OF_REACH
+    assert [solution.status for solution in path] == [solution.status for solution in alone]
+    for stepped, solved in zip(path, alone, strict=True):
+        assert stepped.lam == pytest.approx(solved.lam, rel=1e-6)
+
+
 def test_a_walk_on_a_shared_matrix_evaluates_no_kernel_values_beyond_it(monkeypatch):
     X, y = make_moons(200, noise=0.3, random_state=0)
     bases, own = [], KERNELS["rbf"].base

@@ -17,16 +17,17 @@ change went unnoticed that has no reason, or one was noticed that has.
 
 import argparse
 import ast
+import multiprocessing
 import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
 from time import perf_counter
@@ -35,8 +36,14 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PACKAGE = "sklearn_svmdl"
 _COPIED = (PACKAGE, "tests", "setup.cfg", "pyproject.toml")
-# pytest's exit statuses for tests that failed and for those that could not be collected.
-_FAILED, _NOT_COLLECTED = 1, 2
+# The largest of pytest's exit statuses that tells of a fault: 1 for tests that failed, 2 for those that could not be
+# collected; the others say that there are no such tests.
+_NOT_COLLECTED = 2
+# Times of files, in seconds; none comes twice.
+_STAMPS = count(10**9)
+# Each run is a fork of one process that has imported what takes longest, and nothing of the package.
+_SERVER = multiprocessing.get_context("forkserver")
+_SERVER.set_forkserver_preload(["pytest", "pandas", "sklearn.model_selection", "sklearn.svm", "skorch"])
 
 
 @dataclass(frozen=True)
@@ -83,11 +90,18 @@ def changed(mutant, copy):
     after = mutant.apply(before)
     # Text that is no Python would be noticed by any test.
     ast.parse(after)
-    path.write_text(after)
+    _write(path, after)
     try:
         yield
     finally:
-        path.write_text(before)
+        _write(path, before)
+
+
+def _write(path, text):
+    """Write a file with a time of its own: bytecode is taken for that of a file by its seconds and its size."""
+    path.write_text(text)
+    stamp = next(_STAMPS)
+    os.utime(path, (stamp, stamp))
 
 
 def run_tests(copy, tests, limit):
@@ -97,39 +111,37 @@ def run_tests(copy, tests, limit):
     ------
     RuntimeError : no such tests.
     """
-    quiet = {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
-    single = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "--tb=no", "-p", "no:cacheprovider", *tests]
-    with tempfile.TemporaryFile("w+") as said:
-        child = subprocess.Popen(
-            command,
-            cwd=copy / "tests",
-            env={**os.environ, **quiet, **single},
-            stdout=said,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            status = child.wait(limit)
-        except subprocess.TimeoutExpired:
-            return f"a hang of {limit:.0f} s"
-        finally:
-            _end(child)
-        said.seek(0)
-        output = said.read()
-    if status == 0:
-        return ""
-    if status > _NOT_COLLECTED:
-        raise RuntimeError(f"pytest {' '.join(tests)} ended with {status}:\n{output}")
-    who = re.search(r"^(?:FAILED|ERROR) (\S+)", output, re.M)
-    return who[1].removeprefix("tests/") if who else f"status {status}"
-
-
-def _end(child):
-    """End a child and what it started."""
+    said = copy / "said.txt"
+    child = _SERVER.Process(target=_pytest, args=(copy, tests, said))
+    child.start()
+    child.join(limit)
     with suppress(ProcessLookupError):
+        # With all that the tests may have started.
         os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
+    child.join()
+    output = said.read_text()
+    if child.exitcode == 0:
+        return ""
+    if child.exitcode == -signal.SIGKILL:
+        return f"a hang of {limit:.0f} s"
+    if child.exitcode > _NOT_COLLECTED:
+        raise RuntimeError(f"pytest {' '.join(tests)} ended with {child.exitcode}:\n{output}")
+    who = re.search(r"^(?:FAILED|ERROR) (\S+)", output, re.M)
+    return who[1].removeprefix("tests/") if who else f"status {child.exitcode}: {output[-2000:]}"
+
+
+def _pytest(copy, tests, said):
+    """In a process of its own, which has imported what takes long: pytest, in the copy."""
+    import pytest
+
+    os.setsid()
+    os.chdir(copy / "tests")
+    os.environ["PYTHONPATH"] = str(copy)
+    sys.path.insert(0, str(copy))
+    with open(said, "w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    sys.exit(int(pytest.main(["-q", "-x", "--no-header", "--tb=no", "-p", "no:cacheprovider", *tests])))
 
 
 def copy_of_package(parent, number):
@@ -177,6 +189,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
     parser.add_argument("--limit", type=float, default=180.0, help="seconds after which tests count as hanging")
     asked = parser.parse_args()
+    os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
     mutants = [m for m in all_mutants() if not asked.words or any(w in f"{m.path}: {m.what}" for w in asked.words)]
     unnoticed, surprises = [], 0
     for mutant, who, seconds in try_all(mutants, asked.jobs, asked.limit):
