@@ -15,6 +15,7 @@ from sklearn_svmdl.kernels import (
     IndexedSource,
     Kernel,
     KernelSource,
+    SharedKernelMatrix,
     check_kernel_values,
     resolve_gamma,
 )
@@ -266,6 +267,22 @@ def test_asymmetric_gram_is_an_error(X):
     kernels.check_symmetric(X @ X.T)
     with pytest.raises(ValueError, match="must be symmetric"):
         kernels.check_symmetric(np.random.RandomState(0).normal(size=(5, 5)))
+    gram = X @ X.T
+    # Rounded to single precision is symmetric enough, a thousandth off is not.
+    off = np.triu(np.random.RandomState(0).uniform(-1.0, 1.0, gram.shape), 1) * np.abs(gram).max()
+    kernels.check_symmetric(gram + 1e-7 * off)
+    with pytest.raises(ValueError, match="must be symmetric"):
+        kernels.check_symmetric(gram + 1e-3 * off)
+
+
+@pytest.mark.parametrize("origin", [0.0, 1e6])
+def test_a_shared_matrix_has_the_values_of_each_kernel_also_far_from_the_origin(X, origin):
+    shared, everyone = SharedKernelMatrix(X + origin), np.arange(len(X))
+    for gamma in (0.1, 1.0):
+        expected = np.exp(-gamma * pairwise.euclidean_distances(X, squared=True))
+        # X + 1e6 has lost six digits of its sixteen.
+        found = shared.gram(Kernel.of("rbf", gamma=gamma), everyone, everyone)
+        np.testing.assert_allclose(found, expected, atol=1e-12 if origin == 0 else 1e-8)
 
 
 def test_negative_curvature_tells_indefinite_kernels(X):
