@@ -4,7 +4,7 @@ VENV := .venv
 VENV_OLDEST := .venv-oldest
 VENV_DOCS := .venv-docs
 
-.PHONY: demo demo-regression lint format test test-oldest bench bench-quick docs docs-check clean
+.PHONY: demo demo-regression lint format test test-oldest mutants bench bench-quick docs docs-check clean
 
 demo: $(VENV)/installed
 	$(VENV)/bin/python examples/demo.py
@@ -25,6 +25,10 @@ format: $(VENV)/installed
 
 test-oldest: $(VENV_OLDEST)/installed
 	$(VENV_OLDEST)/bin/python -m pytest tests/test_common.py tests/test_common_mlp.py
+
+# Wrong changes, each on a copy: which of them the tests notice. WORDS="smo path" tries those that mention one of them.
+mutants: $(VENV)/installed
+	$(VENV)/bin/python tests/mutants/run.py $(WORDS)
 
 bench: $(VENV)/installed
 	$(VENV)/bin/python -m benchmarks
