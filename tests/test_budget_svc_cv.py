@@ -1,6 +1,7 @@
 """BudgetSVCCV finds what GridSearchCV over BudgetSVC finds, and behaves like scikit-learn's own *CV estimators."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_iris, make_classification, make_moons
-from sklearn.exceptions import FitFailedWarning, UnsetMetadataPassedError
+from sklearn.exceptions import ConvergenceWarning, FitFailedWarning, UnsetMetadataPassedError
 from sklearn.metrics import accuracy_score, make_scorer
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, StratifiedKFold
@@ -18,6 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_svmdl import BudgetSVC, BudgetSVCCV, BudgetWarning, IndefiniteKernelWarning, InfeasibleBudgetError
+from sklearn_svmdl.kernels import KERNELS
 
 CS = [0.02, 0.1, 0.4]
 
@@ -116,6 +118,66 @@ def test_beyond_the_cache_the_scores_are_the_same():
     small = clone(search).set_params(cache_size=4).fit(X, y)
     large = search.fit(X, y)
     assert_array_equal(small.cv_results_["mean_test_score"], large.cv_results_["mean_test_score"])
+
+
+@pytest.mark.parametrize("cache_size, times", [(500, 1), (0.1, 0)])
+def test_folds_share_one_matrix_where_there_is_memory_for_it(cache_size, times, monkeypatch):
+    X, y = moons()
+    bases, functions, own = [], [], KERNELS["rbf"]
+
+    def base(X):
+        bases.append(len(X))
+        return own.base(X)
+
+    def function(A, B, **params):
+        functions.append(A.n_samples * B.n_samples)
+        return own.function(A, B, **params)
+
+    monkeypatch.setitem(KERNELS, "rbf", replace(own, base=base, function=function))
+    BudgetSVCCV([0.1, 1.0], gammas=[0.5, 1.0, 2.0], cv=4, refit=False, cache_size=cache_size).fit(X, y)
+    assert bases == [len(X)] * times
+    assert (len(functions) == 0) == (times == 1)
+
+
+def test_parameters_reach_the_fits_on_folds_and_the_refit():
+    X, y = iris()
+    shared = dict(coef0=0.5, multi_class="ovr", class_weight="balanced", tol=1e-5, max_iter=5000, cache_size=100)
+    search = BudgetSVCCV([0.1, 1.0], kernel="poly", gammas=["scale"], degrees=[2], cv=3, infeasible="relax", **shared)
+    of_refit = search.fit(X, y).best_estimator_.get_params()
+    assert {name: of_refit[name] for name in shared} == shared
+    each = [BudgetSVC(C, unit="cost", kernel="poly", degree=2, **shared) for C in (0.1, 1.0)]
+    scores = [np.mean([m.fit(X[a], y[a]).score(X[b], y[b]) for a, b in StratifiedKFold(3).split(X, y)]) for m in each]
+    assert_allclose(search.cv_results_["mean_test_score"], scores)
+
+
+@pytest.mark.parametrize("limit, told", [({"max_iter": 1}, "max_iter=1"), ({"tol": 1e-30}, "tol=1e-30")])
+def test_limits_of_the_solver_hold_on_folds(limit, told):
+    X, y = make_moons(40, noise=0.3, random_state=0)
+    with pytest.warns(ConvergenceWarning, match=f"of 4 fits on folds.*{told}"):
+        BudgetSVCCV([0.1, 1.0], gammas=1, cv=2, refit=False, **limit).fit(X, y)
+
+
+def test_a_candidate_is_feasible_if_it_is_in_every_fold_and_every_problem():
+    # Samples 0 and 4 are the same point with other labels: C=0 is infeasible in folds that train on both.
+    X, y = np.array([[0.0], [-1], [-2], [-3], [0.0], [1], [2], [3]]), np.repeat([0, 1], 4)
+    search = BudgetSVCCV([0.0, 3.0], unit="total", kernel="linear", cv=KFold(4), refit=False)
+    with pytest.warns(BudgetWarning, match="In 2 of 8 fits on folds"):
+        search.fit(X, y)
+    assert_array_equal(search.cv_results_["feasible"], [False, True])
+    # Of three classes two overlap.
+    X, y = np.array([[0.0], [1], [0], [1], [9], [8], [0.5], [0.2], [7]]), [0, 0, 1, 1, 2, 2, 0, 1, 2]
+    search = BudgetSVCCV([0.01], unit="relative", kernel="linear", cv=3, refit=False)
+    with pytest.warns(BudgetWarning, match="infeasible"):
+        search.fit(X, y)
+    assert_array_equal(search.cv_results_["feasible"], [False])
+
+
+def test_a_number_of_gammas_spans_a_factor_of_ten_on_either_side_of_scale():
+    X, y = moons()
+    scale = 1.0 / (X.shape[1] * X.var())
+    for count, expected in ((1, [1.0]), (3, [0.1, 1.0, 10.0]), (5, [0.1, 10**-0.5, 1.0, 10**0.5, 10.0])):
+        search = BudgetSVCCV([1.0], gammas=count, cv=2, refit=False).fit(X, y)
+        assert_allclose(search.cv_results_["param_gamma"].astype(float), scale * np.array(expected))
 
 
 @pytest.mark.filterwarnings("ignore::sklearn_svmdl.BudgetWarning")

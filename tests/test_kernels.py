@@ -1,5 +1,6 @@
 """Kernels by name: values, sources, checks."""
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import SimpleNamespace
 
@@ -273,6 +274,19 @@ def test_asymmetric_gram_is_an_error(X):
     kernels.check_symmetric(gram + 1e-7 * off)
     with pytest.raises(ValueError, match="must be symmetric"):
         kernels.check_symmetric(gram + 1e-3 * off)
+
+
+def test_values_last_until_the_same_thread_asks_for_others(X):
+    shared, everyone = SharedKernelMatrix(X), np.arange(len(X))
+    mine = shared.gram(Kernel.of("rbf", gamma=1.0), everyone, everyone)
+    kept = mine.copy()
+    of_source = shared.source(Kernel.of("rbf", gamma=0.5), everyone).gram
+    np.testing.assert_array_equal(mine, kept)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(shared.gram, Kernel.of("rbf", gamma=0.1), everyone, everyone).result()
+        pool.submit(shared.source, Kernel.of("rbf", gamma=0.1), everyone).result()
+    np.testing.assert_array_equal(mine, kept)
+    np.testing.assert_allclose(of_source, np.sqrt(kept), rtol=1e-12)
 
 
 @pytest.mark.parametrize("origin", [0.0, 1e6])

@@ -231,6 +231,21 @@ def test_plain_adam_is_the_fused_kernel():
     assert_allclose(ends[0].numpy(), ends[1].numpy(), rtol=1e-12)
 
 
+@pytest.mark.parametrize("solver", ["adam", "adamw"])
+def test_every_step_of_adam_is_one_call_of_the_fused_kernel(solver, monkeypatch):
+    X, y = load_breast_cancer(return_X_y=True)
+    steps, own = [], torch._fused_adam_
+
+    def counted(*args, **settings):
+        steps.append(settings["lr"])
+        return own(*args, **settings)
+
+    monkeypatch.setattr(torch, "_fused_adam_", counted)
+    network = TorchMLPClassifier((4,), solver=solver, batch_size=100, max_iter=3, random_state=0, **FOREVER)
+    network.fit(StandardScaler().fit_transform(X), y)
+    assert len(steps) == 3 * 6
+
+
 def test_loss_is_the_log_loss_and_scores_are_scikit_learns():
     X, y = load_breast_cancer(return_X_y=True)
     X = StandardScaler().fit_transform(X)

@@ -141,7 +141,10 @@ def _pytest(copy, tests, said):
     with open(said, "w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    sys.exit(int(pytest.main(["-q", "-x", "--no-header", "--tb=no", "-p", "no:cacheprovider", *tests])))
+    status = int(pytest.main(["-q", "-x", "--no-header", "--tb=no", "-p", "no:cacheprovider", *tests]))
+    sys.stdout.flush()
+    # Nobody waits for what the tests have started.
+    os._exit(status)
 
 
 def copy_of_package(parent, number):
@@ -156,17 +159,28 @@ def copy_of_package(parent, number):
     return copy
 
 
+def tests_by_file(mutants):
+    """The tests that any of them names, a list for each file; a whole file stands for its tests."""
+    files = {}
+    for test in sorted({test for mutant in mutants for test in mutant.tests}):
+        files.setdefault(test.partition("::")[0], []).append(test)
+    return [[file] if file in tests else tests for file, tests in files.items()]
+
+
 def try_all(mutants, jobs, limit):
     """Yield (mutant, who noticed, seconds) in the order of the mutants."""
     with tempfile.TemporaryDirectory() as parent:
         copies = SimpleQueue()
         for number in range(jobs):
             copies.put(copy_of_package(parent, number))
-        copy = copies.get()
-        who = run_tests(copy, sorted({test for mutant in mutants for test in mutant.tests}), 30 * limit)
-        copies.put(copy)
-        if who:
-            raise RuntimeError(f"Without any change {who} fails: mend that first.")
+
+        def unchanged(tests):
+            """What becomes of tests without a change."""
+            copy = copies.get()
+            try:
+                return run_tests(copy, tests, 10 * limit)
+            finally:
+                copies.put(copy)
 
         def attempt(mutant):
             """What becomes of a mutant, on a copy that nobody else uses."""
@@ -178,6 +192,8 @@ def try_all(mutants, jobs, limit):
                 copies.put(copy)
 
         with ThreadPoolExecutor(jobs) as pool:
+            for who in filter(None, pool.map(unchanged, tests_by_file(mutants))):
+                raise RuntimeError(f"Without any change {who} fails: mend that first.")
             for mutant, (who, seconds) in zip(mutants, pool.map(attempt, mutants)):
                 yield mutant, who, seconds
 
