@@ -20,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_svmdl import BudgetSVC, BudgetSVCCV, BudgetWarning, IndefiniteKernelWarning, InfeasibleBudgetError
 from sklearn_svmdl.kernels import KERNELS
+from sklearn_svmdl.svm._search_results import best_candidate, one_standard_error
 
 CS = [0.02, 0.1, 0.4]
 
@@ -170,6 +171,38 @@ def test_a_candidate_is_feasible_if_it_is_in_every_fold_and_every_problem():
     with pytest.warns(BudgetWarning, match="infeasible"):
         search.fit(X, y)
     assert_array_equal(search.cv_results_["feasible"], [False])
+
+
+def results_of(means, margins):
+    """Results of candidates whose scores have a standard deviation of 0.1 over five folds."""
+    each = {"mean_test_score": means, "std_test_score": [0.1] * len(means), "mean_relative_margin": margins}
+    return {name: np.array(values) for name, values in each.items()}
+
+
+def test_a_standard_error_is_the_deviation_of_a_sample_over_the_root_of_its_size():
+    # std of numpy divides by n: 0.1 / sqrt(5 - 1) = 0.05.
+    assert one_standard_error(results_of([0.9, 0.8505, 0.8495], [1.0, 2.0, 3.0]), "score", 5) == 1
+    assert one_standard_error(results_of([0.9, 0.8495], [1.0, 2.0]), "score", 5) == 0
+    # One fold tells no error.
+    assert one_standard_error(results_of([0.9, 0.89], [1.0, 2.0]), "score", 1) == 0
+
+
+def test_scores_that_differ_by_rounding_are_equal():
+    assert best_candidate(results_of([0.9, 0.9 - 2e-16], [1.0, 2.0]), "score") == 1
+    assert best_candidate(results_of([0.9, 0.9 - 1e-9], [1.0, 2.0]), "score") == 0
+    assert best_candidate(results_of([0.9, 0.9], [2.0, 1.0]), "score") == 0
+
+
+def test_the_margin_of_several_problems_is_the_narrowest_in_units_of_its_spread():
+    X, y = iris()
+    search = BudgetSVCCV([1.0], kernel="linear", cv=2, refit=False).fit(X, y)
+    margins = []
+    for train, _ in StratifiedKFold(2).split(X, y):
+        model = BudgetSVC(C=1.0, unit="cost", kernel="linear").fit(X[train], y[train])
+        pairs = [np.isin(y[train], pair) for pair in ((0, 1), (0, 2), (1, 2))]
+        spreads = [np.sqrt(X[train][pair].var(axis=0).sum()) for pair in pairs]
+        margins.append(np.min(model.margin_ / spreads))
+    assert_allclose(search.cv_results_["mean_relative_margin"], [np.mean(margins)], rtol=1e-5)
 
 
 def test_a_number_of_gammas_spans_a_factor_of_ten_on_either_side_of_scale():
