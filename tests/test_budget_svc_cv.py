@@ -151,6 +151,15 @@ def test_parameters_reach_the_fits_on_folds_and_the_refit():
     assert_allclose(search.cv_results_["mean_test_score"], scores)
 
 
+def test_the_refit_has_the_weights():
+    X, y = moons()
+    weight = np.random.RandomState(0).uniform(0.1, 3.0, len(y))
+    search = BudgetSVCCV([1.0], gammas=[1.0], cv=2).fit(X, y, sample_weight=weight)
+    alone = BudgetSVC(C=1.0, unit="cost", gamma=1.0).fit(X, y, weight)
+    assert_allclose(search.decision_function(X), alone.decision_function(X), atol=1e-6)
+    assert np.abs(search.decision_function(X) - alone.fit(X, y).decision_function(X)).max() > 0.1
+
+
 @pytest.mark.parametrize("limit, told", [({"max_iter": 1}, "max_iter=1"), ({"tol": 1e-30}, "tol=1e-30")])
 def test_limits_of_the_solver_hold_on_folds(limit, told):
     X, y = make_moons(40, noise=0.3, random_state=0)

@@ -73,9 +73,12 @@ def test_weights_that_are_no_whole_numbers_weigh_the_loss_of_lbfgs(cancer):
     X, y = cancer[0][:, :6], cancer[1]
     weight = np.random.RandomState(0).uniform(0.2, 3.0, len(y))
     network = TorchMLPClassifier((), solver="lbfgs", alpha=2.0, tol=1e-9, max_iter=2000).fit(X, y, weight)
-    oracle = LogisticRegression(C=0.5, tol=1e-10, max_iter=2000).fit(X, y, weight)
-    assert_allclose(network.coefs_[0].ravel(), oracle.coef_.ravel(), rtol=1e-4)
-    assert_allclose(network.intercepts_[0], oracle.intercept_, rtol=1e-4)
+    oracle = LogisticRegression(C=0.5, solver="newton-cholesky", tol=1e-10).fit(X, y, weight)
+    # scipy's L-BFGS ends where the loss falls by less than 2e-9 of itself: the root of that is what numbers may be off.
+    assert_allclose(network.coefs_[0].ravel(), oracle.coef_.ravel(), rtol=1e-3)
+    assert_allclose(network.intercepts_[0], oracle.intercept_, rtol=1e-3)
+    unweighted = LogisticRegression(C=0.5, solver="newton-cholesky", tol=1e-10).fit(X, y)
+    assert np.abs(unweighted.coef_ / oracle.coef_ - 1.0).max() > 0.02
 
 
 # --- rows and batches
@@ -97,7 +100,7 @@ def test_an_epoch_has_every_row_once_however_many_are_fetched_at_a_time(batch_si
     for generators in (None, [torch.Generator().manual_seed(0)]):
         seen = np.concatenate([y.numpy() for _, y, _ in batches.epoch(generators)])
         assert_array_equal(np.sort(seen), y)
-        assert_array_equal(seen == y, np.full(101, generators is None)) if generators is None else None
+        assert (seen == y).all() == (generators is None)
 
 
 def test_batches_are_of_200_rows_unless_told_otherwise(cancer):
@@ -227,7 +230,8 @@ def test_a_network_of_another_machine_predicts_on_the_cpu(cancer, monkeypatch):
 
 @pytest.mark.parametrize("patience", [2, 5])
 def test_early_stopping_ends_after_so_many_epochs_without_a_better_score_and_one(patience, cancer):
-    tol = 0.01
+    # Scores of 57 rows are .0175 apart: one row more is less than tol.
+    tol = 0.03
     network = TorchMLPClassifier((4,), early_stopping=True, tol=tol, n_iter_no_change=patience, random_state=0)
     scores = np.array(network.fit(*cancer).validation_scores_)
     best_before = np.maximum.accumulate(np.concatenate([[-np.inf], scores[:-1]]))
