@@ -15,7 +15,7 @@ from skorch.callbacks import Callback
 from sklearn_svmdl import TorchMLPClassifier, TorchMLPRegressor
 from sklearn_svmdl.neural_network._activations import ACTIVATIONS
 
-EVERY_EPOCH = dict(tol=0, n_iter_no_change=np.inf)
+EVERY_EPOCH = dict(tol=0, n_iter_no_change=np.inf, random_state=0)
 # A few epochs teach nothing, which is said.
 FEW_EPOCHS = pytest.mark.filterwarnings("ignore:The training loss ended")
 
@@ -97,7 +97,7 @@ def test_lbfgs_fits_a_regression(activation, noisy_line):
 @pytest.mark.parametrize("activation", ["logistic", "tanh", "relu"])
 def test_max_fun_limits_lbfgs_whatever_max_iter(activation, noisy_line):
     network = TorchMLPRegressor(
-        hidden_layer_sizes=50, activation=activation, solver="lbfgs", max_fun=10, max_iter=150, tol=0.0
+        hidden_layer_sizes=50, activation=activation, solver="lbfgs", max_fun=10, max_iter=150, tol=0.0, random_state=0
     )
     with pytest.warns(ConvergenceWarning, match="max_fun=10"):
         network.fit(*noisy_line)
@@ -105,7 +105,7 @@ def test_max_fun_limits_lbfgs_whatever_max_iter(activation, noisy_line):
 
 
 def test_max_iter_limits_lbfgs(noisy_line):
-    network = TorchMLPRegressor(hidden_layer_sizes=50, solver="lbfgs", max_iter=7, tol=0.0)
+    network = TorchMLPRegressor(hidden_layer_sizes=50, solver="lbfgs", max_iter=7, tol=0.0, random_state=0)
     with pytest.warns(ConvergenceWarning, match="max_iter=7"):
         network.fit(*noisy_line)
     assert network.n_iter_ == 7
@@ -154,7 +154,7 @@ def test_training_ends_after_so_many_epochs_without_improvement_and_one(patience
 
 @FEW_EPOCHS
 def test_an_infinite_patience_takes_every_epoch_and_does_not_complain(digits):
-    network = TorchMLPClassifier((10,), solver="sgd", tol=1e9, max_iter=30, n_iter_no_change=np.inf)
+    network = TorchMLPClassifier((10,), solver="sgd", tol=1e9, max_iter=30, n_iter_no_change=np.inf, random_state=0)
     assert network.fit(*digits).n_iter_ == 30
 
 
