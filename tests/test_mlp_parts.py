@@ -11,13 +11,14 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
+from sklearn.metrics import accuracy_score, log_loss, mean_poisson_deviance, r2_score
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from sklearn_svmdl import TorchMLPClassifier, TorchMLPRegressor
 from sklearn_svmdl.neural_network import _net, _rows, _runtime
+from sklearn_svmdl.neural_network._heads import HEADS
 from sklearn_svmdl.neural_network._module import dropout_mask
 from sklearn_svmdl.neural_network._rows import Batches, make_rows
 
@@ -152,6 +153,37 @@ def test_weights_and_biases_may_have_rates_of_their_own(solver, cancer):
         assert_array_equal(ours, before)
     for ours, before in zip(network.coefs_, first.coefs_, strict=True):
         assert (ours != before).any()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_losses_and_scores_of_the_heads_are_scikit_learns(weighted):
+    random = np.random.RandomState(0)
+    z = random.randn(40, 3)
+    weight = random.uniform(0.2, 2.0, 40) if weighted else None
+    given = {"sample_weight": weight}
+
+    def of_head(name, *arrays):
+        given = [None if part is None else torch.from_numpy(part) for part in (*arrays, weight)]
+        return [HEADS[name].loss(*given), HEADS[name].score(*given)]
+
+    labels = random.randint(0, 2, (40, 3)).astype(float)
+    p = 1 / (1 + np.exp(-z))
+    loss = sum(log_loss(labels[:, k], p[:, k], **given) for k in range(3))
+    assert_allclose(of_head("multilabel-indicator", z, labels), [loss, accuracy_score(labels, z > 0, **given)])
+    codes = random.randint(0, 3, 40)
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    found = of_head("multiclass", z, np.eye(3)[codes])
+    assert_allclose(found, [log_loss(codes, p, **given), accuracy_score(codes, z.argmax(axis=1), **given)])
+    counts = random.poisson(2.0, (40, 1)).astype(float)
+    found = of_head("poisson", z[:, :1], counts)
+    expected = [mean_poisson_deviance(counts, np.exp(z[:, 0]), **given) / 2, r2_score(counts, np.exp(z[:, 0]), **given)]
+    assert_allclose(found, expected)
+    # The second target is constant and hit, the third constant and missed.
+    y, hit = z + random.randn(40, 3), z.copy()
+    y[:, 1], hit[:, 1], y[:, 2] = 2.0, 2.0, 5.0
+    found = of_head("squared_error", hit, y)
+    half = 0.5 * np.average(np.square(y - hit).sum(axis=1), weights=weight)
+    assert_allclose(found, [half, r2_score(y, hit, **given)])
 
 
 # --- rows and batches
