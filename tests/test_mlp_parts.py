@@ -278,6 +278,13 @@ def test_y_is_standardised_by_its_weighted_moments():
     assert_allclose(task.scale, np.sqrt(np.cov(y, aweights=weight, ddof=0)), rtol=1e-6)
 
 
+def test_a_constant_y_keeps_its_unit():
+    X, y = np.random.RandomState(0).randn(20, 2), np.full(20, 7.0)
+    network = TorchMLPRegressor(hidden_layer_sizes=2, **NO_STEP).fit(X, y)
+    assert (network.net_.task.center, network.net_.task.scale) == (7.0, 1.0)
+    assert np.isfinite(network.predict(X)).all()
+
+
 # --- which loop, and what is put back
 
 
