@@ -6,6 +6,7 @@ Each is held to an identity, or to scikit-learn.
 from copy import deepcopy
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
@@ -18,6 +19,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from sklearn_svmdl import TorchMLPClassifier, TorchMLPRegressor
 from sklearn_svmdl.neural_network import _net, _rows, _runtime
+from sklearn_svmdl.neural_network._columns import PiecewiseLinearEncoder, as_numbers, fit_columns
 from sklearn_svmdl.neural_network._heads import HEADS
 from sklearn_svmdl.neural_network._module import dropout_mask
 from sklearn_svmdl.neural_network._rows import Batches, make_rows
@@ -184,6 +186,45 @@ def test_losses_and_scores_of_the_heads_are_scikit_learns(weighted):
     found = of_head("squared_error", hit, y)
     half = 0.5 * np.average(np.square(y - hit).sum(axis=1), weights=weight)
     assert_allclose(found, [half, r2_score(y, hit, **given)])
+
+
+@pytest.mark.parametrize("name", ["multiclass", "multilabel-indicator", "squared_error", "poisson"])
+def test_weights_are_repetition_in_the_loss_of_the_best_constant(name):
+    random = np.random.RandomState(0)
+    targets = (
+        np.eye(3)[random.randint(0, 3, 20)] if name == "multiclass" else random.randint(0, 2, (20, 3)).astype(float)
+    )
+    weight = random.randint(1, 5, 20)
+    repeated = torch.from_numpy(np.repeat(targets, weight, axis=0))
+    found = HEADS[name].constant_loss(torch.from_numpy(targets), torch.from_numpy(weight.astype(float)))
+    assert_allclose(found, HEADS[name].constant_loss(repeated), rtol=1e-12)
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_a_partial_fit_that_loses_the_weights_leaves_those_before(solver, cancer):
+    X, y = cancer
+    network = TorchMLPClassifier((4,), solver=solver, **EVERY_EPOCH)
+    for _ in range(2):
+        network.partial_fit(X, y, classes=[0, 1])
+    before, rows = weights_of(network).copy(), len(network.history_)
+    with pytest.raises(ValueError, match="non-finite weights"):
+        network.set_params(learning_rate_init=1e308).partial_fit(X, y)
+    assert_array_equal(weights_of(network), before)
+    assert len(network.history_) == rows == 2
+
+
+def test_missing_categories_of_the_training_rows_have_no_embedding():
+    frame = pd.DataFrame({"a": ["x", None, "y", "x"], "b": [1.0, 2.0, 3.0, 4.0]})
+    columns = fit_columns(frame, [0], None, False)
+    assert_array_equal(as_numbers(columns, frame)[:, -1], [0, -1, 1, 0])
+    assert_array_equal(as_numbers(columns, pd.DataFrame({"a": ["z", None], "b": [1.0, 2.0]}))[:, -1], [-1, -1])
+
+
+def test_the_outer_bins_of_a_piecewise_encoding_go_on():
+    encoder = PiecewiseLinearEncoder(n_bins=4).fit(np.arange(9.0)[:, None])
+    # Bins of width 2 from 0 to 8.
+    beyond = encoder.transform([[-1.0], [3.0], [10.0]])
+    assert_allclose(beyond, [[-0.5, 0, 0, 0], [1, 0.5, 0, 0], [1, 1, 1, 2]])
 
 
 # --- rows and batches
