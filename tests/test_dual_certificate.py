@@ -439,6 +439,14 @@ def test_a_solution_nearer_by_is_certified_too(monkeypatch):
     assert len(attempts) == 2 and attempts[1] < attempts[0] and len(ascents) == 1
 
 
+def test_where_lam_ended_at_the_largest_its_cost_is_certified():
+    problem = moons(120)
+    exact = solve(problem.with_cost(3.0), tol=1e-9)
+    asked = problem.with_budget(0.1 * exact.budget).within(3.0)
+    found = entry.certified(asked, path.state_of(asked, exact), Tally(), 1e-6)
+    assert found.status is Status.OPTIMAL and found.budget == pytest.approx(exact.budget)
+
+
 @pytest.mark.parametrize("right", ["duals", "sides"])
 def test_of_duals_and_the_sides_they_name_the_better_are_certified(right):
     problem = moons(120).with_cost(1.0)

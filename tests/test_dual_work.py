@@ -244,16 +244,18 @@ def test_no_budget_is_solved_twice(stored):
     assert len(distinct(path)) == 3
 
 
-def test_a_walk_on_demand_evaluates_less_than_its_points_from_nothing():
+def test_a_walk_on_demand_takes_less_than_its_points_from_nothing():
     X, y = make_classification(700, 10, n_informative=5, flip_y=0.1, random_state=0)
     problem = classes(X, y, "rbf")
     problems = at(problem, np.geomspace(0.8, 0.2, 8) * problem.largest_budget)
     path, alone = walk(problems), [solve(each) for each in problems]
     assert {solution.status for solution in path + alone} == {Status.OPTIMAL}
-    of_path, of_alone = (sum(solution.work.kernel_values for solution in each) for each in (path, alone))
-    assert of_path < 0.8 * of_alone
-    # No level of fewer samples: a point begins on its own.
-    assert max(solution.work.pivots for solution in path[1:]) <= max(solution.work.pivots for solution in alone)
+    values, pivots = (
+        [sum(getattr(solution.work, count) for solution in each[1:]) for each in (path, alone)]
+        for count in ("kernel_values", "pivots")
+    )
+    # Each from the last: .28 of the pivots when this was written.
+    assert values[0] < 0.8 * values[1] and pivots[0] < 0.5 * pivots[1]
 
 
 def test_kernel_values_of_a_walk_are_those_that_the_kernel_function_was_asked_for(monkeypatch):
