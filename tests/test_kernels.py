@@ -327,7 +327,8 @@ def test_a_polynomial_with_a_negative_constant_is_not_called_semidefinite(coef0,
     assert (eigenvalues[0] < -1e-6 * eigenvalues[-1]) == (coef0 < 0)
 
 
-def test_zeros_are_zeros_whatever_their_sign_and_whether_they_are_stored():
+@pytest.mark.parametrize("kernel", ["rbf", "laplacian"])
+def test_zeros_are_zeros_whatever_their_sign_and_whether_they_are_stored(kernel):
     X, y = np.array([[0.0, 1.0], [-0.0, 1.0], [2.0, 0.0], [3.0, 1.0]]), [0, 1, 0, 1]
     stored = sparse.csr_array((X.ravel(), np.tile([0, 1], 4), np.arange(0, 9, 2)), shape=(4, 2))
     stored.data[0], stored.data[2] = 0.0, 0.0
@@ -336,7 +337,7 @@ def test_zeros_are_zeros_whatever_their_sign_and_whether_they_are_stored():
     assert stored.nnz == 8 > leaving.nnz and both.nnz == leaving.nnz + 1
     for samples in (X, stored, leaving, both):
         # The first two are one point with both labels: whatever is decided there costs 2.
-        least, _ = BudgetSVC(kernel="rbf").feasible_budget(samples, y)
+        least, _ = BudgetSVC(kernel=kernel).feasible_budget(samples, y)
         assert least[0] == pytest.approx(2.0)
 
 
