@@ -11,6 +11,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_breast_cancer
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, log_loss, mean_poisson_deviance, r2_score
 from sklearn.preprocessing import StandardScaler
@@ -211,6 +212,28 @@ def test_a_partial_fit_that_loses_the_weights_leaves_those_before(solver, cancer
         network.set_params(learning_rate_init=1e308).partial_fit(X, y)
     assert_array_equal(weights_of(network), before)
     assert len(network.history_) == rows == 2
+
+
+def test_a_module_of_ones_own_is_put_back_as_well(cancer):
+    X, y = cancer
+    network = TorchMLPClassifier(module=torch.nn.Linear, solver="sgd", **EVERY_EPOCH)
+    for _ in range(2):
+        network.partial_fit(X, y, classes=[0, 1])
+    before = network.module_.weight.detach().numpy().copy()
+    with pytest.raises(ValueError, match="non-finite weights"):
+        network.set_params(learning_rate_init=1e308).partial_fit(X, y)
+    assert_array_equal(network.module_.weight.detach().numpy(), before)
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_of_several_networks_any_that_learnt_nothing_is_told(lost, cancer, monkeypatch):
+    runs, own = [], TorchMLPClassifier._warn_of_failure
+    monkeypatch.setattr(TorchMLPClassifier, "_warn_of_failure", lambda *args: (runs.append(args), own(*args))[1])
+    TorchMLPClassifier((4,), n_networks=3, max_iter=20, **EVERY_EPOCH).fit(*cancer)
+    ((network, net, run),) = runs
+    run.progresses[lost].data_loss = np.nan
+    with pytest.warns(ConvergenceWarning, match="training loss ended at nan"):
+        own(network, net, run)
 
 
 def test_missing_categories_of_the_training_rows_have_no_embedding():
