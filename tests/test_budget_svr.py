@@ -400,3 +400,13 @@ def test_the_violation_that_is_left_is_told_in_the_units_of_y():
             BudgetSVR(max_iter=2, solver="smo").fit(X, unit * y)
         told.append(float(re.search(r"violation ([-+.e0-9]+),", str(caught[0].message))[1]))
     assert told[1] == pytest.approx(128.0 * told[0], rel=0.01) and told[0] > 0
+
+
+@pytest.mark.parametrize("unit", [1.0, 128.0])
+def test_a_fraction_of_the_largest_budget_is_in_the_units_of_y(unit):
+    random = np.random.RandomState(0)
+    X, y = random.randn(40, 2), unit * (3.0 * random.randn(40) + 5.0)
+    model = BudgetSVR(C=0.3, unit="relative")
+    _, largest = model.feasible_budget(X, y)
+    assert model.fit(X, y).budget_ == pytest.approx(0.3 * largest)
+    assert model.slack_.sum() == pytest.approx(0.3 * largest, rel=1e-3)
