@@ -12,8 +12,8 @@ QUICK := tests/test_import.py tests/test_budget_svc.py tests/test_mlp_oracles.py
 	tests/test_examples.py tests/test_trust.py
 FUZZ_SECONDS ?= 300
 
-.PHONY: demo demo-regression lint format test test-all test-oldest fuzz coverage dist dist-check bench bench-quick \
-	docs docs-check clean
+.PHONY: demo demo-regression lint format test test-all test-oldest fuzz mutants coverage dist dist-check bench \
+	bench-quick docs docs-check clean
 
 test test-all test-oldest fuzz coverage dist-check: export OMP_NUM_THREADS := 1
 
@@ -67,6 +67,10 @@ dist-check: dist
 	cd $(UNPACKED) && "$(CURDIR)/.venv-sdist/bin/python" -m pip install --quiet --constraint constraints.txt ".[tests]"
 	cd $(UNPACKED) && "$(CURDIR)/.venv-sdist/bin/python" -m pytest --quiet --collect-only > collected
 	cd $(UNPACKED) && "$(CURDIR)/.venv-sdist/bin/python" $(PYTEST) $(QUICK)
+
+# Wrong changes, each on a copy: which of them the tests notice. WORDS="smo path" tries those that mention one of them.
+mutants: $(VENV)/installed
+	$(VENV)/bin/python tests/mutants/run.py $(WORDS)
 
 bench: $(VENV)/installed
 	$(VENV)/bin/python -m benchmarks

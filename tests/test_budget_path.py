@@ -69,6 +69,23 @@ def test_kernel_values_on_demand_give_the_same_path():
         assert_allclose(decisions(evaluated, c, X, kernel), decisions(stored, c, X, kernel), atol=1e-6)
 
 
+@pytest.mark.parametrize("megabytes, times", [(500, 1), (0.8, 0)])
+def test_all_kernel_values_are_stored_where_they_fit_with_factors_of_them(megabytes, times, monkeypatch):
+    X, y = make_moons(300, noise=0.3, random_state=0)
+    stored, own = [], KernelSource.stored
+    monkeypatch.setattr(KernelSource, "stored", lambda source: (stored.append(source.n_samples), own(source))[1])
+    # 300 x 300 doubles take .7 MB.
+    budget_path(X, y, Cs=[0.8, 0.6], cache_size=megabytes)
+    assert stored == [300] * times
+
+
+def test_no_point_of_a_path_takes_more_than_max_iter():
+    X, y = make_moons(80, noise=0.4, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="max_iter=2"):
+        path = budget_path(X, y, Cs=[0.5, 0.3], max_iter=2)
+    assert all(model.n_iter_[0] <= 2 for model in path.models)
+
+
 def test_margin_grows_with_the_budget_and_mistakes_stay_within_it():
     X, y = make_moons(200, noise=0.3, random_state=0)
     path = budget_path(X, y, Cs=12, gamma=100.0)
@@ -161,6 +178,11 @@ def test_factor_follows_the_free_samples(dtype, delta, tolerance):
         free -= set(random.choice(sorted(free), 6).tolist())
     # Not a new factor each time: samples that left were still in it.
     assert np.mean(grown_from) > 0.5
+    # Another weight, another shift, another matrix: what there was is of no use.
+    for gram, sigma, weight in ((K, shift, 10 * delta), (K, 2.0, 10 * delta), (0.5 * K, 2.0, 10 * delta)):
+        x = factor.solve(gram, sigma, weight, F, rhs)
+        A = gram[np.ix_(F, F)] + sigma + weight * np.eye(len(F))
+        assert np.abs(A @ x - rhs).max() <= tolerance * np.abs(x).max()
 
 
 def test_factor_says_where_the_matrix_is_not_positive_definite():

@@ -162,3 +162,15 @@ def test_what_cannot_be_drawn_is_said(moons):
         BudgetPathDisplay.from_estimator(path, X, y, ax=plt.subplots()[1])
     with pytest.raises(ValueError, match="not fitted"):
         BudgetPathDisplay.from_estimator(BudgetSVCCV(), X, y)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_svmdl.BudgetWarning")
+def test_of_several_problems_the_ranges_are_those_where_some_problem_makes_no_sense():
+    X = np.array([0.0, 1.0, 2.0, 3.0, 0.5, 1.5, 2.5, 2.8, 10.0])[:, None]
+    y = np.repeat(["a", "b", "c"], [4, 3, 2])
+    least, largest = BudgetSVC(kernel="linear").feasible_budget(X, y)
+    assert len(set(least.round(6))) > 1 and len(set(largest)) > 1
+    path = budget_path(X, y, Cs=[1.0, 2.0, 3.0], unit="total", kernel="linear")
+    display = BudgetPathDisplay.from_estimator(path, X, y)
+    assert display.infeasible_below == pytest.approx(least.max())
+    assert display.trivial_from == pytest.approx(largest.min())

@@ -1,6 +1,7 @@
 """BudgetSVC as users meet it: policies, weights, shapes, inputs, messages."""
 
 import pickle
+from threading import Barrier
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_svmdl import BudgetSVC, BudgetWarning, IndefiniteKernelWarning, InfeasibleBudgetError
 from sklearn_svmdl.kernels import Kernel, KernelSource
+from sklearn_svmdl.svm import _solving
 
 
 @pytest.fixture
@@ -273,6 +275,72 @@ def test_balanced_classes_weigh_the_same(moons):
     assert largest[0] == pytest.approx(weight.sum())
 
 
+def test_balanced_weights_do_not_share_with_a_class_that_has_none(moons):
+    X, y = moons
+    absent = np.arange(80) < 10
+    weight = np.where(absent, 0.0, np.random.RandomState(0).uniform(0.5, 2, 80))
+    model = BudgetSVC(C=1.0, unit="cost", class_weight="balanced")
+    fitted = clone(model).fit(X, np.where(absent, 2, y), weight)
+    same_model(fitted, model.fit(X[~absent], y[~absent], weight[~absent]), X)
+
+
+@pytest.mark.parametrize("class_weight", [{0: 0.5}, {2: 5.0}])
+def test_of_several_classes_fractions_are_of_the_larger_whole(class_weight, iris):
+    # Few enough to be solved together.
+    X, y = iris[0][::5], iris[1][::5]
+    model = BudgetSVC(C=0.2, unit="relative", kernel="linear", class_weight=class_weight).fit(X, y)
+    weighted = np.array([10.0 * class_weight.get(k, 1.0) for k in range(3)])
+    pairs = [(0, 1), (0, 2), (1, 2)]
+    wholes = [max(2 * min(weighted[i], weighted[j]), 2 * 10.0) for i, j in pairs]
+    np.testing.assert_allclose(model.budget_, 0.2 * np.array(wholes))
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_solvers_in_threads_share_the_memory(n_jobs, iris, monkeypatch):
+    X, y = iris
+    given, own, together = [], _solving.solve, Barrier(2)
+
+    def solve(problem, **options):
+        given.append(options["cache_size"])
+        if n_jobs == 2 and len(given) <= 2:
+            # Two solve at a time: each waits for the other.
+            together.wait(30)
+        return own(problem, **options)
+
+    monkeypatch.setattr(_solving, "solve", solve)
+    # Few features: the samples themselves are all that is shared.
+    BudgetSVC(kernel="linear", solver="smo", n_jobs=n_jobs, cache_size=8).fit(X, y)
+    assert given == [8 / (n_jobs or 1)] * 3
+    given.clear()
+    # With a kernel matrix that all read half of the memory is left.
+    BudgetSVC(solver="smo", n_jobs=n_jobs, cache_size=8).fit(X, y)
+    assert given == [4 / (n_jobs or 1)] * 3
+
+
+def test_a_decision_of_0_is_the_earlier_class():
+    model = BudgetSVC(C=0, kernel="linear").fit([[-1.0], [1.0]], ["a", "b"])
+    assert model.decision_function([[0.0]])[0] == 0.0
+    assert model.predict([[0.0]])[0] == "a"
+
+
+@pytest.mark.parametrize("heavier", ["a", "b"])
+def test_the_constant_of_a_large_budget_is_called_by_its_class(heavier):
+    X, y = np.arange(5.0)[:, None], np.array(["a", "b", heavier, heavier, "a" if heavier == "b" else "b"])
+    with pytest.warns(BudgetWarning, match=f"puts every sample into '{heavier}'"):
+        model = BudgetSVC(C=100).fit(X, y)
+    assert set(model.predict(X)) == {heavier}
+
+
+@pytest.mark.parametrize("multi_class", ["ovo", "ovr"])
+def test_support_vectors_are_counted_for_each_class(multi_class, iris):
+    X, y = iris
+    labels = np.array(["z", "b", "m"])[y]
+    model = BudgetSVC(multi_class=multi_class).fit(X[10:], labels[10:])
+    expected = [np.sum(labels[10:][model.support_] == label) for label in model.classes_]
+    assert len(set(expected)) > 1
+    np.testing.assert_array_equal(model.n_support_, expected)
+
+
 # Inputs
 
 
@@ -512,6 +580,8 @@ def test_bad_samples(moons):
         BudgetSVC(kernel="chi2").fit(sparse.csr_matrix(np.abs(X)), y)
     with pytest.raises(ValueError, match="must be symmetric"):
         BudgetSVC(kernel="precomputed").fit(np.random.RandomState(0).normal(size=(80, 80)), y)
+    with pytest.raises(ValueError, match="kernel values overflow"):
+        BudgetSVC(kernel="poly", gamma=1.0).fit(1e120 * X, y)
     with pytest.raises(NotFittedError):
         BudgetSVC().decision_function(X)
 
@@ -526,6 +596,9 @@ def test_bad_weights(moons):
         BudgetSVC().fit(X, y, y)
     with pytest.raises(ValueError, match="sample_weight"):
         BudgetSVC().fit(X, y, np.ones(79))
+    for weight in (-1.0, np.inf):
+        with pytest.raises(ValueError, match="Class weights must be finite numbers >= 0"):
+            BudgetSVC(class_weight={0: weight}).fit(X, y)
 
 
 @pytest.mark.parametrize("method", ["predict_proba", "predict_log_proba"])

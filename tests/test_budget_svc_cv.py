@@ -1,6 +1,7 @@
 """BudgetSVCCV finds what GridSearchCV over BudgetSVC finds, and behaves like scikit-learn's own *CV estimators."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_iris, make_classification, make_moons
-from sklearn.exceptions import FitFailedWarning, UnsetMetadataPassedError
+from sklearn.exceptions import ConvergenceWarning, FitFailedWarning, UnsetMetadataPassedError
 from sklearn.metrics import accuracy_score, make_scorer
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, StratifiedKFold
@@ -18,6 +19,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_svmdl import BudgetSVC, BudgetSVCCV, BudgetWarning, IndefiniteKernelWarning, InfeasibleBudgetError
+from sklearn_svmdl.kernels import KERNELS
+from sklearn_svmdl.svm._search_results import best_candidate, one_standard_error
 
 CS = [0.02, 0.1, 0.4]
 
@@ -116,6 +119,107 @@ def test_beyond_the_cache_the_scores_are_the_same():
     small = clone(search).set_params(cache_size=4).fit(X, y)
     large = search.fit(X, y)
     assert_array_equal(small.cv_results_["mean_test_score"], large.cv_results_["mean_test_score"])
+
+
+@pytest.mark.parametrize("cache_size, times", [(500, 1), (0.1, 0)])
+def test_folds_share_one_matrix_where_there_is_memory_for_it(cache_size, times, monkeypatch):
+    X, y = moons()
+    bases, functions, own = [], [], KERNELS["rbf"]
+
+    def base(X):
+        bases.append(len(X))
+        return own.base(X)
+
+    def function(A, B, **params):
+        functions.append(A.n_samples * B.n_samples)
+        return own.function(A, B, **params)
+
+    monkeypatch.setitem(KERNELS, "rbf", replace(own, base=base, function=function))
+    BudgetSVCCV([0.1, 1.0], gammas=[0.5, 1.0, 2.0], cv=4, refit=False, cache_size=cache_size).fit(X, y)
+    assert bases == [len(X)] * times
+    assert (len(functions) == 0) == (times == 1)
+
+
+def test_parameters_reach_the_fits_on_folds_and_the_refit():
+    X, y = iris()
+    shared = dict(coef0=0.5, multi_class="ovr", class_weight="balanced", tol=1e-5, max_iter=5000, cache_size=100)
+    search = BudgetSVCCV([0.1, 1.0], kernel="poly", gammas=["scale"], degrees=[2], cv=3, infeasible="relax", **shared)
+    of_refit = search.fit(X, y).best_estimator_.get_params()
+    assert {name: of_refit[name] for name in shared} == shared
+    each = [BudgetSVC(C, unit="cost", kernel="poly", degree=2, **shared) for C in (0.1, 1.0)]
+    scores = [np.mean([m.fit(X[a], y[a]).score(X[b], y[b]) for a, b in StratifiedKFold(3).split(X, y)]) for m in each]
+    assert_allclose(search.cv_results_["mean_test_score"], scores)
+
+
+def test_the_refit_has_the_weights():
+    X, y = moons()
+    weight = np.random.RandomState(0).uniform(0.1, 3.0, len(y))
+    search = BudgetSVCCV([1.0], gammas=[1.0], cv=2).fit(X, y, sample_weight=weight)
+    alone = BudgetSVC(C=1.0, unit="cost", gamma=1.0).fit(X, y, weight)
+    assert_allclose(search.decision_function(X), alone.decision_function(X), atol=1e-6)
+    assert np.abs(search.decision_function(X) - alone.fit(X, y).decision_function(X)).max() > 0.1
+
+
+@pytest.mark.parametrize("limit, told", [({"max_iter": 1}, "max_iter=1"), ({"tol": 1e-30}, "tol=1e-30")])
+def test_limits_of_the_solver_hold_on_folds(limit, told):
+    X, y = make_moons(40, noise=0.3, random_state=0)
+    with pytest.warns(ConvergenceWarning, match=f"of 4 fits on folds.*{told}"):
+        BudgetSVCCV([0.1, 1.0], gammas=1, cv=2, refit=False, **limit).fit(X, y)
+
+
+def test_a_candidate_is_feasible_if_it_is_in_every_fold_and_every_problem():
+    # Samples 0 and 4 are the same point with other labels: C=0 is infeasible in folds that train on both.
+    X, y = np.array([[0.0], [-1], [-2], [-3], [0.0], [1], [2], [3]]), np.repeat([0, 1], 4)
+    search = BudgetSVCCV([0.0, 3.0], unit="total", kernel="linear", cv=KFold(4), refit=False)
+    with pytest.warns(BudgetWarning, match="In 2 of 8 fits on folds"):
+        search.fit(X, y)
+    assert_array_equal(search.cv_results_["feasible"], [False, True])
+    # Of three classes two overlap.
+    X, y = np.array([[0.0], [1], [0], [1], [9], [8], [0.5], [0.2], [7]]), [0, 0, 1, 1, 2, 2, 0, 1, 2]
+    search = BudgetSVCCV([0.01], unit="relative", kernel="linear", cv=3, refit=False)
+    with pytest.warns(BudgetWarning, match="infeasible"):
+        search.fit(X, y)
+    assert_array_equal(search.cv_results_["feasible"], [False])
+
+
+def results_of(means, margins):
+    """Results of candidates whose scores have a standard deviation of 0.1 over five folds."""
+    each = {"mean_test_score": means, "std_test_score": [0.1] * len(means), "mean_relative_margin": margins}
+    return {name: np.array(values) for name, values in each.items()}
+
+
+def test_a_standard_error_is_the_deviation_of_a_sample_over_the_root_of_its_size():
+    # std of numpy divides by n: 0.1 / sqrt(5 - 1) = 0.05.
+    assert one_standard_error(results_of([0.9, 0.8505, 0.8495], [1.0, 2.0, 3.0]), "score", 5) == 1
+    assert one_standard_error(results_of([0.9, 0.8495], [1.0, 2.0]), "score", 5) == 0
+    # One fold tells no error.
+    assert one_standard_error(results_of([0.9, 0.89], [1.0, 2.0]), "score", 1) == 0
+
+
+def test_scores_that_differ_by_rounding_are_equal():
+    assert best_candidate(results_of([0.9, 0.9 - 2e-16], [1.0, 2.0]), "score") == 1
+    assert best_candidate(results_of([0.9, 0.9 - 1e-9], [1.0, 2.0]), "score") == 0
+    assert best_candidate(results_of([0.9, 0.9], [2.0, 1.0]), "score") == 0
+
+
+def test_the_margin_of_several_problems_is_the_narrowest_in_units_of_its_spread():
+    X, y = iris()
+    search = BudgetSVCCV([1.0], kernel="linear", cv=2, refit=False).fit(X, y)
+    margins = []
+    for train, _ in StratifiedKFold(2).split(X, y):
+        model = BudgetSVC(C=1.0, unit="cost", kernel="linear").fit(X[train], y[train])
+        pairs = [np.isin(y[train], pair) for pair in ((0, 1), (0, 2), (1, 2))]
+        spreads = [np.sqrt(X[train][pair].var(axis=0).sum()) for pair in pairs]
+        margins.append(np.min(model.margin_ / spreads))
+    assert_allclose(search.cv_results_["mean_relative_margin"], [np.mean(margins)], rtol=1e-5)
+
+
+def test_a_number_of_gammas_spans_a_factor_of_ten_on_either_side_of_scale():
+    X, y = moons()
+    scale = 1.0 / (X.shape[1] * X.var())
+    for count, expected in ((1, [1.0]), (3, [0.1, 1.0, 10.0]), (5, [0.1, 10**-0.5, 1.0, 10**0.5, 10.0])):
+        search = BudgetSVCCV([1.0], gammas=count, cv=2, refit=False).fit(X, y)
+        assert_allclose(search.cv_results_["param_gamma"].astype(float), scale * np.array(expected))
 
 
 @pytest.mark.filterwarnings("ignore::sklearn_svmdl.BudgetWarning")

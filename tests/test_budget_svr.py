@@ -1,6 +1,7 @@
 """BudgetSVR: libsvm's SVR and NuSVR, a primal QP by another solver, and identities of the problem are the oracles."""
 
 import pickle
+import re
 import warnings
 
 import numpy as np
@@ -379,3 +380,33 @@ def test_many_samples_meet_the_certificate_and_svr(cost, epsilon):
     assert_allclose(ours.predict(X), theirs.predict(X), atol=1e-4)
     # No more values than a few times those of all pairs.
     assert ours.n_iter_ <= 300
+
+
+def test_weights_are_repetition_in_the_spread_of_a_y_that_is_mostly_one_number():
+    X, y = np.arange(9.0)[:, None], np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 5.0, -2.0])
+    weight = np.array([2, 1, 3, 1, 1, 2, 1, 3, 2])
+    weighted = BudgetSVR().fit(X, y, weight)
+    repeated = BudgetSVR().fit(np.repeat(X, weight, axis=0), np.repeat(y, weight))
+    assert weighted.epsilon_ == pytest.approx(repeated.epsilon_, rel=1e-12)
+    assert weighted.epsilon_ == pytest.approx(0.1 * np.std(np.repeat(y, weight)), rel=1e-12)
+
+
+def test_the_violation_that_is_left_is_told_in_the_units_of_y():
+    random = np.random.RandomState(0)
+    X, y = random.randn(60, 3), random.randn(60)
+    told = []
+    for unit in (1.0, 128.0):
+        with pytest.warns(ConvergenceWarning) as caught:
+            BudgetSVR(max_iter=2, solver="smo").fit(X, unit * y)
+        told.append(float(re.search(r"violation ([-+.e0-9]+),", str(caught[0].message))[1]))
+    assert told[1] == pytest.approx(128.0 * told[0], rel=0.01) and told[0] > 0
+
+
+@pytest.mark.parametrize("unit", [1.0, 128.0])
+def test_a_fraction_of_the_largest_budget_is_in_the_units_of_y(unit):
+    random = np.random.RandomState(0)
+    X, y = random.randn(40, 2), unit * (3.0 * random.randn(40) + 5.0)
+    model = BudgetSVR(C=0.3, unit="relative")
+    _, largest = model.feasible_budget(X, y)
+    assert model.fit(X, y).budget_ == pytest.approx(0.3 * largest)
+    assert model.slack_.sum() == pytest.approx(0.3 * largest, rel=1e-3)

@@ -237,3 +237,10 @@ def test_verbose_names_the_search(friedman, capfd):
     BudgetSVRCV(2, gammas=1, cv=2, verbose=1).fit(*friedman)
     out, bar = capfd.readouterr()
     assert out == "" and bar.rstrip().split("\r")[-1].startswith("BudgetSVRCV: 100%")
+
+
+def test_a_constant_that_fits_best_at_a_cost_is_no_news():
+    # Warnings are errors: a tube that holds all of y is what was asked for.
+    X, y = np.arange(12.0)[:, None], np.arange(12.0) % 3
+    search = BudgetSVRCV([1.0], epsilons=[100.0], gammas=1, cv=3).fit(X, y)
+    assert np.isinf(search.margin_) and len(set(search.predict(X))) == 1

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from blocks import block_of, block_optimum, free_state, random_block, random_problem
 
-from sklearn_svmdl.dual.active_set import Effort, State, balanced, pivot, solve_block
-from sklearn_svmdl.dual.factor import MANY_FREE
+from sklearn_svmdl.dual.active_set import EXACT, Effort, State, balanced, pivot, pivot_exactly, solve_block
+from sklearn_svmdl.dual.factor import FEW_FREE, MANY_FREE
 from sklearn_svmdl.dual.kkt import BOUND, FREE, ZERO, Block, FixedSamples, KKTSystem, point_at
 from sklearn_svmdl.dual.problem import Status, certify, classification
 from sklearn_svmdl.dual.work import Tally
@@ -98,7 +98,7 @@ def test_no_more_iterations_are_taken_than_are_left(most):
     tally = Tally(most)
     block = replace(block_of(problem), tally=tally)
     done = solve_block(block, free_state(block), trusted=False)
-    assert tally.left == 0
+    assert tally.pivots + tally.interior_steps == most
     assert not done.settled
     assert np.isfinite(done.point.beta).all() and np.isfinite(done.point.lam)
 
@@ -132,6 +132,62 @@ def test_many_free_samples_are_pivoted_in_single_precision_and_corrected(monkeyp
     solution = certify(problem, done.point.beta, done.point.lam, block.tally.done(), 1e-9)
     assert solution.status is Status.OPTIMAL
     assert abs(solution.duality_gap) <= 1e-9
+
+
+def test_a_round_in_single_precision_is_not_the_last():
+    random = np.random.RandomState(0)
+    X, y = random.randn(700, 60), np.where(random.rand(700) > 0.5, 1.0, -1.0)
+    K = Kernel("rbf", {"gamma": 0.02})(X, X)
+    block = Block(K, y, y, 50.0, FixedSamples(np.zeros(700)))
+    done = pivot(block, free_state(block))
+    assert FEW_FREE <= np.count_nonzero(done.side == FREE) < MANY_FREE
+    # From the right sides the first round finds nothing wrong, in single precision.
+    tally = Tally()
+    again = pivot(replace(block, tally=tally), replace(done, point=free_state(block, done.point.lam).point))
+    assert again.settled and again.exact and tally.pivots > 1
+    problem = classification(GramSource(K), y, np.ones(700), budget=50.0)
+    assert certify(problem, again.point.beta, again.point.lam, tally.done(), 1e-9).status is Status.OPTIMAL
+
+
+def test_what_overlooks_samples_is_not_called_exact():
+    problem = random_problem(0, n=200, budget=0.2)
+    block = block_of(problem)
+    right = solve_block(block, free_state(block), trusted=False)
+    # Two of the free ones are said to be at zero, where they do not belong.
+    side = right.side.copy()
+    side[np.flatnonzero(side == FREE)[:2]] = ZERO
+    done = pivot(block, replace(right, side=side), overlook=0.3)
+    assert done.settled and not done.exact
+    assert (done.side != right.side).any()
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("factor", [10.5, 1 / 10.5])
+def test_a_multiplier_that_may_not_change_so_far_in_one_round_takes_another(seed, factor):
+    problem = random_problem(seed, n=60)
+    block = block_of(problem)
+    right = solve_block(block, free_state(block), trusted=False)
+    # The shape of the solution at another multiplier: its sides are right, the budget is not kept.
+    beta, lam = factor * right.point.beta, factor * right.point.lam
+    done = pivot(block, State(right.side, point_at(block, beta, lam, right.point.intercept)))
+    assert done.settled
+    assert_optimal(problem, done.point)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_an_exact_solution_is_not_pulled_toward_where_it_began(seed):
+    problem = random_problem(seed, n=60).with_cost(1e5)
+    block = block_of(problem)
+    right = solve_block(block, free_state(block, 1e5), trusted=False)
+    start = State(right.side, free_state(block, 1e5).point)
+    left = {}
+    for name, done in (("pulled", pivot(block, start)), ("exact", pivot_exactly(block, start))):
+        assert done.settled
+        z = problem.sign * (problem.linear - problem.source.gram @ done.point.beta - done.point.intercept)
+        left[name] = np.abs(z[done.side == FREE]).max()
+    # One solve leaves delta times the duals, K's spread being about 1/2.
+    assert left["pulled"] > 10 * EXACT
+    assert left["exact"] < 0.01 * left["pulled"]
 
 
 def test_samples_nearest_to_the_margin_are_freed_where_none_balances_those_at_bound():

@@ -14,11 +14,12 @@ from sklearn.datasets import make_moons
 
 from sklearn_svmdl.dual import path, smo
 from sklearn_svmdl.dual import solve as entry
-from sklearn_svmdl.dual.kkt import Point
+from sklearn_svmdl.dual.active_set import State
+from sklearn_svmdl.dual.kkt import FREE, Point
 from sklearn_svmdl.dual.path import walk
-from sklearn_svmdl.dual.problem import BEYOND_REACH, Status, certify, classification, regression
+from sklearn_svmdl.dual.problem import BEYOND_REACH, Status, certify, classification, feasible_duals, regression
 from sklearn_svmdl.dual.solve import solve
-from sklearn_svmdl.dual.work import Work
+from sklearn_svmdl.dual.work import Tally, Work
 from sklearn_svmdl.kernels import GramSource, Kernel
 
 TOL = 1e-3
@@ -361,6 +362,110 @@ def test_a_spoilt_last_point_of_the_pair_steps_is_never_optimal(share, fault, mo
     if fault == "duals":
         assert solution.status is Status.MAX_ITER
     assert solution.status is Status.MAX_ITER or truly_within(problem, gram, solution, 1e-5)
+
+
+def test_running_sums_that_have_drifted_are_made_afresh(monkeypatch):
+    """The first certificate shows it; steps go on from the true gradient."""
+    problem, calls, steps = moons(120).with_cost(1.0), [], smo.Ascent.pair_steps
+
+    def spoil_once(ascent, tol):
+        goes_on = steps(ascent, tol)
+        if not calls:
+            ascent.gradients += 0.05 * np.random.RandomState(0).randn(problem.n_samples)
+            goes_on = steps(ascent, tol)
+        calls.append(tol)
+        return goes_on
+
+    monkeypatch.setattr(smo.Ascent, "pair_steps", spoil_once)
+    solution = solve(problem, solver="smo", tol=1e-5, max_iter=20_000)
+    assert len(calls) > 1 and solution.status is Status.OPTIMAL
+    assert truly_within(problem, gram_of(problem), solution, 1e-5)
+
+
+def test_of_several_points_of_the_pair_steps_the_best_is_returned(monkeypatch):
+    problem, certified = moons(120).with_cost(1.0), []
+    steps, certify_one = smo.Ascent.pair_steps, smo.certify
+
+    def spoil_more_and_more(ascent, tol):
+        if certified:
+            ascent.beta = other_duals(Point(ascent.beta, ascent.lam, 0.0, None), size=0.3).beta
+            return False
+        steps(ascent, 1e-5)
+        ascent.gradients += 1e-3 * np.random.RandomState(0).randn(problem.n_samples)
+        return steps(ascent, tol)
+
+    def noted(*args):
+        certified.append(certify_one(*args))
+        return certified[-1]
+
+    monkeypatch.setattr(smo.Ascent, "pair_steps", spoil_more_and_more)
+    monkeypatch.setattr(smo, "certify", noted)
+    solution = solve(problem, solver="smo", tol=1e-5)
+    assert len(certified) > 1 and certified[0].error < certified[-1].error
+    assert solution.error == min(each.error for each in certified)
+
+
+def fault_of(problem, size):
+    """Duals beside those of the solution of the problem, certified: the larger the fault, the larger the error."""
+    exact = solve(problem, tol=1e-9)
+    return certify(problem, other_duals(Point(exact.beta, exact.lam, 0.0, None), size).beta, exact.lam, Work(), 1e-5)
+
+
+@pytest.mark.parametrize("of_steps, of_pairs", [(1e-3, 1e-2), (1e-2, 1e-3)])
+def test_of_block_steps_and_pair_steps_the_better_end_is_returned(of_steps, of_pairs, monkeypatch):
+    problem = moons(120).with_cost(1.0)
+    ends = fault_of(problem, of_steps), fault_of(problem, of_pairs)
+    monkeypatch.setattr(entry, "_attempt", lambda *args: ends[0])
+    monkeypatch.setattr(entry, "ascend", lambda *args, **options: ends[1])
+    assert solve(problem, tol=1e-5).error == min(end.error for end in ends)
+
+
+def test_a_solution_nearer_by_is_certified_too(monkeypatch):
+    """Where lam has gone too far for doubles it is followed less far: what comes of that is not taken on trust."""
+    problem, attempts, ascents = moons(120).with_budget(1.0), [], []
+    fault = fault_of(moons(120).with_cost(1.0), 1e-2)
+
+    def spoilt_attempt(problem, workspace, tol):
+        attempts.append(problem.largest_cost)
+        return replace(fault, lam=problem.largest_cost)
+
+    def not_further(problem, lam_max, *, start, tol, tally, **options):
+        ascents.append(lam_max)
+        return certify(problem, *start, tally.done(), tol)
+
+    monkeypatch.setattr(entry, "_attempt", spoilt_attempt)
+    monkeypatch.setattr(entry, "ascend", not_further)
+    assert solve(problem, tol=1e-5).status is Status.MAX_ITER
+    assert len(attempts) == 2 and attempts[1] < attempts[0] and len(ascents) == 1
+
+
+def test_where_lam_ended_at_the_largest_its_cost_is_certified():
+    problem = moons(120)
+    exact = solve(problem.with_cost(3.0), tol=1e-9)
+    asked = problem.with_budget(0.1 * exact.budget).within(3.0)
+    found = entry.certified(asked, path.state_of(asked, exact), Tally(), 1e-6)
+    assert found.status is Status.OPTIMAL and found.budget == pytest.approx(exact.budget)
+
+
+@pytest.mark.parametrize("right", ["duals", "sides"])
+def test_of_duals_and_the_sides_they_name_the_better_are_certified(right):
+    problem = moons(120).with_cost(1.0)
+    exact = solve(problem, tol=1e-9)
+    sides = path.state_of(problem, exact).side
+    if right == "duals":
+        beta, side = exact.beta, np.roll(sides, 7)
+    else:
+        # Nearly on their sides: the sides say where exactly.
+        beta = np.where(sides == FREE, exact.beta, exact.beta * (1.0 - 1e-3) + 1e-3 * problem.sign)
+        side = sides
+    state = State(side, Point(beta, exact.lam, exact.intercept, None))
+    found = entry.certified(problem, state, Tally(), 1e-3)
+    as_they_are = certify(problem, feasible_duals(problem, beta, exact.lam), exact.lam, Work(), 1e-3)
+    assert found.error <= as_they_are.error
+    if right == "duals":
+        assert found.status is Status.OPTIMAL
+    else:
+        assert found.error < 0.1 * as_they_are.error
 
 
 @faults

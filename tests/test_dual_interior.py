@@ -10,6 +10,7 @@ import pytest
 from blocks import block_of, block_optimum, random_block, random_problem
 from reference import cost_svm, single_precision
 
+from sklearn_svmdl.dual import interior
 from sklearn_svmdl.dual.interior import (
     MOST_STEPS,
     Factored,
@@ -199,6 +200,22 @@ def test_operators_solve_the_bordered_equations_as_numpy_does(spread):
         np.testing.assert_allclose(x, expected[:, :60], atol=1e-8 * np.abs(expected).max())
         np.testing.assert_allclose(b, expected[:, 60], atol=1e-8 * np.abs(expected).max())
         np.testing.assert_allclose(operator.apply(values), K @ values, atol=1e-10)
+
+
+def test_digits_that_a_small_diagonal_cancels_are_mended(monkeypatch):
+    gains = []
+    for seed in range(8):
+        random = np.random.RandomState(seed)
+        G, D = random.randn(60, 4), 10.0 ** random.uniform(-8, 8, 60)
+        rows, sums, left = random.randn(2, 60), random.randn(2), []
+        for cancels in (interior._CANCELS, 0.0):
+            monkeypatch.setattr(interior, "_CANCELS", cancels)
+            x, b = Factored(G, Tally()).solver(D)(rows.copy(), sums)
+            left.append(np.abs(x @ (G @ G.T) + x * D + b[:, None] - rows).max())
+            monkeypatch.undo()
+        gains.append(left[1] / left[0])
+    # By how much without the correction more is left.
+    assert np.exp(np.mean(np.log(gains))) > 2.0
 
 
 @pytest.mark.parametrize("cost", [None, 2.0])

@@ -155,5 +155,8 @@ def test_budget_of_a_block_is_changed_without_a_look_at_its_kernel_values():
     block, problem = random_block(0)
     other = block.asking(problem.with_budget(2 * block.budget), block.tally)
     assert other.budget == 2 * block.budget
+    at_cost = other.asking(problem.with_cost(0.7), block.tally)
+    assert at_cost.lam_range == (0.7, 0.7) and not at_cost.lam_is_free
+    assert at_cost.asking(problem.with_budget(3.0).within(50.0), block.tally).lam_range == (0.0, 50.0)
     for name in ("sign", "weight", "scale", "largest"):
         np.testing.assert_array_equal(other.__dict__[name], getattr(block, name))

@@ -130,6 +130,8 @@ def test_features_of_other_kernels_are_found_where_few_will_do():
     for cost, left in ((1.0, 1e-2), (100.0, 1e-4)):
         phi, rest, reach = features_at(smooth, cost)
         assert np.abs(phi @ phi.T + np.diag(rest) - smooth.whole()).max() <= left
+        # What they leave of the diagonal is none of it lost.
+        np.testing.assert_allclose(np.square(phi).sum(axis=1) + rest, smooth.diagonal(), rtol=1e-12)
         assert reach >= cost
 
 

@@ -105,6 +105,14 @@ def test_budget_and_cost_take_each_others_place():
     assert part.largest_budget != problem.largest_budget
 
 
+@pytest.mark.parametrize("share", [0.9, 0.99, 1.0 - 1e-6, 1.0, 1.2])
+def test_a_budget_pays_for_a_constant_from_the_slack_of_the_best_one_on(share):
+    for problem in (random_problem(0), regression(GramSource(np.eye(9)), np.arange(9.0) ** 2, np.ones(9), 0.5)):
+        kinks = problem.linear
+        least = min(total_slack(b, problem.linear, problem.sign, problem.weight) for b in kinks)
+        assert problem.with_budget(share * least).is_trivial == (share >= 1.0)
+
+
 def test_kernel_values_are_counted_where_they_are_evaluated():
     X, tally = np.random.RandomState(0).randn(30, 3), Tally()
     y = np.where(np.arange(30) % 2, 1.0, -1.0)
@@ -146,6 +154,9 @@ def test_violation_is_the_largest_rate_of_ascent_of_any_allowed_pair(seed):
     beta, gradient = random_duals(problem, random, lam), random.randn(15)
     low = np.minimum(0.0, lam * problem.bound)
     high = np.maximum(0.0, lam * problem.bound)
+    # The steepest are those that cannot move.
+    gradient[beta >= high] += 5.0
+    gradient[beta <= low] -= 5.0
     can_grow, can_shrink = np.flatnonzero(beta < high), np.flatnonzero(beta > low)
     rates = [gradient[i] - gradient[j] for i in can_grow for j in can_shrink]
     expected = max(0.0, max(rates))

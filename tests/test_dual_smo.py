@@ -17,7 +17,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR
 
 from sklearn_svmdl.dual.problem import Status, classification, regression
-from sklearn_svmdl.dual.smo import ascend, starting_point
+from sklearn_svmdl.dual.smo import ColumnCache, ascend, starting_point
+from sklearn_svmdl.dual.solve import solve
 from sklearn_svmdl.dual.work import Tally
 from sklearn_svmdl.kernels import MEGABYTE, GramSource, IndexedSource, Kernel, KernelSource
 
@@ -335,6 +336,14 @@ def test_a_start_with_another_multiplier_is_scaled():
     np.testing.assert_allclose(gram @ solution.beta, gram @ expected.beta, atol=1e-4)
 
 
+def test_the_shape_of_a_start_with_another_multiplier_is_kept():
+    problem, _ = random_classes(2)
+    other = climb(problem.with_cost(1.0))
+    # No step is left.
+    begun = climb(problem.with_cost(2.0), start=(other.beta, other.lam), most=0)
+    np.testing.assert_allclose(begun.beta, 2.0 * other.beta, rtol=1e-12)
+
+
 @pytest.mark.parametrize("lam_max", [0.3, 1.0])
 def test_a_budget_beyond_the_largest_multiplier_gives_the_solution_of_that_cost(lam_max):
     problem, gram = random_classes(3)
@@ -346,6 +355,10 @@ def test_a_budget_beyond_the_largest_multiplier_gives_the_solution_of_that_cost(
     assert_truthful(problem.with_cost(lam_max), solution)
     expected = reference.cost_svm(gram, problem.linear, lam_max, problem.weight)
     np.testing.assert_allclose(fit_of(problem, solution), expected, atol=1e-5)
+    # From far below, steps in lam stop there.
+    below = climb(problem.with_cost(0.2 * lam_max))
+    again = climb(problem, lam_max=lam_max, start=(below.beta, below.lam))
+    assert again.status is Status.OPTIMAL and again.lam == lam_max
 
 
 @pytest.mark.parametrize("share", [0.05, 0.3, None])
@@ -413,6 +426,27 @@ def test_no_more_columns_are_held_than_the_cache_has_room_for(is_regression):
             assert len(source.evaluated) > len(set(source.evaluated))
     for solution in solutions:
         np.testing.assert_array_equal(solution.beta, solutions[0].beta)
+
+
+def test_the_column_that_was_not_read_for_longest_makes_room():
+    source, _ = recorded()
+    cache = ColumnCache(source, 3 * 80 * 8 / MEGABYTE)
+    for i in (0, 1, 2, 0, 3, 0, 2, 1):
+        np.testing.assert_allclose(cache[i], source.block(np.arange(80), np.array([i]))[:, 0], rtol=1e-12)
+    tally = Tally()
+    cache = ColumnCache(source.counted(tally), 3 * 80 * 8 / MEGABYTE)
+    # Evaluated: 0, 1, 2; 3 in the place of 1; 1 in the place of 3.
+    for i, columns in zip((0, 1, 2, 0, 3, 0, 2, 1), (1, 2, 3, 3, 4, 4, 4, 5), strict=True):
+        cache[i]
+        assert tally.kernel_values == 80 * columns
+
+
+def test_a_solve_by_pair_steps_has_the_memory_it_was_given():
+    source, y = recorded()
+    problem = classification(source, y, np.ones(80), cost=1.0)
+    solve(problem, solver="smo", cache_size=7 * 80 * 8 / MEGABYTE)
+    # Room for 7 columns is not enough to evaluate each of them once.
+    assert len(source.evaluated) > len(set(source.evaluated)) > 7
 
 
 def test_samples_that_stand_for_others_are_solved_as_if_written_out():

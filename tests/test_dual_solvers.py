@@ -515,6 +515,26 @@ def test_budget_and_the_cost_that_it_comes_to_have_one_solution(kernel, fraction
     np.testing.assert_allclose(K @ at_cost.beta, K @ at_budget.beta, atol=1e-7 * np.abs(K @ at_cost.beta).max())
 
 
+def test_the_solver_that_is_asked_for_does_the_work():
+    X, y = load("moons")
+    problem = problem_of(gram_of(X, "rbf"), y, 0.3)
+    auto, pairs = (solve(problem, solver=solver).work for solver in ("auto", "smo"))
+    assert auto.pivots > 0 and auto.pair_steps == 0
+    assert pairs.pair_steps > 0 and pairs.pivots == pairs.interior_steps == 0
+
+
+@pytest.mark.parametrize("solver", ["auto", "smo"])
+def test_tol_is_what_errors_may_be(solver):
+    X, y = load("moons")
+    problem = problem_of(gram_of(X, "rbf"), y, 0.3)
+    loose, strict = (solve(problem, solver=solver, tol=tol) for tol in (1e-1, 1e-8))
+    assert loose.status is strict.status is Status.OPTIMAL
+    assert strict.error <= 1e-8
+    if solver == "smo":
+        # Exact steps end far below any tol.
+        assert loose.work.pair_steps < strict.work.pair_steps and 1e-8 < loose.error <= 1e-1
+
+
 # Limits
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import make_classification
 
+from sklearn_svmdl.dual import working_set
 from sklearn_svmdl.dual.active_set import Effort, State
 from sklearn_svmdl.dual.buffer import Buffer, GrowingGram
 from sklearn_svmdl.dual.kkt import BOUND, FREE, ZERO, Point
@@ -171,6 +172,20 @@ def test_no_more_iterations_are_taken_than_are_left(most):
     assert workspace.tally.left == 0
     assert not state.settled and not state.exact
     assert np.isfinite(state.point.beta).all()
+
+
+def test_where_no_iteration_is_left_one_look_is_taken():
+    problem, inside, values = problem_of(), np.zeros(500, dtype=bool), []
+    inside[:30] = True
+    for looks in (1, 40):
+        workspace = workspace_of(500, 0)
+        counted = problem.counted(workspace.tally)
+        start = start_of(problem, inside)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(working_set, "_MOST_LOOKS", looks)
+            refine(counted, start, inside, workspace)
+        values.append(workspace.tally.kernel_values)
+    assert values[1] == values[0] > 0
 
 
 @pytest.mark.parametrize("seed", range(3))

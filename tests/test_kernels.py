@@ -1,5 +1,6 @@
 """Kernels by name: values, sources, checks."""
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import SimpleNamespace
 
@@ -8,13 +9,14 @@ import pytest
 from scipy import sparse
 from sklearn.metrics import pairwise
 
-from sklearn_svmdl import kernels
+from sklearn_svmdl import BudgetSVC, kernels
 from sklearn_svmdl.kernels import (
     KERNELS,
     GramSource,
     IndexedSource,
     Kernel,
     KernelSource,
+    SharedKernelMatrix,
     check_kernel_values,
     resolve_gamma,
 )
@@ -266,6 +268,35 @@ def test_asymmetric_gram_is_an_error(X):
     kernels.check_symmetric(X @ X.T)
     with pytest.raises(ValueError, match="must be symmetric"):
         kernels.check_symmetric(np.random.RandomState(0).normal(size=(5, 5)))
+    gram = X @ X.T
+    # Rounded to single precision is symmetric enough, a thousandth off is not.
+    off = np.triu(np.random.RandomState(0).uniform(-1.0, 1.0, gram.shape), 1) * np.abs(gram).max()
+    kernels.check_symmetric(gram + 1e-7 * off)
+    with pytest.raises(ValueError, match="must be symmetric"):
+        kernels.check_symmetric(gram + 1e-3 * off)
+
+
+def test_values_last_until_the_same_thread_asks_for_others(X):
+    shared, everyone = SharedKernelMatrix(X), np.arange(len(X))
+    mine = shared.gram(Kernel.of("rbf", gamma=1.0), everyone, everyone)
+    kept = mine.copy()
+    of_source = shared.source(Kernel.of("rbf", gamma=0.5), everyone).gram
+    np.testing.assert_array_equal(mine, kept)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(shared.gram, Kernel.of("rbf", gamma=0.1), everyone, everyone).result()
+        pool.submit(shared.source, Kernel.of("rbf", gamma=0.1), everyone).result()
+    np.testing.assert_array_equal(mine, kept)
+    np.testing.assert_allclose(of_source, np.sqrt(kept), rtol=1e-12)
+
+
+@pytest.mark.parametrize("origin", [0.0, 1e6])
+def test_a_shared_matrix_has_the_values_of_each_kernel_also_far_from_the_origin(X, origin):
+    shared, everyone = SharedKernelMatrix(X + origin), np.arange(len(X))
+    for gamma in (0.1, 1.0):
+        expected = np.exp(-gamma * pairwise.euclidean_distances(X, squared=True))
+        # X + 1e6 has lost six digits of its sixteen.
+        found = shared.gram(Kernel.of("rbf", gamma=gamma), everyone, everyone)
+        np.testing.assert_allclose(found, expected, atol=1e-12 if origin == 0 else 1e-8)
 
 
 def test_negative_curvature_tells_indefinite_kernels(X):
@@ -280,3 +311,37 @@ def test_negative_curvature_tells_indefinite_kernels(X):
 @pytest.mark.parametrize("name", [n for n in FEATURE_KERNELS if KERNELS[n].semidefinite(**PARAMS)])
 def test_kernels_called_semidefinite_are(name, X):
     assert kernels.negative_curvature(Kernel.of(name, **PARAMS).source(X)) < 1e-10
+
+
+def test_gamma_scale_keeps_its_digits_far_from_the_origin(X):
+    weight = np.random.RandomState(0).uniform(0.5, 2.0, len(X))
+    variance = np.cov(X.ravel(), aweights=np.repeat(weight, X.shape[1]), ddof=0)
+    assert resolve_gamma("scale", X + 1e6, weight) == pytest.approx(1.0 / (X.shape[1] * variance), rel=1e-8)
+
+
+@pytest.mark.parametrize("coef0", [0.0, 1.0, -1.0])
+def test_a_polynomial_with_a_negative_constant_is_not_called_semidefinite(coef0, X):
+    kernel = Kernel.of("poly", gamma=1.0, degree=3, coef0=coef0)
+    assert kernel.semidefinite == (coef0 >= 0)
+    eigenvalues = np.linalg.eigvalsh(kernel(X, X))
+    assert (eigenvalues[0] < -1e-6 * eigenvalues[-1]) == (coef0 < 0)
+
+
+@pytest.mark.parametrize("kernel", ["rbf", "laplacian"])
+def test_zeros_are_zeros_whatever_their_sign_and_whether_they_are_stored(kernel):
+    X, y = np.array([[0.0, 1.0], [-0.0, 1.0], [2.0, 0.0], [3.0, 1.0]]), [0, 1, 0, 1]
+    stored = sparse.csr_array((X.flatten(), np.tile([0, 1], 4), np.arange(0, 9, 2)), shape=(4, 2))
+    leaving = sparse.csr_array(X)
+    both = sparse.vstack([stored[:1], leaving[1:]], format="csr")
+    assert stored.nnz == 8 > leaving.nnz and both.nnz == leaving.nnz + 1
+    for samples in (X, stored, leaving, both):
+        # The first two are one point with both labels: whatever is decided there costs 2.
+        least, _ = BudgetSVC(kernel=kernel).feasible_budget(samples, y)
+        assert least[0] == pytest.approx(2.0)
+
+
+def test_a_part_of_a_part_of_stored_kernel_values_is_of_its_own_samples(X):
+    kernel = Kernel.of("rbf", gamma=0.3)
+    part = kernel.source(X).stored().take(np.array([5, 3, 1])).take(np.array([2, 0]))
+    np.testing.assert_allclose(part.whole(), kernel(X[[1, 5]], X[[1, 5]]), rtol=1e-12)
+    np.testing.assert_array_equal(part.rows.identities(), kernel.source(X).rows.take(np.array([1, 5])).identities())

@@ -11,6 +11,11 @@ from sklearn.svm import SVC
 
 from sklearn_svmdl import BudgetSVC, BudgetSVCCV, leave_one_out_decisions
 from sklearn_svmdl.dual import leave_one_out
+from sklearn_svmdl.dual import solve as solve_module
+from sklearn_svmdl.dual.leave_one_out import left_out_decisions
+from sklearn_svmdl.dual.problem import BEYOND_REACH, classification, regression
+from sklearn_svmdl.dual.solve import solve
+from sklearn_svmdl.kernels import MEGABYTE, Kernel
 
 
 def refits(model, X, y, weight=None, **changed):
@@ -22,6 +27,15 @@ def refits(model, X, y, weight=None, **changed):
         without = BudgetSVC(**{**model.get_params(), **changed}).fit(X[others], y[others], weight[others])
         found.append(without.decision_function(X[i : i + 1])[0])
     return np.array(found)
+
+
+def of_kind(kind):
+    """Two noisy moons as classes, or a noisy curve."""
+    X, y = make_moons(40, noise=0.3, random_state=0)
+    source = Kernel("rbf", {"gamma": 1.0}).source(X)
+    if kind == "classes":
+        return classification(source, np.where(y, 1.0, -1.0), np.ones(40))
+    return regression(source, X[:, 0] * X[:, 1] + 0.3 * y, np.ones(40), 0.1)
 
 
 @pytest.fixture
@@ -131,6 +145,50 @@ def test_a_search_scores_as_grid_search_does(cv, unit, Cs):
     assert_allclose(search.out_of_fold_decisions_, expected, atol=1e-6)
     assert_allclose(leave_one_out_decisions(search, X, y), expected, atol=1e-6)
     assert search.n_splits_ == 40
+
+
+@pytest.mark.parametrize("kind", ["classes", "regression"])
+@pytest.mark.parametrize("cost", [0.3, 10.0])
+def test_without_memory_for_a_table_each_removal_is_solved_alone(kind, cost, solves, monkeypatch):
+    problem = of_kind(kind).with_cost(cost)
+    solution = solve(problem, tol=1e-8)
+    expected = left_out_decisions(problem, solution, tol=1e-8)
+    assert len(solves) <= 2
+    tables = []
+    monkeypatch.setattr(leave_one_out, "_Table", lambda *args: tables.append(args))
+    # 24 bytes for each pair of variables are too many; a solve has room.
+    few = 23 * problem.n_samples**2 / MEGABYTE
+    assert_allclose(left_out_decisions(problem, solution, tol=1e-8, cache_size=few), expected, atol=1e-6)
+    assert not tables and len(solves) >= np.count_nonzero(solution.beta)
+
+
+@pytest.mark.parametrize("kind", ["classes", "regression"])
+def test_removals_that_went_astray_are_solved_from_nothing(kind, solves, monkeypatch):
+    problem = of_kind(kind).with_cost(1.0)
+    solution = solve(problem, tol=1e-8)
+    expected = left_out_decisions(problem, solution, tol=1e-8)
+    own = leave_one_out._Table._checked
+
+    def spoilt(table, lam, dual, removed):
+        return own(table, lam, dual * (1.0 + 1e-3 * np.random.RandomState(0).randn(*dual.shape)), removed)
+
+    monkeypatch.setattr(leave_one_out._Table, "_checked", spoilt)
+    solves.clear()
+    assert_allclose(left_out_decisions(problem, solution, tol=1e-8), expected, atol=1e-6)
+    assert len(solves) == np.count_nonzero(solution.beta)
+
+
+def test_a_budget_that_was_not_kept_is_held_as_what_was_spent(monkeypatch):
+    problem = of_kind("classes")
+    asked = problem.with_budget(0.01 * problem.largest_budget)
+    with monkeypatch.context() as near:
+        # A hardest margin that is soft.
+        near.setattr(solve_module, "_REACH", 2.0)
+        solution = solve(asked, tol=1e-8)
+    assert solution.status in BEYOND_REACH and solution.budget > 2 * asked.budget
+    found = left_out_decisions(asked, solution, tol=1e-8)
+    held = problem.with_budget(solution.budget)
+    assert_allclose(found, left_out_decisions(held, solve(held, tol=1e-8), tol=1e-8), atol=1e-5)
 
 
 def test_most_removals_are_steps_from_the_solution(solves):

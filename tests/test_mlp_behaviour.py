@@ -248,6 +248,20 @@ def test_early_stopping_restores_the_best_epoch(cancer):
     assert network.best_loss_ is None
 
 
+def test_of_epochs_with_the_same_score_the_first_is_kept(cancer):
+    X, y = cancer
+    options = dict(learning_rate_init=0.05, early_stopping=True, n_iter_no_change=5, random_state=0)
+    watched = dict(X_val=X[300:340], y_val=y[300:340])
+    network = TorchMLPClassifier((16,), **options).fit(X[:300], y[:300], **watched)
+    scores = network.validation_scores_
+    assert scores.count(max(scores)) > 1
+    # The same training, ended there.
+    first = scores.index(max(scores))
+    ended = TorchMLPClassifier((16,), max_iter=first + 1, **{**options, "n_iter_no_change": np.inf})
+    ended.fit(X[:300], y[:300], **watched)
+    assert_array_equal(weights_of(network), weights_of(ended))
+
+
 def test_watching_changes_nothing(cancer):
     X, y = cancer
     alone = TorchMLPClassifier(**QUICK).fit(X[:400], y[:400])

@@ -21,7 +21,7 @@ from sklearn_svmdl.neural_network._gradient import WrittenOutGradient
 from sklearn_svmdl.neural_network._heads import HEADS
 from sklearn_svmdl.neural_network._module import MLPModule, draw_weights
 from sklearn_svmdl.neural_network._recipe import Recipe
-from sklearn_svmdl.neural_network._solvers import FlatAdam, _fused_adam, _plain_adam, fused_adam_works
+from sklearn_svmdl.neural_network._solvers import FLAT_SOLVERS, FlatAdam, _fused_adam, _plain_adam, fused_adam_works
 
 # A few epochs are enough for what is tested here, not for a network that has learnt something.
 pytestmark = pytest.mark.filterwarnings("ignore:The training loss ended:sklearn.exceptions.ConvergenceWarning")
@@ -153,6 +153,33 @@ def test_written_out_gradient_is_autograd(activation, head_name, weighted, by_nu
 
 @pytest.mark.parametrize("activation", list(ACTIVATIONS))
 @pytest.mark.parametrize("by_numpy", [False, True])
+def test_written_out_gradient_of_what_dropout_leaves_is_autograd(activation, by_numpy, monkeypatch):
+    if not by_numpy:
+        monkeypatch.setattr(_gradient, "SMALL_PRODUCT", 0)
+    module = MLPModule([4, 6, 5, 3], activation, 0.4, "float64")
+    draw_weights(module, [torch.Generator().manual_seed(0)])
+    X = torch.randn(9, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    targets = torch.nn.functional.one_hot(torch.arange(9) % 3).double()
+    # The same masks for both.
+    module.generator = torch.Generator().manual_seed(2)
+    HEADS["multiclass"].row_losses(module(X), targets).mean().backward()
+    expected = [layer.weight.grad for layer in module.layers] + [layer.bias.grad for layer in module.layers]
+    written_out = WrittenOutGradient(module, HEADS["multiclass"], penalty=0.0)
+    module.generator = torch.Generator().manual_seed(2)
+    written_out.evaluate(X, targets, None)
+    assert_allclose(written_out.grad.numpy(), torch.cat([g.ravel() for g in expected]).numpy(), rtol=1e-10, atol=1e-14)
+
+
+def test_decoupled_decay_shrinks_the_weights_alone():
+    recipe = Recipe.of(TorchMLPClassifier(solver="adamw", alpha=0.3, learning_rate_init=0.1))
+    flat = torch.ones(5, dtype=torch.float64)
+    # A gradient of zero moves nothing: what is left is the decay of the first three.
+    FLAT_SOLVERS["adamw"](flat, flat[:3], recipe).step(torch.zeros(5, dtype=torch.float64))
+    assert_allclose(flat.numpy(), [0.97, 0.97, 0.97, 1.0, 1.0], rtol=1e-15)
+
+
+@pytest.mark.parametrize("activation", list(ACTIVATIONS))
+@pytest.mark.parametrize("by_numpy", [False, True])
 @pytest.mark.parametrize("rows_differ", [False, True])
 def test_the_gradient_of_several_networks_is_that_of_each(activation, by_numpy, rows_differ, monkeypatch):
     if not by_numpy:
@@ -229,6 +256,21 @@ def test_plain_adam_is_the_fused_kernel():
             solver.step(torch.sin(start * (step + 1)))
         ends.append(solver.flat)
     assert_allclose(ends[0].numpy(), ends[1].numpy(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("solver", ["adam", "adamw"])
+def test_every_step_of_adam_is_one_call_of_the_fused_kernel(solver, monkeypatch):
+    X, y = load_breast_cancer(return_X_y=True)
+    steps, own = [], torch._fused_adam_
+
+    def counted(*args, **settings):
+        steps.append(settings["lr"])
+        return own(*args, **settings)
+
+    monkeypatch.setattr(torch, "_fused_adam_", counted)
+    network = TorchMLPClassifier((4,), solver=solver, batch_size=100, max_iter=3, random_state=0, **FOREVER)
+    network.fit(StandardScaler().fit_transform(X), y)
+    assert len(steps) == 3 * 6
 
 
 def test_loss_is_the_log_loss_and_scores_are_scikit_learns():

@@ -52,3 +52,9 @@ def test_confidence_breaks_ties_but_overturns_no_vote():
 def test_one_vs_rest_scores_are_the_decisions():
     decisions = np.array([[0.3, -1.0, 2.0]])
     np.testing.assert_array_equal(OneVsRest.scores(decisions, 3), decisions)
+
+
+def test_every_pair_has_one_vote_also_where_its_decision_is_0():
+    decisions = np.array([[0.0, 0.0, 0.0], [0.0, 1.0, -1.0], [1.0, 0.0, 0.0]])
+    # Of a pair that is undecided the earlier class.
+    np.testing.assert_array_equal(OneVsOne.scores(decisions, 3).round(), [[2, 1, 0], [1, 1, 1], [1, 2, 0]])

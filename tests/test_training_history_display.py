@@ -76,6 +76,9 @@ def test_the_epoch_that_early_stopping_went_back_to_is_marked(iris):
     epoch = display.best_epochs["net"]
     assert 1 <= epoch < len(network.history_)
     assert network.history_[epoch - 1]["val_accuracy"] == network.best_validation_score_
+    # Of several that are as good the first: its weights were kept.
+    scores = network.validation_scores_
+    assert scores.count(max(scores)) > 1 and epoch == 1 + scores.index(max(scores))
     assert [line.get_xdata()[0] for line in display.best_epoch_lines_] == [epoch, epoch]
 
 

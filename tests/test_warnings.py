@@ -143,3 +143,22 @@ def test_equal_lines_of_other_code_are_told_again(overlapping):
             warnings.simplefilter("default")
             exec(compile(cell, "<cell>", "exec"), names)
         assert len(caught) == 1
+
+
+def test_of_several_infeasible_problems_the_worst_is_described():
+    X = np.array([0.0, 1.0, 2.0, 3.0, 0.5, 1.5, 2.5, 3.5, 2.8, 10.0, 11.0, 12.0])[:, None]
+    y = np.repeat(["a", "b", "c"], 4)
+    model = BudgetSVC(C=0.01, kernel="linear")
+    least, _ = model.feasible_budget(X, y)
+    assert len(set(least.round(6))) == 3 and least.min() > 0.01
+    worst = ["a vs b", "a vs c", "b vs c"][least.argmax()]
+    with pytest.warns(BudgetWarning, match=f"in 3 of 3 binary problems .numbers of the worst, {worst}.") as caught:
+        model.fit(X, y)
+    assert f"C_min={least.max():.6g}" in str(caught[0].message)
+
+
+@pytest.mark.parametrize("limit, advice", [({"max_iter": 2}, "Raise max_iter or tol"), ({"tol": 1e-30}, "Raise tol")])
+def test_advice_to_raise_max_iter_is_given_where_it_was_used_up(limit, advice):
+    X, y = make_moons(80, noise=0.4, random_state=0)
+    with pytest.warns(ConvergenceWarning, match=advice):
+        BudgetSVC(**limit).fit(X, y)

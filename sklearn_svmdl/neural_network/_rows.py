@@ -91,7 +91,7 @@ def make_rows(X, y, sample_weight=None, loss_weight=None, canonical=True):
     factors = [w for w in (sample_weight, loss_weight) if w is not None]
     weight = np.prod(factors, axis=0).astype(X.dtype) if factors else None
     if weight is not None:
-        index = index[weight[index] > 0]  # a class of weight 0, or a weight that rounds to 0
+        index = index[weight[index] > 0]  # of a row, of its class, or what rounds to 0
     if not len(index):
         raise ValueError("No row is left to learn from: all weights are zero, counting class_weight.")
     if canonical:
@@ -100,14 +100,13 @@ def make_rows(X, y, sample_weight=None, loss_weight=None, canonical=True):
 
 
 def _unroll(index, sample_weight):
-    """Drop weight 0; turn whole-number weights into repetition. Return the index and the weights left."""
+    """Turn whole-number weights into repetition. Return the index and the weights left."""
     if sample_weight is None:
         return index, None
-    kept = index[sample_weight > 0]
     whole = np.all(sample_weight == np.floor(sample_weight))
     if whole and sample_weight.sum() <= MAX_REPETITION * len(index):
-        return np.repeat(kept, sample_weight[kept].astype(np.int64)), None
-    return kept, sample_weight
+        return np.repeat(index, sample_weight.astype(np.int64)), None
+    return index, sample_weight
 
 
 def _canonical_order(X, y, weight, index):
