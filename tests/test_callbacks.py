@@ -6,6 +6,7 @@ from time import sleep
 import joblib
 import numpy as np
 import pytest
+from names import name_of
 from sklearn.base import clone
 from sklearn.datasets import load_iris, make_blobs
 from sklearn.exceptions import ConvergenceWarning
@@ -161,7 +162,7 @@ def test_a_warm_start_from_a_model_of_an_epoch_goes_on_from_there(iris):
 
 
 @pytest.mark.parametrize(
-    "parameters", [{}, {"callbacks": [EpochTimer()]}, {"n_networks": 2}, {"solver": "lbfgs"}], ids=str
+    "parameters", [{}, {"callbacks": [EpochTimer()]}, {"n_networks": 2}, {"solver": "lbfgs"}], ids=name_of
 )
 def test_ctrl_c_within_a_callback_ends_the_fit_as_elsewhere(parameters, iris):
     class Interrupted(Recorder):
