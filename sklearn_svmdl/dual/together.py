@@ -75,11 +75,10 @@ def _with_budgets(stack, reach, tol):
         _solve_small(stack, small, reach, tol, solutions)
         return solutions
     _solve_small(stack, small, reach, tol, solutions, _FIRST_ROUNDS)
-    left = _unsolved(solutions)
+    left = np.intersect1d(_unsolved(solutions), small)
     if len(left):
         _enter_least_slack(stack, left, reach, tol, solutions)
-        left = np.intersect1d(_unsolved(solutions), small)
-        _solve_small(stack, left, reach, tol, solutions)
+        _solve_small(stack, np.intersect1d(_unsolved(solutions), left), reach, tol, solutions)
     return solutions
 
 
