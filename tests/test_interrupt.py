@@ -8,6 +8,7 @@ import threading
 import time
 import warnings
 from functools import cache
+from itertools import count
 
 import numpy as np
 import pytest
@@ -27,6 +28,8 @@ from sklearn_svmdl import (
     budget_path,
     leave_one_out_decisions,
 )
+from sklearn_svmdl.dual.work import Tally
+from sklearn_svmdl.svm import _solving
 
 # --- in this process: the signal comes once so much work is done
 
@@ -248,3 +251,30 @@ def test_an_interrupt_of_a_search_leaves_no_process(start):
     while _session(process.pid) and time.monotonic() < end:
         time.sleep(0.1)
     assert _session(process.pid) == []
+
+
+def test_solves_in_other_threads_end_with_the_fit(monkeypatch):
+    """One thread fails, as the one that Ctrl-C reaches would; the other goes on only until it is told."""
+    X, y = make_blobs(400, centers=3, cluster_std=4.0, random_state=0)
+    both, ended, numbers = threading.Barrier(2), threading.Event(), count()
+
+    def solve(problem, **limits):
+        """The second of two fails once both are at it."""
+        tally, number = Tally(), next(numbers)
+        if number < 2:
+            both.wait(60)
+        if number == 1:
+            raise ZeroDivisionError
+        for _ in range(6000):
+            if tally.left == 0:
+                ended.set()
+                break
+            time.sleep(0.01)
+        return real(problem, **limits)
+
+    real = _solving.solve
+    monkeypatch.setattr(_solving, "solve", solve)
+    monkeypatch.setattr(_solving, "solve_many", lambda stack, **limits: [None] * len(stack))
+    with pytest.raises(ZeroDivisionError):
+        BudgetSVC(multi_class="ovr", n_jobs=2).fit(X, y)
+    assert ended.wait(60)

@@ -39,6 +39,18 @@ def watched():
         _WATCHES.reset(token)
 
 
+@contextmanager
+def stopped_if_left():
+    """Solves that began within the block in other threads, `Watched`, end soon where an exception leaves it: Ctrl-C
+    reaches one thread alone."""
+    with watched() as watch:
+        try:
+            yield
+        except BaseException:
+            watch.stop()
+            raise
+
+
 def is_stopped():
     """Whether who watches has stopped the solves of this context."""
     return any(watch.stopped for watch in _WATCHES.get())

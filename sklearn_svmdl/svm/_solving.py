@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
 from ..dual.solve import SEVERAL, solve, solve_many
-from ..dual.work import Watched
+from ..dual.work import Watched, stopped_if_left
 from ._messages import Outcome
 from ._progress import watched_solve
 
@@ -50,8 +50,9 @@ def solve_tasks(training, C, unit, *, n_jobs, verbose, **limits):
     if len(left) == 1:
         found = [job(left[0])]
     else:
-        watched = delayed(Watched(job))
-        found = Parallel(n_jobs=n_jobs, prefer="threads")(watched(k) for k in left)
+        with stopped_if_left():
+            watched = delayed(Watched(job))
+            found = Parallel(n_jobs=n_jobs, prefer="threads")(watched(k) for k in left)
     for k, outcome in zip(left, found, strict=True):
         outcomes[k] = outcome
     return outcomes
