@@ -37,8 +37,6 @@ _GAPS = (1e-4, 1e-6, 1e-9)
 _NEAR_COUNT = 50
 # A working set that outgrows its start so many times started from sides that could not be told yet.
 _MOST_WORKING = 4
-# Steps begin at up to so many times the lam that the budget is thought to ask for, the more the smaller it is.
-_LARGER = 10.0
 _SMALLEST = np.finfo(float).tiny
 
 
@@ -141,9 +139,7 @@ def solve_in_features(problem, features, workspace, lam):
     within = problem.within(min(reach, problem.largest_cost))
     block = whole_block(within, None, workspace.tally, X)
     solver = InteriorSolver(block, operator_in_features(X, rest, block.row, workspace.tally))
-    # From too large a lam long steps lead back; from one too small short ones lead on.
-    larger = _LARGER ** (1.0 - problem.charge / problem.largest_budget)
-    iterate = solver.start(block.clip_lam(min(larger * lam, reach)))
+    iterate = solver.start(min(lam, reach))
     for gap in _GAPS:
         if np.isinf(reach):
             solver, inside = solver.follow(iterate, gap)

@@ -25,6 +25,8 @@ _REACH, _REACH_OF_MANY, _MANY = 1e8, 1e6, 400
 # Where the samples are far from the origin but near each other that is not enough: lam times the largest kernel value
 # stays below this, so that the rounding errors of a few duals do.
 _DIGITS = 1e11
+# How many times what lam is thought to be it is at first with few known features.
+_LARGER = 10.0
 # Where even that leaves no certificate, lam is followed to this share of it.
 _SHORTER = 1e-2
 # Up to so many samples, and of a regression, all kernel values are evaluated at once, and the way to the solution is
@@ -174,13 +176,17 @@ def _block_steps(problem, workspace, tol):
 
 
 def _first_lam(problem):
-    """Where lam may begin, of a share of the samples where that of all would take all kernel values."""
+    """Where lam may begin, of a share of the samples where that of all would take all kernel values.
+
+    With the linear kernel and many samples it is larger: from too large a lam a few long steps lead back, from one too
+    small many short ones lead on.
+    """
     if problem.budget is None:
         return problem.cost
     n = problem.n_distinct
-    if problem.source.n_features is None:
-        problem = coarse_problem(problem, share_of(problem, n / _PROBE, np.random.RandomState(0)))
-    return cold_state(problem).point.lam
+    if problem.source.n_features is not None:
+        return min(_LARGER * cold_state(problem).point.lam, problem.largest_cost)
+    return cold_state(coarse_problem(problem, share_of(problem, n / _PROBE, np.random.RandomState(0)))).point.lam
 
 
 def certified(problem, state, tally, tol):
