@@ -4,6 +4,7 @@ Each is held to an identity, or to scikit-learn.
 """
 
 from copy import deepcopy
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from sklearn_svmdl import TorchMLPClassifier, TorchMLPRegressor
 from sklearn_svmdl.neural_network import _net, _rows, _runtime
-from sklearn_svmdl.neural_network._columns import PiecewiseLinearEncoder, as_numbers, fit_columns
+from sklearn_svmdl.neural_network._columns import PiecewiseLinearEncoder, as_numbers, cardinalities, fit_columns
 from sklearn_svmdl.neural_network._heads import HEADS
 from sklearn_svmdl.neural_network._module import dropout_mask
 from sklearn_svmdl.neural_network._rows import Batches, make_rows
@@ -236,11 +237,20 @@ def test_of_several_networks_any_that_learnt_nothing_is_told(lost, cancer, monke
         own(network, net, run)
 
 
-def test_missing_categories_of_the_training_rows_have_no_embedding():
-    frame = pd.DataFrame({"a": ["x", None, "y", "x"], "b": [1.0, 2.0, 3.0, 4.0]})
-    columns = fit_columns(frame, [0], None, False)
-    assert_array_equal(as_numbers(columns, frame)[:, -1], [0, -1, 1, 0])
-    assert_array_equal(as_numbers(columns, pd.DataFrame({"a": ["z", None], "b": [1.0, 2.0]}))[:, -1], [-1, -1])
+@pytest.mark.parametrize(
+    "missing, held_as",
+    [*product([None, np.nan, pd.NA], [None, object, "string", "category"]), (None, "array"), (np.nan, "array")],
+)
+def test_missing_categories_of_the_training_rows_have_no_embedding(missing, held_as):
+    def table(values):
+        dtype = object if held_as == "array" else held_as
+        frame = pd.DataFrame({"a": pd.Series(values, dtype=dtype), "b": np.arange(float(len(values)))})
+        return frame.to_numpy(object) if held_as == "array" else frame
+
+    columns = fit_columns(table(["x", missing, "y", "x"]), [0], None, False)
+    assert cardinalities(columns) == [2 + 1]  # scikit-learn counts nan, whose code is -1
+    assert_array_equal(as_numbers(columns, table(["x", missing, "y", "x"]))[:, -1], [0, -1, 1, 0])
+    assert_array_equal(as_numbers(columns, table(["z", missing, None]))[:, -1], [-1, -1, -1])
 
 
 def test_the_outer_bins_of_a_piecewise_encoding_go_on():

@@ -65,6 +65,35 @@ class MeanImputer(SimpleImputer):
         super().__setstate__({**state, **dtypes})
 
 
+class CategoryEncoder(OrdinalEncoder):
+    """scikit-learn's, to which None and pandas' NA are missing as nan is."""
+
+    def fit(self, X, y=None):
+        """Find the categories."""
+        return super().fit(_missing_as_nan(X), y)
+
+    def transform(self, X):
+        """Encode rows."""
+        return super().transform(_missing_as_nan(X))
+
+
+def _missing_as_nan(X):
+    """Columns of categories in which nan alone stands for missing values."""
+    if is_frame(X):
+        columns = {i: _frame_column_with_nan(X.iloc[:, i]) for i in range(X.shape[1])}
+        return type(X)(columns, index=X.index)
+    if X.dtype != object:
+        return X
+    return np.where(np.vectorize(lambda value: value is None, otypes=[bool])(X), np.nan, X)
+
+
+def _frame_column_with_nan(column):
+    """A column of a data frame; only one of text or objects can hold something else than nan."""
+    if column.dtype == "category" or column.dtype.kind != "O":
+        return column
+    return type(column)(column.to_numpy(object, na_value=np.nan), index=column.index, dtype=object)
+
+
 def is_frame(X):
     """Whether X is a data frame as pandas makes them."""
     return hasattr(X, "iloc") and hasattr(X, "columns")
@@ -112,7 +141,7 @@ def fit_columns(X, categorical, numeric_embedding, allow_missing):
     numeric = [i for i in range(X.shape[1]) if i not in categorical]
     steps = [MeanImputer(add_indicator=True, keep_empty_features=True)] if allow_missing else []
     steps.append(StandardScaler() if numeric_embedding is None else PiecewiseLinearEncoder())
-    codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-1)
+    codes = CategoryEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-1)
     kinds = [("numbers", make_pipeline(*steps), numeric), ("categories", codes, categorical)]
     transformer = ColumnTransformer([kind for kind in kinds if kind[2]], sparse_threshold=0)
     with config_context(transform_output="default"):

@@ -126,11 +126,12 @@ class MLPNet(StoredAsArrays, NetSteps):
         return deepcopy(self.module_.state_dict()), len(self.history), {name: getattr(self, name) for name in kept}
 
     def go_back(self, snapshot):
-        """Undo a training."""
+        """Undo a training, which may have ended in the midst of winding up."""
         weights, n_epochs, kept = snapshot
         self.module_.load_state_dict(weights)
         self.history = History(self.history[:n_epochs])
-        vars(self).update(kept, run_=None)
+        self._wind_up()
+        vars(self).update(kept)
 
     def constant_loss(self, rows):
         """The loss of the best prediction that is the same for all rows; inf, unknown, by a user's criterion."""
