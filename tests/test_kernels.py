@@ -313,7 +313,7 @@ def test_a_shared_matrix_has_the_values_of_each_kernel_also_far_from_the_origin(
 
 
 @pytest.mark.parametrize("origin", [0.0, 1e6])
-def test_far_from_the_origin_no_more_distances_of_a_shared_matrix_are_mended(X, origin, monkeypatch):
+def test_far_from_the_origin_no_more_distances_are_mended(X, origin, monkeypatch):
     mended = []
 
     def counted(differences, squared):
@@ -324,6 +324,8 @@ def test_far_from_the_origin_no_more_distances_of_a_shared_matrix_are_mended(X, 
     KERNELS["rbf"].base(X + origin)
     # Those of samples from themselves.
     np.testing.assert_array_equal(mended, np.zeros_like(X))
+    Kernel.of("rbf", **PARAMS)(X + origin, X + origin)
+    assert not np.any(mended)
 
 
 def test_negative_curvature_tells_indefinite_kernels(X):
