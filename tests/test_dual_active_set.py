@@ -9,7 +9,17 @@ import numpy as np
 import pytest
 from blocks import block_of, block_optimum, free_state, random_block, random_problem
 
-from sklearn_svmdl.dual.active_set import EXACT, Effort, State, balanced, pivot, pivot_exactly, solve_block
+from sklearn_svmdl.dual import active_set
+from sklearn_svmdl.dual.active_set import (
+    EXACT,
+    Effort,
+    State,
+    balanced,
+    pivot,
+    pivot_exactly,
+    solve_block,
+    step_inside,
+)
 from sklearn_svmdl.dual.factor import FEW_FREE, MANY_FREE
 from sklearn_svmdl.dual.kkt import BOUND, FREE, ZERO, Block, FixedSamples, KKTSystem, point_at
 from sklearn_svmdl.dual.problem import Status, certify, classification
@@ -77,6 +87,14 @@ def test_interior_steps_solve_what_pivoting_does_not_settle():
     assert tally.done().iterations <= 200
     solution = certify(problem, done.point.beta, done.point.lam, tally.done(), 1e-6)
     assert solution.status is Status.OPTIMAL
+
+
+def test_interior_steps_that_no_pivots_follow_are_a_rough_solution_at_best(monkeypatch):
+    block = block_of(nearly_singular())
+    monkeypatch.setattr(active_set, "pivot_exactly", lambda block, state, *args: replace(state, settled=False))
+    assert not step_inside(block, free_state(block)).settled
+    rough = step_inside(block, free_state(block), Effort(rough=True))
+    assert rough.settled and not rough.exact
 
 
 @pytest.mark.parametrize("seed", range(4))

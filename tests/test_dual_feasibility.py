@@ -238,6 +238,8 @@ def test_what_duals_show_of_the_least_budget_is_never_more_than_it_and_all_of_it
     assert is_least(solution.budget, shown) == (share == 1e4)
     if share == 1e4:
         assert solution.budget == pytest.approx(least, rel=1e-8)
+        # More slack than that is not the least.
+        assert not is_least(1.001 * least + 1e-6, shown)
     # Duals with an error show less, or nothing.
     random = np.random.RandomState(0)
     spoilt = solution.beta * (1.0 + 0.01 * random.randn(len(y)))

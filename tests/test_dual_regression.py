@@ -297,15 +297,16 @@ def test_the_proximal_term_sees_the_sum_of_a_samples_duals(seed):
     np.testing.assert_allclose(pull, pull[block.twin], atol=0)
 
 
-def test_pivots_from_nothing_settle_where_the_dual_moves_far():
-    """At a large cost nearly all samples end up free, far from any corner of their bounds."""
+@pytest.mark.parametrize("cost", [1.0, 20.0])
+def test_pivots_from_nothing_settle_where_the_dual_moves_far(cost):
+    """At the larger cost nearly all samples end up free, far from any corner of their bounds."""
     random = np.random.RandomState(0)
     X = random.uniform(0, 1, (300, 10))
     y = np.sin(3.0 * X[:, 0]) + X[:, 1] * X[:, 2] + 0.3 * random.randn(300)
-    problem = regression(Kernel("rbf", {"gamma": 1.0}).source(X), y, np.ones(300), 0.05, cost=20.0)
+    problem = regression(Kernel("rbf", {"gamma": 1.0}).source(X), y, np.ones(300), 0.05, cost=cost)
     solution = solve(problem, tol=1e-8)
     assert solution.status is Status.OPTIMAL
-    assert solution.work.interior_steps == 0 and solution.work.pivots <= 25
+    assert solution.work.interior_steps == solution.work.pair_steps == 0 and solution.work.pivots <= 25
 
 
 @pytest.mark.parametrize("n", [300, 800])

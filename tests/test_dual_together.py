@@ -155,6 +155,18 @@ def test_budgets_that_no_hyperplane_keeps_get_the_least_slack_of_the_linear_prog
     assert infeasible >= (5 if share < 0.5 else 0)
 
 
+def test_a_budget_is_called_infeasible_only_where_that_is_shown(monkeypatch):
+    """A cost that is too small leaves more than the least slack, and shows nothing of it."""
+    monkeypatch.setattr(together, "_HARDEST", 1.0)
+    monkeypatch.setattr(together, "_FIRST_ROUNDS", 1)
+    stack, alone = of_classes(*blobs(3, n=160, d=3, k=8))
+    budgets = 0.3 * stack.largest_budget
+    least = np.array([least_budget(problem) for problem in alone])
+    assert np.count_nonzero(least < budgets) >= 5
+    for solution, may_be_kept in zip(solve_many(stack.with_budget(budgets)), least < budgets, strict=True):
+        assert solution is None or not may_be_kept or solution.status is Status.OPTIMAL
+
+
 KERNELS = {
     "linear": {},
     "poly": {"gamma": 0.5, "degree": 2, "coef0": 1.0},
@@ -296,6 +308,22 @@ def test_a_hundred_classes_take_few_solves_of_their_own():
     some = y < 2
     alone = BudgetSVC(C=0.1, unit="relative", gamma=model._kernel.params["gamma"]).fit(X[some], y[some])
     assert model.margin_[0] == pytest.approx(alone.margin_[0], rel=1e-8)
+
+
+def test_one_problem_that_cannot_be_solved_leaves_the_others_as_they_are(monkeypatch):
+    problems = [random_problem(seed, n=10, budget=0.3 + 0.01 * seed) for seed in range(5)]
+    expected = solve_many(stacked(problems))
+
+    def failing(blocks, *args):
+        if problems[3].budget in blocks.budget:
+            raise np.linalg.LinAlgError("singular")
+        return pivot_together(blocks, *args)
+
+    monkeypatch.setattr(together, "pivot_together", failing)
+    found = solve_many(stacked(problems))
+    assert found.pop(3) is None
+    for solution, same in zip(found, expected[:3] + expected[4:], strict=True):
+        np.testing.assert_allclose(solution.beta, same.beta, atol=1e-12)
 
 
 @pytest.mark.parametrize("spoilt", [np.nan, np.inf])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 from sklearn.metrics import pairwise
+from sklearn.utils.extmath import row_norms
 
 from sklearn_svmdl import BudgetSVC, kernels
 from sklearn_svmdl.kernels import (
@@ -18,6 +19,7 @@ from sklearn_svmdl.kernels import (
     KernelSource,
     SharedKernelMatrix,
     check_kernel_values,
+    distances,
     resolve_gamma,
 )
 
@@ -207,6 +209,17 @@ def test_rbf_of_equal_points_is_one_and_never_more_but_for_rounding(X):
     np.testing.assert_allclose(np.diag(K[:40, 40:]), 1.0, rtol=1e-12)
 
 
+def test_distances_are_mended_piece_by_piece(X, monkeypatch):
+    monkeypatch.setattr(distances, "_AT_A_TIME", 3 * len(X))
+    kernel = Kernel.of("rbf", **PARAMS)
+    # Copies of all samples, in another order: a sample and its copy are in different pieces.
+    copies = np.vstack([X, X[::-1]]) * 1e6
+    equal = (copies[:, None] == copies).all(axis=2)
+    K = kernel(copies, copies)
+    np.testing.assert_array_equal(K[equal], 1.0)
+    assert K[~equal].max() < 0.5
+
+
 @pytest.mark.parametrize("name", ["linear", "rbf", "laplacian"])
 def test_expand_does_not_depend_on_the_batch(name, X, monkeypatch):
     kernel = Kernel.of(name, **PARAMS)
@@ -297,6 +310,22 @@ def test_a_shared_matrix_has_the_values_of_each_kernel_also_far_from_the_origin(
         # X + 1e6 has lost six digits of its sixteen.
         found = shared.gram(Kernel.of("rbf", gamma=gamma), everyone, everyone)
         np.testing.assert_allclose(found, expected, atol=1e-12 if origin == 0 else 1e-8)
+
+
+@pytest.mark.parametrize("origin", [0.0, 1e6])
+def test_far_from_the_origin_no_more_distances_are_mended(X, origin, monkeypatch):
+    mended = []
+
+    def counted(differences, squared):
+        mended.extend(differences)
+        return row_norms(differences, squared=squared)
+
+    monkeypatch.setattr(distances, "row_norms", counted)
+    KERNELS["rbf"].base(X + origin)
+    # Those of samples from themselves.
+    np.testing.assert_array_equal(mended, np.zeros_like(X))
+    Kernel.of("rbf", **PARAMS)(X + origin, X + origin)
+    assert not np.any(mended)
 
 
 def test_negative_curvature_tells_indefinite_kernels(X):
