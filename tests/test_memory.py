@@ -274,6 +274,8 @@ def test_many_fits_leave_nothing_behind(name, n_fits, capsys):
 
 
 GROWS = """
+import warnings
+
 from sklearn.datasets import load_iris
 warnings.simplefilter("ignore")
 from sklearn_svmdl import BudgetSVC, BudgetSVR, TorchMLPClassifier
