@@ -69,7 +69,7 @@ def test_equal_to_refits_with_the_budget_of_a_fraction(seed, fraction, gamma):
     model = BudgetSVC(fraction, unit="relative", gamma=gamma).fit(X, y)
     # Where no sample stands on the margin b may lie anywhere in an interval.
     assume(np.any(np.abs(model.dual_coef_) < model.cost_[0] * (1.0 - 1e-9)))
-    # At the edge of what is within reach K beta is rounded to more than 1e-7, and decisions far from all samples to more.
+    # At the edge of what is within reach K beta, and with it decisions far from all samples, is rounded too much.
     assume(model.cost_[0] < 1e6)
     expected = refits(model, X, y, C=model.budget_[0], unit="total")
     found = leave_one_out_decisions(model, X, y)
