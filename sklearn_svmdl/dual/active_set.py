@@ -3,8 +3,9 @@
 The primal-dual active set method (Hintermueller, Ito, Kunisch, SIAM J. Optim. 2002; block pivoting in Judice, Pires,
 Comput. Oper. Res. 1994) on the joint conditions in (beta, lam, b): solve them for a guess of the sides, move all
 samples that contradict the guess, repeat. No step length, no ratio test; a dozen factorisations where it works. It may
-cycle when the kernel matrix is nearly singular: then it gives up and says so. Rounds far from the end are taken in
-single precision; a solution that is accepted is one in the precision of the kernel values.
+cycle: where a round leaves no fewer samples on the wrong side, and few, the most wrong alone are moved; when the kernel
+matrix is nearly singular that is no help, so it gives up and says so. Rounds far from the end are taken in single
+precision; a solution that is accepted is one in the precision of the kernel values.
 """
 
 from dataclasses import dataclass, replace
@@ -22,6 +23,9 @@ EXACT = 1e-11
 _PATIENCE, _MOST_ROUNDS = 4, 30
 # It has gone astray where so many times the fewest samples that were on the wrong side, and some, are there.
 _ASTRAY, _SOME_WRONG = 4, 20
+# A round that leaves no fewer samples on the wrong side, and no more than this share of the free ones, moves this share
+# of them alone, the most wrong: all at once they may cycle.
+_CALM, _MOVED = 0.5, 0.25
 # How far a sample may stand on the wrong side of its bound (relative) and of the margin without being moved.
 TOLERANCES = {np.dtype(np.float64): (1e-11, 1e-10), np.dtype(np.float32): (1e-5, 1e-5)}
 # Where single precision makes no progress, it cannot place some samples: it may overlook this share of the free ones.
@@ -152,6 +156,19 @@ def balanced(block, side, residual):
     return side
 
 
+def _most_wrong(block, solved):
+    """The sides of a round's guess with some of those changed that its solution contradicts, the most wrong."""
+    side, point = solved.conditions.side, solved.point
+    (changes,) = (solved.wanted != side).nonzero()
+    magnitude, upper = block.sign[changes] * point.beta[changes], point.lam * block.weight[changes]
+    beyond = np.maximum(-magnitude, magnitude - upper) * block.scale
+    wrong = np.where(side[changes] == FREE, beyond, np.abs(solved.residual[changes]))
+    moved = changes[np.argsort(-wrong)[: max(1, int(_MOVED * len(changes)))]]
+    some = side.copy()
+    some[moved] = solved.wanted[moved]
+    return some
+
+
 def pivot(block, state, delta=EXACT, overlook=0.0, cache=None):
     """Pivot from a state with proximal weight delta * block.scale around its duals.
 
@@ -192,6 +209,8 @@ def pivot(block, state, delta=EXACT, overlook=0.0, cache=None):
             return State(wanted, point, settled=True, exact=overlook == 0.0, pivoted=True)
         if stalled >= _PATIENCE or wrong > _ASTRAY * fewest + _SOME_WRONG:
             break
+        if stalled and solved.stands and wrong < _CALM * len(solved.conditions.free):
+            wanted = _most_wrong(block, solved)
         side = balanced(block, wanted, residual)
     cache.conditions = None
     return State(side, point) if nearest is None else nearest
