@@ -35,9 +35,10 @@ _UNCLEAR = 0.1
 _CORRECTIONS = {np.dtype(np.float64): ((0.2, 1e-6), (0.0, 1e-12)), np.dtype(np.float32): ((0.2, 1e-5),)}
 # lam may change by this factor in one round.
 LAM_RANGE = 10.0
-# Proximal weights, relative to the block's scale; a rough solve takes the first. lam flees if it grew by this factor
-# from one to the next, as it does where the weight alone keeps it small.
-_PROXIMAL, _FLEES = (0.1, 0.03, 0.01, 0.003), 2.0
+# The proximal weight, relative to the block's scale, falls by this factor from the heaviest to the lightest, at which
+# an exact solution is tried, as soon as no more than this share of the free samples are on the wrong side.
+# A rough one takes a weight between.
+_HEAVIEST, _FALL, _LIGHTEST, _SOON, _ROUGHLY_HELD = 0.3, 0.5, (0.01, 0.001), 0.5, 0.1
 # The loss of a regression is smooth over these shares of a typical residual, one after the other: from the third on
 # where pivots went astray, from the fourth on where the sides are known roughly. This share of the free samples may
 # stay on the wrong side.
@@ -245,23 +246,48 @@ class Effort:
     rough: bool = False
 
 
-def pivot_by_stages(block, start, effort):
-    """Pivot with proximal weights that fall, each around the last solution, and exactly unless lam still flees.
+def pivot_ever_closer(block, start, effort):
+    """Pivot with a proximal weight that falls as soon as few samples are on the wrong side, and then exactly.
 
-    For a rough solve the first will do. Where one does not settle the state is the last that did, not settled.
+    Where that goes astray the weight falls further. For a rough solve the first weight will do. The state is not
+    settled where nothing did.
     """
-    for weight in _PROXIMAL:
-        done = pivot(block, start, weight, effort.overlook if effort.rough else 0.0)
-        if not done.settled:
-            break
-        if effort.rough:
-            return replace(done, exact=False, pivoted=False)
-        flees, start = done.point.lam > _FLEES * start.point.lam, replace(done, settled=False)
-        if not flees or weight == _PROXIMAL[-1]:
-            exact = pivot_exactly(block, start, effort.overlook)
-            if exact.settled:
-                return exact
+    if effort.rough:
+        return replace(pivot(block, start, _ROUGHLY_HELD, effort.overlook), exact=False, pivoted=False)
+    weight, start = _HEAVIEST, replace(start, settled=False)
+    for lightest in _LIGHTEST:
+        start, weight = _approach(block, start, weight, lightest)
+        done = pivot_exactly(block, start, effort.overlook)
+        if done.settled:
+            return done
     return start
+
+
+def _approach(block, state, weight, lightest):
+    """Pivots with a proximal weight that falls to the lightest, around the last duals within their bounds.
+
+    Returns
+    -------
+    State : not settled
+    float : the weight to go on with
+    """
+    side, point, conditions, centre = state.side, state.point, None, None
+    for _ in range(_MOST_ROUNDS):
+        if weight < lightest or block.tally.left <= 0:
+            break
+        if centre is None:
+            shape = np.clip(block.sign * point.beta, 0.0, point.lam * block.weight) * block.sign
+            centre = ProximalTerm.around(block, weight, shape, point.lam)
+        block.tally.pivots += 1
+        try:
+            solved = solve_round(block, side, centre, conditions, None)
+        except np.linalg.LinAlgError:
+            break
+        conditions, point = solved.conditions, solved.point
+        if np.count_nonzero(solved.wanted != side) <= _SOON * len(conditions.free):
+            weight, centre = _FALL * weight, None
+        side = balanced(block, solved.wanted, solved.residual)
+    return State(side, point), weight
 
 
 def pivot_smoothly(block, start, effort=Effort(), shares=_SMOOTHED[_MISLED:]):
@@ -304,7 +330,7 @@ def pivot_block(block, start, effort=Effort(), trusted=True):
     if trusted and not effort.rough:
         return start
     if block.row is None:
-        return pivot_by_stages(block, start, effort)
+        return pivot_ever_closer(block, start, effort)
     known = 0 if not start.point.beta.any() else _MISLED if trusted else _ROUGHLY
     return pivot_smoothly(block, start, effort, _SMOOTHED[known:])
 
