@@ -15,7 +15,7 @@ import numpy as np
 
 from .factor import MANY_FREE, SolverCache
 from .interior import InteriorSolver, operator_of
-from .kkt import BOUND, FREE, ZERO, KKTSystem, Point, ProximalTerm, TooRough, is_balanced, one_side_each
+from .kkt import BOUND, FREE, ZERO, Point, ProximalTerm, TooRough, is_balanced, one_side_each
 
 # The proximal weight of an exact solve, relative to the block's scale: far below the certificate, enough for Cholesky.
 EXACT = 1e-11
@@ -111,7 +111,7 @@ class Round(NamedTuple):
     whether the solution is one in the precision of the kernel values.
     """
 
-    conditions: KKTSystem
+    conditions: object
     point: Point
     wanted: np.ndarray
     residual: np.ndarray
@@ -127,7 +127,7 @@ def solve_round(block, side, centre, previous, factor):
     numpy.linalg.LinAlgError : they have no solution.
     TooRough : they have none in single precision.
     """
-    conditions = KKTSystem(block, side, centre, previous, factor)
+    conditions = block.conditions(side, centre, previous, factor)
     wanted_lam = block.clip_lam(conditions.multiplier(centre.lam))
     lam = min(max(wanted_lam, centre.lam / LAM_RANGE), centre.lam * LAM_RANGE)
     if not np.isfinite(lam):
