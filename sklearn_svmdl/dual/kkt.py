@@ -362,8 +362,8 @@ class KKTSystem:
     def multiplier(self, lam):
         """Newton's step from lam to where the slack, which falls linearly in lam for this guess, meets the budget.
 
-        Ten times up or down where the slack hardly depends on lam, as beyond the least lam of the least slack. A cost
-        that is given stays.
+        lam as it is where the slack hardly depends on it, as beyond the least lam of the least slack, and where a cost
+        is given.
         """
         if not self.block.lam_is_free:
             return lam
@@ -371,11 +371,9 @@ class KKTSystem:
         offset = self.a12 * self.r2 / self.a22 if len(self.free) else 0.0
         fall = self.a11 - coupling
         excess = self.r1 - offset - fall * lam
-        if abs(excess) <= ROUNDING * (abs(self.r1) + abs(offset)):
-            return lam
-        if fall <= ROUNDING * (abs(self.a11) + abs(coupling)):
-            return lam * 10.0 if excess > 0 else lam / 10.0
-        return lam + excess / fall
+        is_flat = fall <= ROUNDING * (abs(self.a11) + abs(coupling))
+        is_met = abs(excess) <= ROUNDING * (abs(self.r1) + abs(offset))
+        return lam if is_flat or is_met else lam + excess / fall
 
     def intercept(self, lam):
         """b that balances the duals for the given lam."""
