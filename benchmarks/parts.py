@@ -62,7 +62,8 @@ PARTS = [
     Part("linear: features that are known", {"linear.dense_features": _none}),
     Part("linear: lam begun larger", {"solve._LARGER": 1.0}),
     Part("working_set: pair steps before interior ones", {"working_set._FEWEST_PAIRED": _NEVER}),
-    Part("active_set: proximal weights that fall", {"active_set._PROXIMAL": ()}),
+    Part("active_set: proximal weights that fall", {"active_set._LIGHTEST": ()}),
+    Part("active_set: the most wrong alone", {"active_set._CALM": 0.0}),
     Part("active_set: smooth loss", {"active_set._SMOOTHED": ()}),
     Part("factor: it follows the free samples", {"factor.SolverCache.factor": _none}),
     Part(
@@ -104,18 +105,18 @@ class Problem:
 
     def timed(self, quick):
         """Seconds of the processor, and whether every certificate holds."""
-        X, y = self.load()
-        step = max(1, len(X) // _QUICK_ROWS) if quick else 1
-        X, y = X[::step], y[::step]
+        given = self.load()
+        step = max(1, len(given[0]) // _QUICK_ROWS) if quick else 1
+        given = [part[::step] for part in given]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             begun = process_time()
-            gap = self.act(X, y)
+            gap = self.act(*given)
             return process_time() - begun, bool(np.max(gap) <= 1e-3)
 
 
-def _fit(estimator, X, y):
-    return estimator.fit(X, y).duality_gap_
+def _fit(estimator, X, y, weight=None):
+    return estimator.fit(X, y, sample_weight=weight).duality_gap_
 
 
 def _scaled(make, *sizes, **options):
@@ -166,6 +167,33 @@ def _numbers(seed):
         yield Problem("regression", f"friedman1 {n}, 0.2 C_max", load, partial(_fit, BudgetSVR(C=0.2, unit="relative")))
 
 
+def _decades(n, d, seed):
+    """Two classes that overlap, and sample weights over six decades."""
+    X, y = _MADE(n, d, random_state=seed)
+    return X, y, 10.0 ** np.random.default_rng(seed).uniform(-3.0, 3.0, n)
+
+
+def _hard(seed):
+    """What is slow or far from an answer without this or that."""
+    for data, load in _DATA.items():
+        for unit, (C, its_unit) in _UNITS.items():
+            act = partial(_fit, BudgetSVC(C=C, unit=its_unit, gamma=50.0))
+            yield Problem("hard", f"{data.format(700)}, nearly diagonal, {unit}", partial(load, 700, seed), act)
+    for number in range(4):
+        load = partial(_decades, 150, 8, seed + number)
+        act = partial(_fit, BudgetSVC(C=0.05, unit="relative", kernel="linear"))
+        yield Problem("hard", f"weights over six decades, {number}", load, act)
+    for n in (3000, 20_000):
+        load = partial(_MADE, n, 30, n_redundant=5, random_state=seed)
+        for C, unit, what in (
+            (0.01, "relative", "infeasible"),
+            (0.6, "relative", "0.6 C_max"),
+            (1e-3, "cost", "cost 1e-3"),
+        ):
+            act = partial(_fit, BudgetSVC(C=C, unit=unit, kernel="linear"))
+            yield Problem("hard", f"noisy {n} x 30, linear, {what}", load, act)
+
+
 def _walks(seed):
     for unit in ("relative", "cost"):
         for n in (400, 1200):
@@ -188,9 +216,10 @@ def problems(seed=3):
     yield from _several(seed)
     yield from _numbers(seed)
     yield from _walks(seed)
+    yield from _hard(seed)
 
 
-KINDS = ["60 to 250 samples", "700", "3,000", "classes", "regression", "walks"]
+KINDS = ["60 to 250 samples", "700", "3,000", "classes", "regression", "walks", "hard"]
 
 
 @dataclass(frozen=True)
@@ -226,10 +255,10 @@ def row_of(number, part, results):
     return [part.name, *(f"{mean:.2f}" for mean in means), *ends, str(lost)]
 
 
-def main(quick=False, parts=PARTS):
+def main(quick=False, parts=PARTS, given=None):
     """The table, a row for each part."""
     results = []
-    for problem in problems():
+    for problem in problems() if given is None else given:
         results.append(measure(problem, parts, quick))
         say(f"{problem.kind}: {problem.name}: {results[-1].whole * 1e3:.1f} ms")
     kinds = [kind for kind in KINDS if any(result.problem.kind == kind for result in results)]
