@@ -31,10 +31,10 @@ _UNCLEAR = 0.1
 _CORRECTIONS = {np.dtype(np.float64): ((0.2, 1e-6), (0.0, 1e-12)), np.dtype(np.float32): ((0.2, 1e-5),)}
 # lam may change by this factor in one round.
 LAM_RANGE = 10.0
-# The proximal weight, relative to the block's scale, falls by this factor from the heaviest to the lightest, at which
-# an exact solution is tried, as soon as no more than this share of the free samples are on the wrong side.
-# A rough one takes a weight between.
-_HEAVIEST, _FALL, _LIGHTEST, _SOON, _ROUGHLY_HELD = 0.3, 0.5, (0.01, 0.001), 0.5, 0.1
+# The proximal weight, relative to the block's scale, falls from the heaviest to the lightest, at which an exact
+# solution is tried: to the share of the free samples that is on the wrong side, once that is no more than this, and to
+# no less than this share. A rough solution takes a weight between.
+_HEAVIEST, _LIGHTEST, _SOON, _FALL, _ROUGHLY_HELD = 0.3, (0.01, 0.001), 0.5, 0.3, 0.1
 # The loss of a regression is smooth over these shares of a typical residual, one after the other: from the third on
 # where pivots went astray, from the fourth on where the sides are known roughly. This share of the free samples may
 # stay on the wrong side.
@@ -94,7 +94,7 @@ def sides_asked_for(side, inward, at_margin, magnitude, upper, at_bound):
     wanted, free = side.copy(), side == FREE
     wanted[(side == ZERO) & (inward > at_margin)] = FREE
     wanted[(side == BOUND) & (inward < -at_margin)] = FREE
-    slip = at_bound * np.where(free, upper, 0.0).max(axis=-1, keepdims=True)
+    slip = at_bound * np.maximum.reduce(free * upper, axis=-1, keepdims=True)
     wanted[free & (magnitude < -slip)] = ZERO
     wanted[free & (magnitude > (1.0 + at_bound) * upper)] = BOUND
     return wanted
@@ -227,18 +227,16 @@ class Effort:
     rough: bool = False
 
 
-def pivot_ever_closer(block, start, effort):
+def pivot_ever_closer(block, start, overlook=0.0, attempts=None):
     """Pivot with a proximal weight that falls as soon as few samples are on the wrong side, and then exactly.
 
-    Where that goes astray the weight falls further. For a rough solve the first weight will do. The state is not
-    settled where nothing did.
+    Where that goes astray the weight falls further, for so many attempts at most. The state is not settled where none
+    did.
     """
-    if effort.rough:
-        return replace(pivot(block, start, _ROUGHLY_HELD, effort.overlook), exact=False, pivoted=False)
     weight, start = _HEAVIEST, replace(start, settled=False)
-    for lightest in _LIGHTEST:
+    for lightest in _LIGHTEST[:attempts]:
         start, weight = _approach(block, start, weight, lightest)
-        done = pivot_exactly(block, start, effort.overlook)
+        done = pivot_exactly(block, start, overlook)
         if done.settled:
             return done
     return start
@@ -265,8 +263,9 @@ def _approach(block, state, weight, lightest):
         except np.linalg.LinAlgError:
             break
         conditions, point = solved.conditions, solved.point
-        if np.count_nonzero(solved.wanted != side) <= _SOON * len(conditions.free):
-            weight, centre = _FALL * weight, None
+        share = np.count_nonzero(solved.wanted != side) / max(len(conditions.free), 1)
+        if share <= _SOON:
+            weight, centre = max(share, _FALL) * weight, None
         side = balanced(block, solved.wanted, solved.residual)
     return State(side, point), weight
 
@@ -310,8 +309,10 @@ def pivot_block(block, start, effort=Effort(), trusted=True):
     start = replace(start, settled=False)
     if trusted and not effort.rough:
         return start
+    if block.row is None and effort.rough:
+        return replace(pivot(block, start, _ROUGHLY_HELD, effort.overlook), exact=False, pivoted=False)
     if block.row is None:
-        return pivot_ever_closer(block, start, effort)
+        return pivot_ever_closer(block, start, effort.overlook)
     known = 0 if not start.point.beta.any() else _MISLED if trusted else _ROUGHLY
     return pivot_smoothly(block, start, effort, _SMOOTHED[known:])
 

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..kernels.blas import matmul
+from ..kernels.blas import dot, matmul
 from .active_set import State
-from .interior import InteriorSolver, operator_in_features
+from .interior import PSTRF, InteriorSolver, operator_in_features
 from .kkt import FREE
 from .working_set import TooLarge, dense_features, near_margin, refine, whole_block
 
@@ -28,8 +28,10 @@ _UNSEEN, _MOST_SEEN, _LEAST_LEFT, _MOST_LEFT, _ROUGHLY = 1e-2, 30.0, 1e-13, 3e-2
 # The search goes on while it is on course: after every so many features this share of the trace may be left at first,
 # and from there on a share that falls geometrically to what will do of the most features.
 _FIRST_LOOK, _FIRST_LEFT = 16, 0.7
+# First of all so many samples for each of the most features tell whether there is hope.
+_OF_EACH = 2
 # The fewest and the most samples for which they are sought: pivots of few cost less, and coarse to fine of more.
-_FEWEST_SAMPLES, _MOST_SAMPLES = 80, 5000
+FEWEST_SAMPLES, _MOST_SAMPLES = 80, 5000
 # More free samples than these, as a multiple of those at a vertex, say that the sides cannot be told yet.
 _MOST_FREE = 20
 # Relative gaps at which sides are handed over; samples beside the margin that join the free ones and as many others.
@@ -66,7 +68,7 @@ def features_of(source, n, lam, few=_FEW_FEATURES, most_cost=_MOST_COST):
     if source.n_features is not None:
         X = dense_features(source.features) if source.n_features <= few * n else None
         return None if X is None else Features(X, np.zeros(len(X)))
-    if not _FEWEST_SAMPLES <= n <= _MOST_SAMPLES:
+    if not FEWEST_SAMPLES <= n <= _MOST_SAMPLES:
         return None
     diagonal = source.diagonal()
     largest = float(diagonal.max())
@@ -76,11 +78,22 @@ def features_of(source, n, lam, few=_FEW_FEATURES, most_cost=_MOST_COST):
     share = min(max(_UNSEEN / max(lam * typical, _SMALLEST), _LEAST_LEFT), _MOST_LEFT)
     most = int(min(_MOST_FOUND, few * n, np.sqrt(most_cost / n)))
     tolerance = max(share * typical / largest, _LEAST_LEFT)
+    if _left_of_some(source, n, most, tolerance * largest) > _ROUGHLY * share:
+        return None
     X = pivoted_cholesky(source, most, tolerance, on_course=lambda k, left: left <= _hoped(k, most, _ROUGHLY * share))
     if X is None:
         return None
     rest = np.maximum(diagonal - np.einsum("ij,ij->i", X, X), 0.0)
     return Features(X, rest, _MOST_SEEN * _UNSEEN / max(float(rest.max()), _LEAST_LEFT * largest))
+
+
+def _left_of_some(source, n, most, tolerance):
+    """The share of the trace that `most` features leave of twice as many evenly spaced samples; all leave more."""
+    some = np.linspace(0, n - 1, min(_OF_EACH * most, n)).astype(int)
+    gram = source.block(some, some)
+    factor, _, rank, _ = PSTRF(gram, tol=tolerance, lower=True)
+    told = np.tril(factor[:, : min(rank, most)])
+    return 1.0 - dot(told.ravel(), told.ravel()) / np.trace(gram)
 
 
 def _hoped(k, most, end):
