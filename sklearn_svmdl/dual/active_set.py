@@ -31,10 +31,10 @@ _UNCLEAR = 0.1
 _CORRECTIONS = {np.dtype(np.float64): ((0.2, 1e-6), (0.0, 1e-12)), np.dtype(np.float32): ((0.2, 1e-5),)}
 # lam may change by this factor in one round.
 LAM_RANGE = 10.0
-# The proximal weight, relative to the block's scale, falls from the heaviest to the lightest, at which an exact
-# solution is tried: to the share of the free samples that is on the wrong side, once that is no more than this, and to
-# no less than this share. A rough solution takes a weight between.
-_HEAVIEST, _LIGHTEST, _SOON, _FALL, _ROUGHLY_HELD = 0.3, (0.01, 0.001), 0.5, 0.3, 0.1
+# The proximal weight, relative to the block's scale, falls by this factor from the heaviest to the lightest, at which
+# an exact solution is tried, as soon as no more than this share of the free samples are on the wrong side. A rough
+# solution takes a weight between.
+_HEAVIEST, _FALL, _LIGHTEST, _SOON, _ROUGHLY_HELD = 0.3, 0.5, (0.01, 0.001), 0.5, 0.1
 # The loss of a regression is smooth over these shares of a typical residual, one after the other: from the third on
 # where pivots went astray, from the fourth on where the sides are known roughly. This share of the free samples may
 # stay on the wrong side.
@@ -263,9 +263,8 @@ def _approach(block, state, weight, lightest):
         except np.linalg.LinAlgError:
             break
         conditions, point = solved.conditions, solved.point
-        share = np.count_nonzero(solved.wanted != side) / max(len(conditions.free), 1)
-        if share <= _SOON:
-            weight, centre = max(share, _FALL) * weight, None
+        if np.count_nonzero(solved.wanted != side) <= _SOON * len(conditions.free):
+            weight, centre = _FALL * weight, None
         side = balanced(block, solved.wanted, solved.residual)
     return State(side, point), weight
 
