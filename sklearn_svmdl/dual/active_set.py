@@ -227,14 +227,13 @@ class Effort:
     rough: bool = False
 
 
-def pivot_ever_closer(block, start, overlook=0.0, attempts=None):
+def pivot_ever_closer(block, start, overlook=0.0):
     """Pivot with a proximal weight that falls as soon as few samples are on the wrong side, and then exactly.
 
-    Where that goes astray the weight falls further, for so many attempts at most. The state is not settled where none
-    did.
+    Where that goes astray the weight falls further. The state is not settled where nothing did.
     """
     weight, start = _HEAVIEST, replace(start, settled=False)
-    for lightest in _LIGHTEST[:attempts]:
+    for lightest in _LIGHTEST:
         start, weight = _approach(block, start, weight, lightest)
         done = pivot_exactly(block, start, overlook)
         if done.settled:

@@ -18,9 +18,9 @@ from .interior import PSTRF, InteriorSolver, operator_in_features
 from .kkt import FREE
 from .working_set import TooLarge, dense_features, near_margin, refine, whole_block
 
-# Features are few up to this share of the samples, and those that are found up to so many, and while a step with them
-# takes no more multiplications than this.
-_FEW_FEATURES, _MOST_FOUND, _MOST_COST = 0.35, 96, 2e6
+# Features that are known are few up to this share of the samples, those that are found up to another, as pivots cost
+# less than more of them, up to so many, and while a step with them takes no more multiplications than this.
+_FEW_KNOWN, _FEW_FOUND, _MOST_FOUND, _MOST_COST = 0.35, 0.2, 96, 2e6
 # lam times what found features leave of k(x, x) should change f by no more than this, and must by no more than so many
 # times it; they leave between so little and so much of a typical k(x, x). Where the most features leave no more than
 # so many times that on average they will do.
@@ -31,7 +31,7 @@ _FIRST_LOOK, _FIRST_LEFT = 16, 0.7
 # First of all so many samples for each of the most features tell whether there is hope.
 _OF_EACH = 2
 # The fewest and the most samples for which they are sought: pivots of few cost less, and coarse to fine of more.
-FEWEST_SAMPLES, _MOST_SAMPLES = 80, 5000
+_FEWEST_SAMPLES, _MOST_SAMPLES = 80, 5000
 # More free samples than these, as a multiple of those at a vertex, say that the sides cannot be told yet.
 _MOST_FREE = 20
 # Relative gaps at which sides are handed over; samples beside the margin that join the free ones and as many others.
@@ -50,7 +50,7 @@ class Features(NamedTuple):
     reach: float = np.inf
 
 
-def features_of(source, n, lam, few=_FEW_FEATURES, most_cost=_MOST_COST):
+def features_of(source, n, lam, few=_FEW_FOUND, most_cost=_MOST_COST):
     """Features few enough to step in their dimension, known, or found for duals of some lam; None without.
 
     Parameters
@@ -58,7 +58,7 @@ def features_of(source, n, lam, few=_FEW_FEATURES, most_cost=_MOST_COST):
     source : of the samples
     n : int, how many of them a problem has
     lam : float
-    few : float, up to what share of n features are few
+    few : float, up to what share of n features that are found are few
     most_cost : float, multiplications that a step with features that are found may take
 
     Returns
@@ -66,9 +66,9 @@ def features_of(source, n, lam, few=_FEW_FEATURES, most_cost=_MOST_COST):
     Features or None
     """
     if source.n_features is not None:
-        X = dense_features(source.features) if source.n_features <= few * n else None
+        X = dense_features(source.features) if source.n_features <= _FEW_KNOWN * n else None
         return None if X is None else Features(X, np.zeros(len(X)))
-    if not FEWEST_SAMPLES <= n <= _MOST_SAMPLES:
+    if not _FEWEST_SAMPLES <= n <= _MOST_SAMPLES:
         return None
     diagonal = source.diagonal()
     largest = float(diagonal.max())

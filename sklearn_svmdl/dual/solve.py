@@ -7,12 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ..kernels.blas import dot
-from .active_set import pivot_ever_closer
 from .buffer import Buffer
 from .feasibility import is_least, least_budget, least_slack_shown
 from .kkt import BOUND, FREE, ZERO, spread_of
 from .levels import coarse_problem, cold_state, polish, share_of, solve_levels
-from .linear import FEWEST_SAMPLES, features_of, solve_in_features
+from .linear import features_of, solve_in_features
 from .problem import Status, certify, constant_solution, feasible_duals, least_slack_intercept, slack_of
 from .smo import ascend, first_shape
 from .together import LARGEST, MOST_ITERATIONS, solve_together
@@ -33,8 +32,6 @@ _SHORTER = 1e-2
 # Up to so many samples, and of a regression, all kernel values are evaluated at once, and the way to the solution is
 # direct.
 _DIRECT, _DIRECT_REGRESSION = 500, 800
-# Up to so many samples pivots cost less than steps in few features, and than to look for them.
-_PIVOTED = 250
 # From this many problems on they are solved together.
 SEVERAL = 3
 # Samples from which the spread is told, and that a solve which got nowhere ends with.
@@ -152,15 +149,9 @@ def _attempt(problem, workspace, tol):
 
 def _block_steps(problem, workspace, tol):
     """The certified solution by block steps."""
-    tally, source, start = workspace.tally, problem.source, None
-    if is_direct(problem, workspace.buffer):
-        start, block = cold_state(problem), whole_block(problem, source.distinct.whole(), tally)
-        if FEWEST_SAMPLES <= problem.n_samples <= _PIVOTED and source.index is None and source.n_features is None:
-            start = pivot_ever_closer(block, start, attempts=1)
-            if start.settled or tally.left <= 0:
-                return certified(problem, start, tally, tol)
+    tally, start = workspace.tally, cold_state(problem) if is_direct(problem, workspace.buffer) else None
     lam = _first_lam(problem) if start is None else start.point.lam
-    features = features_of(source.distinct, problem.n_distinct, lam)
+    features = features_of(problem.source.distinct, problem.n_distinct, lam)
     if features is not None:
         state = solve_in_features(problem, features, workspace, lam)
         if state.settled or tally.left <= 0 or features.reach >= problem.largest_cost:
@@ -168,6 +159,7 @@ def _block_steps(problem, workspace, tol):
             if solution.is_within(tol) or tally.left <= 0:
                 return solution
     if start is not None:
+        block = whole_block(problem, problem.source.distinct.whole(), tally)
         return certified(problem, solve_whole(problem, block, start, tally), tally, tol)
     state, part = solve_levels(problem, workspace, np.random.RandomState(0))
     for _ in range(_MOST_TURNS):
