@@ -90,9 +90,11 @@ def test_interior_steps_solve_what_pivoting_does_not_settle():
 
 
 def test_a_proximal_weight_that_falls_settles_what_exact_pivots_do_not():
-    problem = nearly_singular()
+    problem = nearly_singular(60)
     block = block_of(problem)
-    done = solve_block(block, free_state(block), trusted=False)
+    start = free_state(block)
+    assert not pivot(block, start).settled
+    done = solve_block(block, start, trusted=False)
     assert done.settled and done.exact and block.tally.interior_steps == 0
     assert_optimal(problem, done.point)
 

@@ -139,8 +139,8 @@ def test_no_features_of_a_kernel_of_high_rank():
     X, _ = data_of(500, d=8)
     rough = Kernel("rbf", {"gamma": 1.0}).source(X).counted(tally := Tally())
     assert features_at(rough) is None
-    # That is told from a few columns.
-    assert tally.kernel_values <= 20 * 500
+    # That is told from some of the samples.
+    assert tally.kernel_values <= 500**2 / 10
     assert features_at(GramSource(np.eye(500))) is None
 
 

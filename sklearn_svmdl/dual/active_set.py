@@ -36,8 +36,8 @@ _CORRECTIONS = {np.dtype(np.float64): ((0.2, 1e-6), (0.0, 1e-12)), np.dtype(np.f
 # lam may change by this factor in one round.
 LAM_RANGE = 10.0
 # The proximal weight, relative to the block's scale, falls by this factor from the heaviest to the lightest, at which
-# an exact solution is tried, as soon as no more than this share of the free samples are on the wrong side.
-# A rough one takes a weight between.
+# an exact solution is tried, as soon as no more than this share of the free samples are on the wrong side. A rough
+# solution takes a weight between.
 _HEAVIEST, _FALL, _LIGHTEST, _SOON, _ROUGHLY_HELD = 0.3, 0.5, (0.01, 0.001), 0.5, 0.1
 # The loss of a regression is smooth over these shares of a typical residual, one after the other: from the third on
 # where pivots went astray, from the fourth on where the sides are known roughly. This share of the free samples may
@@ -98,7 +98,7 @@ def sides_asked_for(side, inward, at_margin, magnitude, upper, at_bound):
     wanted, free = side.copy(), side == FREE
     wanted[(side == ZERO) & (inward > at_margin)] = FREE
     wanted[(side == BOUND) & (inward < -at_margin)] = FREE
-    slip = at_bound * np.where(free, upper, 0.0).max(axis=-1, keepdims=True)
+    slip = at_bound * np.maximum.reduce(free * upper, axis=-1, keepdims=True)
     wanted[free & (magnitude < -slip)] = ZERO
     wanted[free & (magnitude > (1.0 + at_bound) * upper)] = BOUND
     return wanted
@@ -246,18 +246,15 @@ class Effort:
     rough: bool = False
 
 
-def pivot_ever_closer(block, start, effort):
+def pivot_ever_closer(block, start, overlook=0.0):
     """Pivot with a proximal weight that falls as soon as few samples are on the wrong side, and then exactly.
 
-    Where that goes astray the weight falls further. For a rough solve the first weight will do. The state is not
-    settled where nothing did.
+    Where that goes astray the weight falls further. The state is not settled where nothing did.
     """
-    if effort.rough:
-        return replace(pivot(block, start, _ROUGHLY_HELD, effort.overlook), exact=False, pivoted=False)
     weight, start = _HEAVIEST, replace(start, settled=False)
     for lightest in _LIGHTEST:
         start, weight = _approach(block, start, weight, lightest)
-        done = pivot_exactly(block, start, effort.overlook)
+        done = pivot_exactly(block, start, overlook)
         if done.settled:
             return done
     return start
@@ -329,8 +326,10 @@ def pivot_block(block, start, effort=Effort(), trusted=True):
     start = replace(start, settled=False)
     if trusted and not effort.rough:
         return start
+    if block.row is None and effort.rough:
+        return replace(pivot(block, start, _ROUGHLY_HELD, effort.overlook), exact=False, pivoted=False)
     if block.row is None:
-        return pivot_ever_closer(block, start, effort)
+        return pivot_ever_closer(block, start, effort.overlook)
     known = 0 if not start.point.beta.any() else _MISLED if trusted else _ROUGHLY
     return pivot_smoothly(block, start, effort, _SMOOTHED[known:])
 

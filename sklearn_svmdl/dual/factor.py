@@ -42,6 +42,8 @@ _GATHERED = 256
 
 def gathered(gram, rows, columns, dtype=np.float64):
     """gram[rows, columns] in the given precision, a few rows at a time."""
+    if len(rows) <= _GATHERED:
+        return gram[rows].take(columns, axis=1).astype(dtype, copy=False)
     out = np.empty((len(rows), len(columns)), dtype=dtype)
     for start in range(0, len(rows), _GATHERED):
         piece = slice(start, start + _GATHERED)

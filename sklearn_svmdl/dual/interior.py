@@ -31,7 +31,7 @@ from ..kernels.blas import dot, matmul, product_into
 from .factor import cholesky, solve_factorised
 from .kkt import BOUND, FREE, ZERO, Point, sides_of_rows
 
-(_PSTRF,) = get_lapack_funcs(("pstrf",), dtype=np.float64)
+(PSTRF,) = get_lapack_funcs(("pstrf",), dtype=np.float64)
 
 # Steps of one run. A budget that asks for a large lam takes most of them; a cost takes 10 to 25.
 MOST_STEPS = 100
@@ -257,7 +257,7 @@ def low_rank_factor(gram, unseen=0.0):
     semi-definite matrix, 1990).
     """
     m = len(gram)
-    factor, order, rank, _ = _PSTRF(gram, tol=max(unseen, _RANK_TOLERANCE * np.diagonal(gram).max()), lower=True)
+    factor, order, rank, _ = PSTRF(gram, tol=max(unseen, _RANK_TOLERANCE * np.diagonal(gram).max()), lower=True)
     if rank > _FEW_COLUMNS * m:
         return None
     G = np.empty((m, rank))

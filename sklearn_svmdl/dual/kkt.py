@@ -23,11 +23,12 @@ alone and b may lie anywhere between the samples at zero and those at bound: the
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
 
-from ..kernels.blas import matmul
+from ..kernels.blas import dot, matmul
 from ..kernels.sources import BLOCK, row_blocks
 from .factor import cholesky, shifted_gram, solve_factorised
 from .work import Tally
@@ -40,7 +41,7 @@ ROUNDING = 1e-14
 _FALL, _MOST_CORRECTIONS = 0.1, 10
 # Roundings of a sum of n terms grow as sqrt(n); some more to spare.
 UNITS = 4.0
-_SMALLEST = np.finfo(float).tiny
+_SMALLEST, _EPS = float(np.finfo(float).tiny), float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True)
@@ -149,11 +150,11 @@ class Block:
 
     def weight_of(self, delta):
         """The proximal weight `delta`, given in units of the scale; no less than what Cholesky's roundings may take."""
-        return max(delta * self.scale, self.n_samples * np.finfo(np.float64).eps * self.largest)
+        return max(delta * self.scale, self.n_samples * _EPS * self.largest)
 
     def rounding(self, beta):
         """The size of rounding errors in K beta: what no solver can tell from zero."""
-        return UNITS * np.finfo(np.float64).eps * self.largest * float(np.linalg.norm(beta))
+        return UNITS * _EPS * self.largest * sqrt(dot(beta, beta))
 
     def asking(self, problem, tally):
         """The same block with the budget or the cost of another problem; what does not depend on it is kept."""
@@ -308,7 +309,7 @@ class KKTSystem:
         # From one guess to the next few samples reach or leave their bound.
         known_t, known_pull = (0.0, block.fixed.pull) if previous is None else (previous.t, previous.pull)
         self.pull = known_pull + block.product(self.t - known_t)
-        self.shift, self.total = block.shift, self.t.sum() + block.fixed.total
+        self.shift, self.total = block.shift, float(self.t.sum()) + block.fixed.total
         # c, with K + sigma 1 1' for K.
         self.coupling = (
             self.pull[self.free] + self.shift * self.total - centre.delta * centre.shape[block.rows(self.free)]
@@ -392,7 +393,7 @@ class KKTSystem:
     def point(self, lam):
         """The solution of the free samples' conditions and 1'beta = 0 for the given lam."""
         b = self.intercept(lam)
-        of_free = np.zeros_like(self.t)
+        of_free = np.zeros(len(self.t))
         of_free[self.free] = self._duals_of_free(lam, b)
         beta = lam * self.t + of_free
         return Point(beta, lam, b, lam * self.pull + self.block.product(of_free))

@@ -12,15 +12,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..kernels.blas import matmul
+from ..kernels.blas import dot, matmul
 from .active_set import State
-from .interior import InteriorSolver, operator_in_features
+from .interior import PSTRF, InteriorSolver, operator_in_features
 from .kkt import FREE
 from .working_set import TooLarge, dense_features, near_margin, refine, whole_block
 
-# Features are few up to this share of the samples, and those that are found up to so many, and while a step with them
-# takes no more multiplications than this.
-_FEW_FEATURES, _MOST_FOUND, _MOST_COST = 0.35, 96, 2e6
+# Features that are known are few up to this share of the samples, those that are found up to another, as pivots cost
+# less than more of them, up to so many, and while a step with them takes no more multiplications than this.
+_FEW_KNOWN, _FEW_FOUND, _MOST_FOUND, _MOST_COST = 0.35, 0.2, 96, 2e6
 # lam times what found features leave of k(x, x) should change f by no more than this, and must by no more than so many
 # times it; they leave between so little and so much of a typical k(x, x). Where the most features leave no more than
 # so many times that on average they will do.
@@ -28,6 +28,8 @@ _UNSEEN, _MOST_SEEN, _LEAST_LEFT, _MOST_LEFT, _ROUGHLY = 1e-2, 30.0, 1e-13, 3e-2
 # The search goes on while it is on course: after every so many features this share of the trace may be left at first,
 # and from there on a share that falls geometrically to what will do of the most features.
 _FIRST_LOOK, _FIRST_LEFT = 16, 0.7
+# First of all so many samples for each of the most features tell whether there is hope.
+_OF_EACH = 2
 # The fewest and the most samples for which they are sought: pivots of few cost less, and coarse to fine of more.
 _FEWEST_SAMPLES, _MOST_SAMPLES = 80, 5000
 # More free samples than these, as a multiple of those at a vertex, say that the sides cannot be told yet.
@@ -48,7 +50,7 @@ class Features(NamedTuple):
     reach: float = np.inf
 
 
-def features_of(source, n, lam, few=_FEW_FEATURES, most_cost=_MOST_COST):
+def features_of(source, n, lam, few=_FEW_FOUND, most_cost=_MOST_COST):
     """Features few enough to step in their dimension, known, or found for duals of some lam; None without.
 
     Parameters
@@ -56,7 +58,7 @@ def features_of(source, n, lam, few=_FEW_FEATURES, most_cost=_MOST_COST):
     source : of the samples
     n : int, how many of them a problem has
     lam : float
-    few : float, up to what share of n features are few
+    few : float, up to what share of n features that are found are few
     most_cost : float, multiplications that a step with features that are found may take
 
     Returns
@@ -64,7 +66,7 @@ def features_of(source, n, lam, few=_FEW_FEATURES, most_cost=_MOST_COST):
     Features or None
     """
     if source.n_features is not None:
-        X = dense_features(source.features) if source.n_features <= few * n else None
+        X = dense_features(source.features) if source.n_features <= _FEW_KNOWN * n else None
         return None if X is None else Features(X, np.zeros(len(X)))
     if not _FEWEST_SAMPLES <= n <= _MOST_SAMPLES:
         return None
@@ -76,11 +78,22 @@ def features_of(source, n, lam, few=_FEW_FEATURES, most_cost=_MOST_COST):
     share = min(max(_UNSEEN / max(lam * typical, _SMALLEST), _LEAST_LEFT), _MOST_LEFT)
     most = int(min(_MOST_FOUND, few * n, np.sqrt(most_cost / n)))
     tolerance = max(share * typical / largest, _LEAST_LEFT)
+    if _left_of_some(source, n, most, tolerance * largest) > _ROUGHLY * share:
+        return None
     X = pivoted_cholesky(source, most, tolerance, on_course=lambda k, left: left <= _hoped(k, most, _ROUGHLY * share))
     if X is None:
         return None
     rest = np.maximum(diagonal - np.einsum("ij,ij->i", X, X), 0.0)
     return Features(X, rest, _MOST_SEEN * _UNSEEN / max(float(rest.max()), _LEAST_LEFT * largest))
+
+
+def _left_of_some(source, n, most, tolerance):
+    """The share of the trace that `most` features leave of twice as many evenly spaced samples; all leave more."""
+    some = np.linspace(0, n - 1, min(_OF_EACH * most, n)).astype(int)
+    gram = source.block(some, some)
+    factor, _, rank, _ = PSTRF(gram, tol=tolerance, lower=True)
+    told = np.tril(factor[:, : min(rank, most)])
+    return 1.0 - dot(told.ravel(), told.ravel()) / np.trace(gram)
 
 
 def _hoped(k, most, end):
