@@ -17,7 +17,19 @@ from .kkt import BOUND, FREE, ZERO
 from .linear import Features, features_of
 from .problem import DualSolution, Status, certificate, largest_error
 from .stack_interior import MOST_STEPS, steps_together
-from .stack_pivots import EXACTLY, MOST_ROUNDS, NEARLY, ROUGHLY, Blocks, Fixed, Guess, pivot_together, start
+from .stack_pivots import (
+    EXACTLY,
+    MOST_ROUNDS,
+    NEARLY,
+    ROUGHLY,
+    Blocks,
+    Fixed,
+    Guess,
+    mean_difference,
+    nearest,
+    pivot_together,
+    start,
+)
 from .work import Tally, Work
 from .working_set import dense_features
 
@@ -29,7 +41,7 @@ _ALIKE, _MOST_NUMBERS = 0.5, 2**21
 # ones, and with those that are found: where more are known, the samples between the classes cost less to solve for.
 _FEW_FEATURES, _MOST_COST, _MOST_COST_FOUND = 0.6, 5e5, 4e6
 # They are so many of each class at first, and up to this share of all near the margin.
-_BETWEEN, _MOST_NEAR = 20, 0.5
+_BETWEEN, _SOME, _MOST_NEAR = 20, 0.2, 0.8
 # The relative gap at which sides are handed over, and that where what features leave changes f by more than so much, so
 # that they tell them roughly; with the free samples go as many that are near the margin and some.
 _GAP, _ROUGH_GAP, _TOLD, _NEAR_COUNT = 1e-6, 1e-3, 1e-6, 20
@@ -86,13 +98,14 @@ def _with_costs(stack, reach, tol):
     """Pivots of small ones; of others interior steps and pivots where features are known or found, else growth."""
     solutions = [None] * len(stack)
     if stack.features is None:
-        _solve_small(stack, np.flatnonzero(stack.sizes <= _SMALL), reach, tol, solutions)
+        whole = stack.sizes**2 * len(stack) <= _MOST_NUMBERS
+        _solve_small(stack, np.flatnonzero(whole | (stack.sizes <= _SMALL)), reach, tol, solutions)
     left = _unsolved(solutions)
     if len(left) == 0:
         return solutions
     features = _features(stack, int(stack.sizes[left].max()), float(stack.cost[left].max()))
     if features is None:
-        _solve_parts(stack, left, lambda m: m**2, _grown, tol, solutions)
+        _solve_parts(stack, left, lambda m: (m // 2) ** 2, _grown, tol, solutions)
     else:
         rank = features.X.shape[1] + 1
         _solve_parts(stack, left, lambda m: m * rank, lambda part: _stepped(part, features), tol, solutions)
@@ -169,7 +182,7 @@ def _pivoted(part, reach, most_rounds):
 def _stepped(part, features):
     """Interior steps on all samples, and pivots on those near the margin until no other stands wrong."""
     unseen = part.cost.max() * features.rest.max()
-    gap, stage = (_ROUGH_GAP, ROUGHLY) if unseen > _TOLD else (_GAP, EXACTLY)
+    gap, stage = (_ROUGH_GAP, NEARLY) if unseen > _TOLD else (_GAP, EXACTLY)
     inside = steps_together(part, features.X[part.rows], features.rest[part.rows], gap)
     guess = Guess(inside.side, inside.beta / part.cost[:, None], part.cost, np.full(len(part), stage))
     return _refined(part, _nearest(part, inside), guess)._replace(steps=inside.steps)
@@ -183,20 +196,12 @@ def _grown(part):
 
 
 def _between(part):
-    """Mask of the samples of each class that are nearest to the other, along the difference of some of their means."""
-    direction = np.zeros(part.bound.shape)
-    for row, sign in zip(direction, part.sign, strict=True):
-        for one in (-1.0, 1.0):
-            members = np.flatnonzero(sign == one)
-            some = members[np.linspace(0, len(members) - 1, min(_BETWEEN, len(members))).astype(int)]
-            row[some] = one / len(some)
-    along = part.sign * part.products(direction)
-    near = np.zeros(part.bound.shape, bool)
-    for one in (-1.0, 1.0):
-        distance = np.where(part.sign == one, along, np.inf)
-        first = np.argsort(distance, axis=1)[:, :_BETWEEN]
-        np.put_along_axis(near, first, True, axis=1)
-    return near & (part.bound != 0)
+    """Mask of the samples nearest to the other class, along the difference of the means of some of each."""
+    some = np.zeros(part.bound.shape)
+    for row, bound in zip(some, part.bound, strict=True):
+        for members in (np.flatnonzero(bound < 0), np.flatnonzero(bound > 0)):
+            row[members[np.linspace(0, len(members) - 1, min(_BETWEEN, len(members))).astype(int)]] = 1.0
+    return nearest(part, part.products(mean_difference(part.bound * some)), _SOME)
 
 
 def _refined(part, near, guess):
