@@ -140,14 +140,14 @@ class Guess(NamedTuple):
 
 
 def start(blocks):
-    """Where to begin from nothing: near the limit lam -> 0 of a budget, and of a cost between the classes."""
-    return _softest(blocks) if blocks.budget is not None else _between(blocks)
-
-
-def _between(blocks):
-    """The samples nearest to the other class are free, along the difference of the classes' means."""
-    side = np.where(nearest(blocks, blocks.fit(mean_difference(blocks.bound)), NEAREST), FREE, ZERO)
-    return Guess(side, np.zeros(side.shape), blocks.most_lam, np.full(len(side), ROUGHLY))
+    """Where to begin from nothing: near the limit lam -> 0, or between the classes where the cost is larger."""
+    softest = _softest(blocks)
+    if blocks.budget is not None:
+        return softest._replace(lam=np.clip(softest.lam, blocks.least_lam, blocks.most_lam))
+    near = nearest(blocks, blocks.fit(mean_difference(blocks.bound)), NEAREST)
+    larger = (blocks.most_lam > softest.lam)[:, None]
+    side = np.where(larger, np.where(near, FREE, ZERO), softest.side)
+    return softest._replace(side=side, shape=np.where(larger, 0.0, softest.shape), lam=blocks.most_lam)
 
 
 def mean_difference(bound):
@@ -183,10 +183,10 @@ def _softest(blocks):
     curvature = np.einsum("ki,ki->k", shape, blocks.fit(shape))
     alone = np.einsum("ki,kii->k", shape**2, blocks.gram)
     curvature = np.where(curvature > 1e-9 * alone, curvature, alone)
-    unspent = np.einsum("ki,ki->k", weight, slack_of(blocks.linear - constant[:, None], sign)) - blocks.budget
+    unspent = np.einsum("ki,ki->k", weight, slack_of(blocks.linear - constant[:, None], sign)) - (0.0 if blocks.budget is None else blocks.budget)
     lam = np.divide(unspent, curvature, out=1.0 / blocks.scale, where=curvature > 0)
     side = np.select([costly, at_constant], [BOUND, FREE], ZERO)
-    return Guess(side, shape, np.clip(lam, blocks.least_lam, blocks.most_lam), np.full(len(lam), ROUGHLY))
+    return Guess(side, shape, lam, np.full(len(lam), ROUGHLY))
 
 
 def _solve_round(blocks, guess, delta):

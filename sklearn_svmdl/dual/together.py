@@ -49,7 +49,7 @@ _GAP, _ROUGH_GAP, _TOLD, _NEAR_COUNT = 1e-6, 1e-3, 1e-6, 20
 _WRONG, _MOST_LOOKS = 1e-9, 10
 # Budgets with known features are pivoted for so many rounds before the cost of this over the scale tells whether any
 # hyperplane keeps them: most that can be kept settle sooner, and the others late or never.
-_FIRST_ROUNDS, _HARDEST = 8, 1e6
+_FIRST_ROUNDS, _WHOLE_ROUNDS, _HARDEST = 8, 20, 1e6
 # The most iterations that a problem takes.
 MOST_ITERATIONS = MOST_STEPS + (2 + _MOST_LOOKS) * MOST_ROUNDS + _FIRST_ROUNDS
 
@@ -99,7 +99,7 @@ def _with_costs(stack, reach, tol):
     solutions = [None] * len(stack)
     if stack.features is None:
         whole = stack.sizes**2 * len(stack) <= _MOST_NUMBERS
-        _solve_small(stack, np.flatnonzero(whole | (stack.sizes <= _SMALL)), reach, tol, solutions)
+        _solve_small(stack, np.flatnonzero(whole | (stack.sizes <= _SMALL)), reach, tol, solutions, _WHOLE_ROUNDS)
     left = _unsolved(solutions)
     if len(left) == 0:
         return solutions
