@@ -5,7 +5,7 @@ numpy a round on a handful of numbers; together a problem takes as long as its a
 `kkt`, in arrays (k, m) and (k, m, m) of k blocks on m variables each. Blocks that do not settle soon say so.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -89,6 +89,14 @@ class Blocks:
             *(part.take(which) if isinstance(part, Fixed) else part if part is None else part[which] for part in own)
         )
 
+    def at_cost(self, cost):
+        """The same blocks with this cost."""
+        lam = np.full(len(self.scale), float(cost))
+        other = replace(self, least_lam=lam, most_lam=lam)
+        kept = ("sign", "weight", "largest")
+        vars(other).update({name: getattr(self, name) for name in kept})
+        return other
+
     @cached_property
     def sign(self):
         """sign_i."""
@@ -137,6 +145,11 @@ class Guess(NamedTuple):
     def take(self, which):
         """Those of some of the blocks."""
         return Guess(*(values[which] for values in self))
+
+
+def sides_of(beta, bound, cost):
+    """The sides that duals are on at this cost."""
+    return np.select([beta == 0, np.abs(beta) >= cost * np.abs(bound)], [ZERO, BOUND], FREE)
 
 
 def start(blocks):

@@ -28,6 +28,7 @@ from .stack_pivots import (
     mean_difference,
     nearest,
     pivot_together,
+    sides_of,
     start,
 )
 from .work import Tally, Work
@@ -50,6 +51,8 @@ _WRONG, _MOST_LOOKS = 1e-9, 10
 # Budgets with known features are pivoted for so many rounds before the cost of this over the scale tells whether any
 # hyperplane keeps them: most that can be kept settle sooner, and the others late or never.
 _FIRST_ROUNDS, _WHOLE_ROUNDS, _HARDEST = 8, 20, 1e6
+# The proximal weight at which a walk goes on from the last cost.
+_WARM = ROUGHLY + 1
 # The most iterations that a problem takes.
 MOST_ITERATIONS = MOST_STEPS + (2 + _MOST_LOOKS) * MOST_ROUNDS + _FIRST_ROUNDS
 
@@ -77,6 +80,55 @@ def solve_together(stack, reach, tol):
     list of DualSolution or None, one for each problem; None where no certificate within tol was found
     """
     return _with_budgets(stack, reach, tol) if stack.cost is None else _with_costs(stack, reach, tol)
+
+
+def walk_together(stack, costs, tol):
+    """Solve problems without few known features for rising costs, each from the last.
+
+    Parameters
+    ----------
+    stack : Stack
+    costs : sequence of float, rising
+
+    Returns
+    -------
+    list of lists of DualSolution or None : for each cost one for each problem
+    """
+    solutions = [[None] * len(stack) for _ in costs]
+    for rows in _parts(stack.sizes, np.arange(len(stack)), lambda m: m**2):
+        _walk_part(stack.take(rows).narrowed(), rows, costs, tol, solutions)
+    return solutions
+
+
+def _walk_part(part, rows, costs, tol, solutions):
+    """Enter the solutions of the rows for each cost."""
+    tally = Tally()
+    part = part.with_cost(costs[0]).counted(tally)
+    blocks, last = Blocks.of(part, part.gram(), np.inf), None
+    for cost, found in zip(costs, solutions, strict=True):
+        here, blocks = part.with_cost(cost), blocks.at_cost(cost)
+        guess = start(blocks) if last is None else _warm(last, blocks)
+        solved = pivot_together(blocks, guess, _WHOLE_ROUNDS)
+        _enter(found, rows, here, _Solved(solved.beta, solved.lam, blocks.fit(solved.beta), solved.rounds), tally, tol)
+        tally.kernel_values = 0
+        left = np.flatnonzero([found[row] is None for row in rows])
+        if len(left):
+            alone = _with_costs(here.take(left), np.inf, tol)
+            for k, solution in zip(left, alone, strict=True):
+                found[rows[k]] = solution
+                if solution is not None:
+                    solved.beta[k, : len(solution.beta)] = solution.beta
+                    solved.side[k] = sides_of(solved.beta[k], blocks.bound[k], cost)
+        last = solved
+
+
+def _warm(last, blocks):
+    """Where to begin from the solutions of the last cost; from nothing where there are none."""
+    cold, there = start(blocks), (last.beta != 0).any(axis=1)
+    stage = np.where((last.side == BOUND).any(axis=1), _WARM, EXACTLY)
+    shape = last.beta / blocks.most_lam[:, None]
+    side, shape = (np.where(there[:, None], *both) for both in ((last.side, cold.side), (shape, cold.shape)))
+    return Guess(side, shape, blocks.most_lam, np.where(there, stage, cold.stage))
 
 
 def _with_budgets(stack, reach, tol):
@@ -148,15 +200,20 @@ def _features(stack, m, cost):
     return Features(X, np.zeros(len(X))) if m * X.shape[1] ** 2 <= _MOST_COST else None
 
 
-def _solve_parts(stack, rows, numbers, solve_part, tol, solutions):
-    """Enter the solutions of the rows, solved in parts of like sizes that take numbers(m) for each of m variables."""
-    sizes = stack.sizes[rows]
+def _parts(sizes, rows, numbers):
+    """The rows in parts of like sizes that take numbers(m) for each of m variables."""
     order = np.argsort(-sizes, kind="stable")
     rows, sizes = rows[order], sizes[order]
     while len(rows):
         most = min(max(1, int(_MOST_NUMBERS // numbers(sizes[0]))), np.count_nonzero(sizes >= _ALIKE * sizes[0]))
-        _solve_part(stack, rows[:most], solve_part, tol, solutions)
+        yield rows[:most]
         rows, sizes = rows[most:], sizes[most:]
+
+
+def _solve_parts(stack, rows, numbers, solve_part, tol, solutions):
+    """Enter the solutions of the rows, solved in parts of like sizes that take numbers(m) for each of m variables."""
+    for part in _parts(stack.sizes[rows], rows, numbers):
+        _solve_part(stack, part, solve_part, tol, solutions)
 
 
 def _solve_part(stack, rows, solve_part, tol, solutions):

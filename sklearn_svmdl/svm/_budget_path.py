@@ -340,8 +340,10 @@ def _path_of(estimator, X, y, sample_weight, Cs):
     return BudgetPath(np.array(Cs), unit, tuple(models), tuple(task.name for task in training.tasks))
 
 
-def walk_tasks(training, Cs, unit, *, tol, max_iter):
+def walk_tasks(training, Cs, unit, known=None, *, tol, max_iter):
     """Solve every dual problem for all Cs, which must come from the softest to the hardest.
+
+    `known` are solutions as they are returned, with None for those that are not.
 
     Returns
     -------
@@ -349,7 +351,11 @@ def walk_tasks(training, Cs, unit, *, tol, max_iter):
     """
     limits = dict(tol=tol, max_iter=max_iter, cache_size=training.memory)
     columns = []
-    for problem in training.problems():
+    known = [[None] * len(training.tasks)] * len(Cs) if known is None else known
+    for problem, column in zip(training.problems(), zip(*known, strict=True), strict=True):
+        if None not in column:
+            columns.append(column)
+            continue
         stored = replace(problem, dual=_stored_if_it_fits(problem.dual, training.memory))
         columns.append(walk([stored.asking(C, unit) for C in Cs], **limits))
     return [list(row) for row in zip(*columns, strict=True)]
