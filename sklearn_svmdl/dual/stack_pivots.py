@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .active_set import EXACT, LAM_RANGE, PULLED, TOLERANCES, sides_asked_for
+from .factor import cholesky, solve_factorised
 from .kkt import BOUND, FREE, ROUNDING, UNITS, ZERO
 from .problem import least_slack_intercept, slack_of
 
@@ -21,6 +22,10 @@ from .problem import least_slack_intercept, slack_of
 _STAGES, MOST_ROUNDS = np.array([0.1, 0.03, 0.01, 0.003, EXACT]), 60
 ROUGHLY, NEARLY, EXACTLY = 0, len(_STAGES) - 2, len(_STAGES) - 1
 _OVERLOOKED = 0.5
+# Up to so many free samples one call of numpy solves the conditions of all blocks.
+_FEW_FREE = 40
+# Rounds without fewer samples on the wrong side before a pivoting gives up.
+_PATIENCE = 8
 # Samples of this share, the nearest to the other class, are free at first.
 NEAREST = 0.5
 # The last entry of the conditions' diagonal, in units of 1 / scale: it keeps them regular where no sample is free.
@@ -84,6 +89,8 @@ class Blocks:
 
     def take(self, which):
         """Some of the blocks."""
+        if len(which) == len(self.scale) and which.dtype != bool:
+            return self
         own = (getattr(self, field.name) for field in fields(self))
         return Blocks(
             *(part.take(which) if isinstance(part, Fixed) else part if part is None else part[which] for part in own)
@@ -196,7 +203,9 @@ def _softest(blocks):
     curvature = np.einsum("ki,ki->k", shape, blocks.fit(shape))
     alone = np.einsum("ki,kii->k", shape**2, blocks.gram)
     curvature = np.where(curvature > 1e-9 * alone, curvature, alone)
-    unspent = np.einsum("ki,ki->k", weight, slack_of(blocks.linear - constant[:, None], sign)) - (0.0 if blocks.budget is None else blocks.budget)
+    unspent = np.einsum("ki,ki->k", weight, slack_of(blocks.linear - constant[:, None], sign)) - (
+        0.0 if blocks.budget is None else blocks.budget
+    )
     lam = np.divide(unspent, curvature, out=1.0 / blocks.scale, where=curvature > 0)
     side = np.select([costly, at_constant], [BOUND, FREE], ZERO)
     return Guess(side, shape, lam, np.full(len(lam), ROUGHLY))
@@ -212,44 +221,53 @@ def _solve_round(blocks, guess, delta):
     f = int(count.max())
     columns = np.argsort(~free, axis=1, kind="stable")[:, :f]
     is_free = np.arange(f) < count[:, None]
-    matrix = np.empty((len(t), f + 1, f + 1))
-    gram = blocks.among(columns) + shift[:, None, None]
-    np.multiply(gram, is_free[:, :, None] & is_free[:, None, :], out=matrix[:, :f, :f])
-    np.einsum("kii->ki", matrix)[:, :f] += np.where(is_free, delta[:, None], 1.0)
-    matrix[:, :f, f] = matrix[:, f, :f] = is_free
-    matrix[:, f, f] = -_REGULAR / shift
-    # What they ask for is constant - lam slope.
-    constant, slope = np.zeros((2, len(t), f + 1))
+    matrix = blocks.among(columns)
+    matrix += shift[:, None, None]
+    matrix *= is_free[:, :, None] & is_free[:, None, :]
+    np.einsum("kii->ki", matrix)[...] += np.where(is_free, delta[:, None], 1.0)
     coupling = pull + (shift * total)[:, None] - delta[:, None] * guess.shape
-    constant[:, :f] = is_free * np.take_along_axis(blocks.linear, columns, axis=1)
-    slope[:, :f] = is_free * np.take_along_axis(coupling, columns, axis=1)
-    slope[:, f] = total
+    constant, slope = (is_free * np.take_along_axis(v, columns, axis=1) for v in (blocks.linear, coupling))
     if blocks.budget is None:
         lam, stands = guess.lam, np.ones(len(t), bool)
-        solved = np.linalg.solve(matrix, (constant - lam[:, None] * slope)[:, :, None])[:, :, 0]
+        solved, intercept = _bordered(matrix, (constant - lam[:, None] * slope,), (-lam * total,), is_free, shift)
+        solved, intercept = solved[0], intercept[0]
     else:
-        of_constant, of_slope = np.moveaxis(np.linalg.solve(matrix, np.stack([constant, slope], axis=2)), 2, 0)
+        of, b = _bordered(matrix, (constant, slope), (np.zeros(len(t)), total), is_free, shift)
         # The budget is spent.
         curvature = fixed.curvature + (t * (pull + fixed.pull)).sum(axis=1) + shift * total**2
         curvature += delta * (((t - guess.shape) ** 2).sum(axis=1) + 1.0)
         spare = (blocks.linear * t).sum(axis=1) + fixed.reward - blocks.budget + delta * guess.lam
-        fall = curvature - (slope * of_slope).sum(axis=1)
-        excess = spare - (slope * of_constant).sum(axis=1)
+        fall = curvature - (slope * of[1]).sum(axis=1) - total * b[1]
+        excess = spare - (slope * of[0]).sum(axis=1) - total * b[0]
         far = np.where(excess > 0, np.inf, 0.0)
         wanted = np.divide(excess, fall, out=far, where=fall > ROUNDING * np.abs(curvature))
         wanted = np.clip(wanted, blocks.least_lam, blocks.most_lam)
         lam = np.clip(wanted, guess.lam / LAM_RANGE, guess.lam * LAM_RANGE)
-        solved, stands = of_constant - lam[:, None] * of_slope, lam == wanted
+        solved, intercept, stands = of[0] - lam[:, None] * of[1], b[0] - lam * b[1], lam == wanted
     beta = lam[:, None] * t
-    np.put_along_axis(
-        beta, columns, np.where(is_free, solved[:, :f], np.take_along_axis(beta, columns, axis=1)), axis=1
-    )
+    np.put_along_axis(beta, columns, np.where(is_free, solved, np.take_along_axis(beta, columns, axis=1)), axis=1)
     gradient = blocks.linear - blocks.fit(beta) - lam[:, None] * fixed.pull
     gradient -= delta[:, None] * (beta - lam[:, None] * guess.shape)
-    intercept = solved[:, f]
     if f == 0 or not count.all():
         intercept = np.where(count > 0, intercept, _middle_intercept(gradient, guess.side, blocks.bound))
     return beta, lam, intercept, gradient - intercept[:, None], stands
+
+
+def _bordered(matrix, rhs, sums, is_free, shift):
+    """The solutions of A x + b 1 = r, 1'x = s on the free: for each of the rhs (k, f) and sums (k,) x and b."""
+    on = is_free.astype(float)
+    solved = _solved(matrix, np.stack([*rhs, on], axis=2))
+    of_ones = solved[:, :, -1]
+    least = (on * of_ones).sum(axis=1) + _REGULAR / shift
+    intercepts = [((on * solved[:, :, j]).sum(axis=1) - s) / least for j, s in enumerate(sums)]
+    return [solved[:, :, j] - b[:, None] * of_ones for j, b in enumerate(intercepts)], intercepts
+
+
+def _solved(matrix, rhs):
+    """A^-1 R of each block: all at once, or where a factorisation costs more than a call one by one."""
+    if matrix.shape[1] <= _FEW_FREE:
+        return np.linalg.solve(matrix, rhs)
+    return np.stack([solve_factorised(cholesky(a), np.asfortranarray(r)) for a, r in zip(matrix, rhs, strict=True)])
 
 
 def _middle_intercept(gradient, side, bound):
@@ -303,7 +321,7 @@ def pivot_together(blocks, guess, most_rounds=MOST_ROUNDS):
     """
     k, m = blocks.bound.shape
     out = Settled(np.zeros((k, m)), *np.zeros((2, k)), np.zeros((k, m), np.int8), np.zeros(k, int))
-    rows, fewest, going = np.arange(k), np.full(k, m), np.ones(k, bool)
+    rows, fewest, stalled, going = np.arange(k), np.full(k, m), np.zeros(k, int), np.ones(k, bool)
     at_bound, at_margin = TOLERANCES[np.dtype(np.float64)]
     for number in range(1, most_rounds + 1):
         last, sign = guess.stage == EXACTLY, blocks.sign
@@ -324,9 +342,11 @@ def pivot_together(blocks, guess, most_rounds=MOST_ROUNDS):
                 whole[rows[done]] = part[done]
             out.rounds[rows[done]] = number
             going &= ~done
-            if not going.any():
-                break
         stalls = going & (count >= fewest) & ~agree
+        stalled = np.where(stalls, stalled + 1, 0)
+        going &= stalled < _PATIENCE
+        if not going.any():
+            break
         fewest = np.where(agree, m, np.minimum(count, fewest))
         if stalls.any():
             beyond = np.maximum(-magnitude, magnitude - upper) * blocks.scale[:, None]
@@ -336,6 +356,7 @@ def pivot_together(blocks, guess, most_rounds=MOST_ROUNDS):
         guess = Guess(_balanced(wanted, residual, blocks), shape, lam, guess.stage + (agree & ~last))
         # Those that are done go on until they are as many as the others: their kernel values would have to be copied.
         if 2 * np.count_nonzero(going) <= len(going):
-            rows, fewest, guess, blocks = rows[going], fewest[going], guess.take(going), blocks.take(going)
+            rows, fewest, stalled = rows[going], fewest[going], stalled[going]
+            guess, blocks = guess.take(going), blocks.take(going)
             going = going[going]
     return out

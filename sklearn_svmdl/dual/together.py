@@ -101,33 +101,36 @@ def walk_together(stack, costs, tol):
 
 
 def _walk_part(part, rows, costs, tol, solutions):
-    """Enter the solutions of the rows for each cost."""
+    """Enter the solutions of the rows for each cost. What pivots did not settle at a cost begins with other steps at the
+    next, until no sample is at its bound: then a larger cost changes nothing."""
     tally = Tally()
     part = part.with_cost(costs[0]).counted(tally)
-    blocks, last = Blocks.of(part, part.gram(), np.inf), None
+    blocks, going = Blocks.of(part, part.gram(), np.inf), np.ones(len(part), bool)
+    last = Guess(np.zeros(part.bound.shape, np.int8), np.zeros(part.bound.shape), part.cost, None)
     for cost, found in zip(costs, solutions, strict=True):
-        here, blocks = part.with_cost(cost), blocks.at_cost(cost)
-        guess = start(blocks) if last is None else _warm(last, blocks)
-        solved = pivot_together(blocks, guess, _WHOLE_ROUNDS)
-        _enter(found, rows, here, _Solved(solved.beta, solved.lam, blocks.fit(solved.beta), solved.rounds), tally, tol)
-        tally.kernel_values = 0
-        left = np.flatnonzero([found[row] is None for row in rows])
-        if len(left):
-            alone = _with_costs(here.take(left), np.inf, tol)
-            for k, solution in zip(left, alone, strict=True):
-                found[rows[k]] = solution
-                if solution is not None:
-                    solved.beta[k, : len(solution.beta)] = solution.beta
-                    solved.side[k] = sides_of(solved.beta[k], blocks.bound[k], cost)
-        last = solved
+        here, blocks, own = part.with_cost(cost), blocks.at_cost(cost), [None] * len(part)
+        warm = _warm(last.side, last.shape, blocks)
+        for guess in (warm, start(blocks)):
+            some = np.flatnonzero(going & [solution is None for solution in own])
+            if len(some):
+                _enter(own, some, here.take(some), _pivoted(blocks.take(some), guess.take(some)), tally, tol)
+        going = np.array([solution is not None for solution in own])
+        _solve_left(here, tol, own)
+        for k, (row, solution) in enumerate(zip(rows.tolist(), own, strict=True)):
+            found[row] = solution
+            if solution is not None:
+                n = len(solution.beta)
+                last.shape[k, :n] = solution.beta
+                last.side[k, :n] = sides_of(solution.beta, part.bound[k, :n], cost)
+        going |= (last.shape != 0).any(axis=1) & ~(last.side == BOUND).any(axis=1)
 
 
-def _warm(last, blocks):
-    """Where to begin from the solutions of the last cost; from nothing where there are none."""
-    cold, there = start(blocks), (last.beta != 0).any(axis=1)
-    stage = np.where((last.side == BOUND).any(axis=1), _WARM, EXACTLY)
-    shape = last.beta / blocks.most_lam[:, None]
-    side, shape = (np.where(there[:, None], *both) for both in ((last.side, cold.side), (shape, cold.shape)))
+def _warm(side, beta, blocks):
+    """Where to begin from the sides and duals of the last cost; from nothing where there are none."""
+    cold, there = start(blocks), (beta != 0).any(axis=1)
+    stage = np.where((side == BOUND).any(axis=1), _WARM, EXACTLY)
+    shape = beta / blocks.most_lam[:, None]
+    side, shape = (np.where(there[:, None], *both) for both in ((side, cold.side), (shape, cold.shape)))
     return Guess(side, shape, blocks.most_lam, np.where(there, stage, cold.stage))
 
 
@@ -152,16 +155,21 @@ def _with_costs(stack, reach, tol):
     if stack.features is None:
         whole = stack.sizes**2 * len(stack) <= _MOST_NUMBERS
         _solve_small(stack, np.flatnonzero(whole | (stack.sizes <= _SMALL)), reach, tol, solutions, _WHOLE_ROUNDS)
+    _solve_left(stack, tol, solutions)
+    return solutions
+
+
+def _solve_left(stack, tol, solutions):
+    """Enter what interior steps and pivots, or growth, settle of the problems without a solution."""
     left = _unsolved(solutions)
     if len(left) == 0:
-        return solutions
+        return
     features = _features(stack, int(stack.sizes[left].max()), float(stack.cost[left].max()))
     if features is None:
         _solve_parts(stack, left, lambda m: (m // 2) ** 2, _grown, tol, solutions)
     else:
         rank = features.X.shape[1] + 1
         _solve_parts(stack, left, lambda m: m * rank, lambda part: _stepped(part, features), tol, solutions)
-    return solutions
 
 
 def _unsolved(solutions):
@@ -170,7 +178,9 @@ def _unsolved(solutions):
 
 def _solve_small(stack, rows, reach, tol, solutions, most_rounds=MOST_ROUNDS):
     """Enter what pivots on all samples settle."""
-    _solve_parts(stack, rows, lambda m: m**2, lambda part: _pivoted(part, reach, most_rounds), tol, solutions)
+    _solve_parts(
+        stack, rows, lambda m: m**2, lambda part: _pivoted_from_nothing(part, reach, most_rounds), tol, solutions
+    )
 
 
 def _enter_least_slack(stack, rows, reach, tol, solutions):
@@ -227,13 +237,18 @@ def _solve_part(stack, rows, solve_part, tol, solutions):
             _solve_part(stack, half, solve_part, tol, solutions)
 
 
-def _pivoted(part, reach, most_rounds):
-    """Pivots from nothing on all samples."""
-    blocks = Blocks.of(part, part.gram(), reach)
-    found = pivot_together(blocks, start(blocks), most_rounds)
+def _pivoted(blocks, guess, most_rounds=_WHOLE_ROUNDS):
+    """Pivots on all samples."""
+    found = pivot_together(blocks, guess, most_rounds)
     # A budget that asks for all the lam within reach is out of it.
-    within = np.ones(len(part), bool) if part.budget is None else found.lam < blocks.most_lam
+    within = True if blocks.budget is None else found.lam < blocks.most_lam
     return _Solved(found.beta, found.lam, blocks.fit(found.beta), found.rounds * within)
+
+
+def _pivoted_from_nothing(part, reach, most_rounds):
+    """Pivots on all samples from nothing."""
+    blocks = Blocks.of(part, part.gram(), reach)
+    return _pivoted(blocks, start(blocks), most_rounds)
 
 
 def _stepped(part, features):

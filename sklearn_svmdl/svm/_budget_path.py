@@ -352,12 +352,14 @@ def walk_tasks(training, Cs, unit, known=None, *, tol, max_iter):
     limits = dict(tol=tol, max_iter=max_iter, cache_size=training.memory)
     columns = []
     known = [[None] * len(training.tasks)] * len(Cs) if known is None else known
-    for problem, column in zip(training.problems(), zip(*known, strict=True), strict=True):
-        if None not in column:
-            columns.append(column)
-            continue
-        stored = replace(problem, dual=_stored_if_it_fits(problem.dual, training.memory))
-        columns.append(walk([stored.asking(C, unit) for C in Cs], **limits))
+    for task, column in zip(training.tasks, map(list, zip(*known, strict=True)), strict=True):
+        left = [c for c, solution in enumerate(column) if solution is None]
+        if left:
+            problem = training.problem(task)
+            stored = replace(problem, dual=_stored_if_it_fits(problem.dual, training.memory))
+            for c, solution in zip(left, walk([stored.asking(Cs[c], unit) for c in left], **limits), strict=True):
+                column[c] = solution
+        columns.append(column)
     return [list(row) for row in zip(*columns, strict=True)]
 
 

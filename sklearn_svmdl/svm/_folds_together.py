@@ -67,6 +67,8 @@ class FoldsTogether:
             data, tasks = model._tasks_of(samples.X[fold.train], samples.y[fold.train], samples.weight[fold.train])
         except ValueError:
             return None, (), None
-        return data, tasks, resolved_kernel(
-            model.kernel, data, gamma=model.gamma, degree=model.degree, coef0=model.coef0
+        return (
+            data,
+            tasks,
+            resolved_kernel(model.kernel, data, gamma=model.gamma, degree=model.degree, coef0=model.coef0),
         )
