@@ -23,7 +23,7 @@ _STAGES, MOST_ROUNDS = np.array([0.1, 0.03, 0.01, 0.003, EXACT]), 60
 ROUGHLY, NEARLY, EXACTLY = 0, len(_STAGES) - 2, len(_STAGES) - 1
 _OVERLOOKED = 0.5
 # Up to so many free samples one call of numpy solves the conditions of all blocks.
-_FEW_FREE = 40
+_FEW_FREE = 24
 # Rounds without fewer samples on the wrong side before a pivoting gives up.
 _PATIENCE = 8
 # Samples of this share, the nearest to the other class, are free at first.
@@ -256,18 +256,24 @@ def _solve_round(blocks, guess, delta):
 def _bordered(matrix, rhs, sums, is_free, shift):
     """The solutions of A x + b 1 = r, 1'x = s on the free: for each of the rhs (k, f) and sums (k,) x and b."""
     on = is_free.astype(float)
-    solved = _solved(matrix, np.stack([*rhs, on], axis=2))
+    solved = _solved(matrix, np.stack([*rhs, on], axis=2), np.count_nonzero(is_free, axis=1))
     of_ones = solved[:, :, -1]
     least = (on * of_ones).sum(axis=1) + _REGULAR / shift
     intercepts = [((on * solved[:, :, j]).sum(axis=1) - s) / least for j, s in enumerate(sums)]
     return [solved[:, :, j] - b[:, None] * of_ones for j, b in enumerate(intercepts)], intercepts
 
 
-def _solved(matrix, rhs):
-    """A^-1 R of each block: all at once, or where a factorisation costs more than a call one by one."""
+def _solved(matrix, rhs, count):
+    """A^-1 R of each block: all at once, or where a factorisation costs more than a call one by one, of as many as are
+    free."""
     if matrix.shape[1] <= _FEW_FREE:
         return np.linalg.solve(matrix, rhs)
-    return np.stack([solve_factorised(cholesky(a), np.asfortranarray(r)) for a, r in zip(matrix, rhs, strict=True)])
+    out = np.zeros(rhs.shape)
+    for solved, a, r, n in zip(out, matrix, rhs, count.tolist(), strict=True):
+        # LAPACK takes no system of nothing.
+        n = max(n, 1)
+        solved[:n] = solve_factorised(cholesky(a[:n, :n].copy()), np.asfortranarray(r[:n]))
+    return out
 
 
 def _middle_intercept(gradient, side, bound):

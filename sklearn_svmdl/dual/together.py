@@ -7,6 +7,7 @@ none does. What the problems have in common, kernel values and features, is eval
 one problem alone; problems that do not settle are left to `solve`.
 """
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -51,8 +52,6 @@ _WRONG, _MOST_LOOKS = 1e-9, 10
 # Budgets with known features are pivoted for so many rounds before the cost of this over the scale tells whether any
 # hyperplane keeps them: most that can be kept settle sooner, and the others late or never.
 _FIRST_ROUNDS, _WHOLE_ROUNDS, _HARDEST = 8, 20, 1e6
-# The proximal weight at which a walk goes on from the last cost.
-_WARM = ROUGHLY + 1
 # The most iterations that a problem takes.
 MOST_ITERATIONS = MOST_STEPS + (2 + _MOST_LOOKS) * MOST_ROUNDS + _FIRST_ROUNDS
 
@@ -101,19 +100,24 @@ def walk_together(stack, costs, tol):
 
 
 def _walk_part(part, rows, costs, tol, solutions):
-    """Enter the solutions of the rows for each cost. What pivots did not settle at a cost begins with other steps at the
-    next, until no sample is at its bound: then a larger cost changes nothing."""
+    """Enter the solutions of the rows for each cost.
+
+    What pivots did not settle at a cost begins with other steps at the next, until no sample is at its bound: then a
+    larger cost changes nothing.
+    """
     tally = Tally()
     part = part.with_cost(costs[0]).counted(tally)
     blocks, going = Blocks.of(part, part.gram(), np.inf), np.ones(len(part), bool)
     last = Guess(np.zeros(part.bound.shape, np.int8), np.zeros(part.bound.shape), part.cost, None)
     for cost, found in zip(costs, solutions, strict=True):
         here, blocks, own = part.with_cost(cost), blocks.at_cost(cost), [None] * len(part)
-        warm = _warm(last.side, last.shape, blocks)
-        for guess in (warm, start(blocks)):
-            some = np.flatnonzero(going & [solution is None for solution in own])
-            if len(some):
-                _enter(own, some, here.take(some), _pivoted(blocks.take(some), guess.take(some)), tally, tol)
+        warm, cold = (last.shape != 0).any(axis=1), start(blocks)
+        for which, guess in ((going, _warm(last, warm, cold)), (going & warm, cold)):
+            some = np.flatnonzero(which & [solution is None for solution in own])
+            # One that cannot be solved leaves all of them to other steps.
+            with suppress(np.linalg.LinAlgError):
+                if len(some):
+                    _enter(own, some, here.take(some), _pivoted(blocks.take(some), guess.take(some)), tally, tol)
         going = np.array([solution is not None for solution in own])
         _solve_left(here, tol, own)
         for k, (row, solution) in enumerate(zip(rows.tolist(), own, strict=True)):
@@ -125,13 +129,13 @@ def _walk_part(part, rows, costs, tol, solutions):
         going |= (last.shape != 0).any(axis=1) & ~(last.side == BOUND).any(axis=1)
 
 
-def _warm(side, beta, blocks):
-    """Where to begin from the sides and duals of the last cost; from nothing where there are none."""
-    cold, there = start(blocks), (beta != 0).any(axis=1)
-    stage = np.where((side == BOUND).any(axis=1), _WARM, EXACTLY)
-    shape = beta / blocks.most_lam[:, None]
-    side, shape = (np.where(there[:, None], *both) for both in ((side, cold.side), (shape, cold.shape)))
-    return Guess(side, shape, blocks.most_lam, np.where(there, stage, cold.stage))
+def _warm(last, warm, cold):
+    """Where to begin: from the sides and duals of the last cost where there are any, else from nothing."""
+    side, shape = (np.where(warm[:, None], *both) for both in ((last.side, cold.side), (last.shape, cold.shape)))
+    shape[warm] /= cold.lam[warm, None]
+    # Without a sample at its bound it is the solution of this cost, too.
+    same = warm & ~(last.side == BOUND).any(axis=1)
+    return cold._replace(side=side, shape=shape, stage=np.where(same, EXACTLY, cold.stage))
 
 
 def _with_budgets(stack, reach, tol):
