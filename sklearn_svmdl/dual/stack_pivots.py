@@ -341,9 +341,9 @@ def pivot_together(blocks, guess, most_rounds=MOST_ROUNDS):
         count = np.count_nonzero(changes, axis=1)
         enough = np.where(last, 0, _OVERLOOKED * np.count_nonzero(guess.side == FREE, axis=1))
         agree = stands & (count <= enough)
-        done = going & agree & last
+        pull = delta * np.abs(beta - lam[:, None] * guess.shape).max(axis=1)
+        done = going & agree & last & (pull <= PULLED)
         if done.any():
-            done[done] = (delta[:, None] * np.abs(beta - lam[:, None] * guess.shape))[done].max(axis=1) <= PULLED
             for whole, part in zip(out[:4], (beta, lam, intercept, guess.side), strict=True):
                 whole[rows[done]] = part[done]
             out.rounds[rows[done]] = number
