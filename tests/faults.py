@@ -14,15 +14,11 @@ import threadpoolctl
 
 
 class Strike(NamedTuple):
-    """What came of a fault: whether it struck and came through to the caller; how many functions were entered.
-
-    `inside` are the names of the functions that ran as it struck.
-    """
+    """What came of a fault: whether it struck and came through to the caller; how many functions were entered."""
 
     struck: bool
     through: bool
     entered: int
-    inside: frozenset
 
 
 def strike(call, after, fault=KeyboardInterrupt):
@@ -31,31 +27,28 @@ def strike(call, after, fault=KeyboardInterrupt):
     Where Python itself would drop the exception, or no code can make it safe (as a generator is resumed, which may be
     to close it, and in the midst of entering or leaving somebody else's context) it strikes with the next function.
     """
-    entered, done, inside, configuration = 0, False, frozenset(), sklearn.get_config()
+    entered, done, configuration = 0, False, sklearn.get_config()
 
     def watch(frame, event, argument):
-        nonlocal entered, done, inside
+        nonlocal entered, done
         entered += event == "call"
         if 0 <= after <= entered and event == "call" and not done and not _is_out_of_reach(frame):
-            done, inside = True, frozenset(_names(frame))
+            done = True
+            if fault is KeyboardInterrupt:
+                # As Ctrl-C does it: no line of Python raises it.
+                signal.default_int_handler(signal.SIGINT, frame)
             raise fault
 
     sys.setprofile(watch)
     try:
         call()
     except fault:
-        return Strike(done, True, entered, inside)
+        return Strike(done, True, entered)
     finally:
         sys.setprofile(None)
         # Interrupted as it leaves its own context, scikit-learn does not restore it.
         sklearn.set_config(**configuration)
-    return Strike(done, False, entered, inside)
-
-
-def _names(frame):
-    while frame is not None:
-        yield frame.f_code.co_name
-        frame = frame.f_back
+    return Strike(done, False, entered)
 
 
 def _is_out_of_reach(frame):

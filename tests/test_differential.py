@@ -5,6 +5,7 @@ these bound. `make fuzz` compares more of them.
 """
 
 import warnings
+from dataclasses import replace
 from inspect import signature
 
 import clarabel
@@ -101,13 +102,24 @@ def test_svr_at_the_cost_of_a_budget_is_the_same_function(problem):
     assert_one_optimum(K, stored, model, libsvm(peer, K, problem, np.flatnonzero(problem.weights)))
 
 
-@fuzzed(BINARY, examples=20)
-def test_nu_svc_at_the_share_of_support_of_a_budget_is_the_same_classifier(problem):
-    problem = problem.having(class_weight=None)
-    problem = type(problem)(problem.X, problem.y, None, problem.params)
+def with_free_duals(problem, decade):
+    """The problem with the least cost, by decades, at which neither class has all its duals at their bound."""
+    K = single_precision(kernel_values(problem, problem.X, problem.X).astype(float))
+    largest = np.abs(np.diagonal(K)).max()
+    assume(largest > 0)
+    fewer = min(np.sum(problem.y == 0), np.sum(problem.y == 1))
+    for cost in 10.0 ** np.arange(decade, 4) / largest:
+        model, _ = problem.having(C=cost, unit="cost", kernel="precomputed", tol=1e-6, solver="auto").fit(K)
+        if np.abs(model.dual_coef_).sum() < 2 * fewer * cost * (1 - 1e-6):
+            return problem.having(C=cost, unit="cost")
+    assume(False)
+
+
+@fuzzed(BINARY, st.integers(-2, 3), examples=25)
+def test_nu_svc_at_the_share_of_support_of_a_budget_is_the_same_classifier(problem, decade):
+    problem = with_free_duals(replace(problem, weight=None).having(class_weight=None), decade)
     K, stored, model = on_stored_values(problem)
     nu = np.abs(model.dual_coef_).sum() / (model.cost_[0] * len(K))
-    assume(1e-3 < nu < 2 * min(np.mean(problem.y), np.mean(1 - problem.y)) * (1 - 1e-6))
     # Unless each class has a sample on its margin, margins of several widths share their duals, but for a factor.
     free = np.abs(np.abs(model.dual_coef_[0]) / model.cost_[0] - 0.5) < 0.5 - 1e-6
     assume(len(np.unique(np.sign(model.dual_coef_[0][free]))) == 2)

@@ -3,13 +3,24 @@
 Found by `make fuzz`. The oracle is arithmetic in extended precision, or an identity.
 """
 
+import re
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.datasets import make_classification, make_regression
 
-from sklearn_svmdl import BudgetSVC, BudgetSVCCV, BudgetSVR, BudgetWarning, budget_path, leave_one_out_decisions
+from sklearn_svmdl import (
+    BudgetSVC,
+    BudgetSVCCV,
+    BudgetSVR,
+    BudgetSVRCV,
+    BudgetWarning,
+    budget_path,
+    leave_one_out_decisions,
+)
 from sklearn_svmdl.kernels import Kernel, SharedKernelMatrix, resolve_gamma
 
 LONG = np.longdouble
@@ -176,3 +187,82 @@ def test_kernels_of_histograms_take_read_only_samples_and_refuse_negative_ones(k
         model.predict(X - 1.0)
     with pytest.raises(ValueError, match="Negative values in data passed to BudgetSVC"):
         BudgetSVC(kernel=kernel).fit(X - 1.0, y)
+
+
+# --- weights and y of any size
+
+
+def weighed(estimator, X, y, factor):
+    """What a fit finds with weights of this size, in units that they do not change."""
+    weight = factor * np.repeat([0.5, 1.0, 2.0], len(y))[: len(y)]
+    model = estimator.fit(X, y, weight)
+    lam, budget = (np.ravel(of) for of in (model.cost_, model.budget_))
+    return np.concatenate([lam * factor, budget / factor, 1.0 / np.ravel(model.margin_), model.predict(X[:5])])
+
+
+@pytest.mark.parametrize("factor", [1e-300, 1e-100, 1e-20, 1e-5, 1e5, 1e20, 1e100, 1e200, 1e300])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_weights_of_any_size_say_the_same(factor, classes):
+    X, y = make_regression(60, 3, noise=20.0, random_state=0)
+    labels = np.searchsorted(np.quantile(y, np.arange(1, classes) / classes), y)
+    tight = dict(tol=1e-9)
+    for estimator in (BudgetSVC(0.3, unit="relative", **tight), BudgetSVR(0.3, unit="relative", **tight)):
+        of = y if isinstance(estimator, BudgetSVR) else labels
+        np.testing.assert_allclose(weighed(estimator, X, of, factor), weighed(estimator, X, of, 1.0), rtol=1e-6)
+        # The price of slack is in inverse proportion.
+        found, expected = (weighed(estimator.set_params(C=2 / f, unit="cost"), X, of, f) for f in (factor, 1.0))
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+        least, largest = (np.ravel(of_one) / factor for of_one in estimator.feasible_budget(X, of, np.full(60, factor)))
+        np.testing.assert_allclose([least, largest], np.reshape(estimator.feasible_budget(X, of), (2, -1)), atol=1e-9)
+        C = 0.4 * largest.min()
+        total = estimator.set_params(unit="total")
+        found, expected = (weighed(total.set_params(C=C * f), X, of, f) for f in (factor, 1.0))
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("factor", [1e-200, 1e200])
+def test_searches_paths_and_leaving_one_out_know_weights_of_any_size(factor):
+    X, y = make_regression(40, 3, noise=20.0, random_state=0)
+    for search, of in ((BudgetSVCCV([0.3, 0.6], gammas=1, cv=2), y > 0), (BudgetSVRCV([0.3, 0.6], gammas=1, cv=2), y)):
+        search.set_params(unit="relative", tol=1e-9)
+        ours, plain = (clone(search).fit(X, of, np.full(40, f)) for f in (factor, 1.0))
+        np.testing.assert_allclose(ours.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"])
+        np.testing.assert_allclose(ours.predict(X).astype(float), plain.predict(X).astype(float))
+        np.testing.assert_allclose(np.ravel(ours.best_estimator_.budget_) / factor, plain.best_estimator_.budget_)
+        left = leave_one_out_decisions(ours.best_estimator_, X, of, np.full(40, factor))
+        np.testing.assert_allclose(left, leave_one_out_decisions(plain.best_estimator_, X, of), rtol=1e-5)
+    paths = [
+        budget_path(X, y > 0, Cs=[0.3, 0.6], sample_weight=np.full(40, f), unit="relative", tol=1e-9)
+        for f in (factor, 1.0)
+    ]
+    np.testing.assert_allclose(paths[0].margins, paths[1].margins)
+
+
+@pytest.mark.parametrize("factor, C", [(1e200, 1.0), (1e-200, 1.0), (1.0, 1e200), (1.0, 1e-200)])
+def test_a_price_of_slack_that_doubles_cannot_square_is_refused(factor, C):
+    X, y = make_regression(20, 3, noise=20.0, random_state=0)
+    for estimator, of in ((BudgetSVC(C, unit="cost"), y > 0), (BudgetSVR(C, unit="cost"), y)):
+        with pytest.raises(ValueError, match=re.escape(f"The cost C={C:.6g} of slack is out of numerical reach")):
+            estimator.fit(X, of, np.full(20, factor))
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-160, 1e160, 1e300])
+@pytest.mark.parametrize("constant", [False, True])
+def test_y_of_any_size_is_fitted_alike(unit, constant):
+    """Where most of y is one number, its spread is the standard deviation, whose squares may overflow."""
+    X, y = make_regression(60, 3, noise=20.0, random_state=0)
+    y = np.where(y > np.quantile(y, 0.8), y, 1.0) if constant else y
+    for C, asked in (("auto", "total"), (0.3, "relative")):
+        model, plain = BudgetSVR(C, unit=asked).fit(X, unit * y), BudgetSVR(C, unit=asked).fit(X, y)
+        np.testing.assert_allclose(model.predict(X) / unit, plain.predict(X), rtol=1e-5, atol=1e-6)
+        assert model.epsilon_ == pytest.approx(unit * plain.epsilon_)
+
+
+def test_sums_that_overflow_are_told():
+    X, y = make_regression(20, 3, random_state=0)
+    with pytest.raises(ValueError, match="sum of the weights overflows: the largest is 1e[+]308"):
+        BudgetSVC().fit(X, y > 0, np.full(20, 1e308))
+    with pytest.raises(
+        ValueError, match="total slack of a constant overflows: .y. is up to .*Measure y in larger units"
+    ):
+        BudgetSVR().fit(X, y * (1e308 / np.abs(y).max()))

@@ -7,6 +7,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from allocations import allocations
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_iris, make_classification
@@ -39,45 +40,55 @@ FITS = {
     "TorchMLPClassifier": (TorchMLPClassifier(**SHORT), "a smaller batch_size"),
     "TorchMLPRegressor": (TorchMLPRegressor(**SHORT), "a smaller batch_size"),
 }
-EMPTY = np.empty
+# As few samples as make all of a fit necessary: there are thousands of allocations, and a fit for each.
+SMALL = {
+    **FITS,
+    "BudgetSVC of two classes": (BudgetSVC(C=0.4, unit="relative", kernel="linear"), "a smaller cache_size"),
+    "BudgetSVC by pair steps": (BudgetSVC(solver="smo"), "a smaller cache_size"),
+    "BudgetSVCCV that leaves one out": (BudgetSVCCV([1.0], gammas=1, cv="loo"), "a smaller cache_size"),
+}
 
 
-def failing(after):
-    """An `np.empty` that has no memory for its call number `after`, and counts them."""
-
-    def empty(*args, **kwargs):
-        empty.calls += 1
-        if empty.calls == after:
-            raise MemoryError("Unable to allocate 7.45 GiB for an array")
-        return EMPTY(*args, **kwargs)
-
-    empty.calls = 0
-    return empty
-
-
-# scikit-learn makes arrays with it too. A few epochs tell whether the network is as before.
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("name", FITS)
-def test_an_array_that_does_not_fit_is_told_and_nothing_is_lost(name, monkeypatch):
-    estimator, advice = FITS[name]
+def few(name, step=6):
+    """Samples of iris, and their classes or numbers."""
     X, y = load_iris(return_X_y=True)
-    X, y = X[::3, :3], (X[::3, 3] if "R" in name.removeprefix("Budget") and "SVC" not in name else y[::3])
-    if name == "TorchMLPClassifier":
-        y = load_iris().target[::3]
+    if "SVR" in name or "Regressor" in name:
+        return X[::step, :3], X[::step, 3]
+    return X[::step, :3], y[::step] > 0 if "two" in name or "leaves" in name else y[::step]
+
+
+# A few epochs tell whether the network is as before.
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("most", [12, pytest.param(10**6, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", SMALL)
+def test_an_array_that_does_not_fit_is_told_and_nothing_is_lost(name, most):
+    """Whichever array of numpy it is."""
+    estimator, advice = SMALL[name]
+    X, y = few(name)
     model = clone(estimator).fit(X[:, :2], y)
     before, state = model.predict(X[:, :2]), dict(vars(model))
-    counter = failing(after=-1)
-    monkeypatch.setattr(np, "empty", counter)
-    clone(estimator).fit(X, y)
-    for after in np.unique(np.linspace(1, counter.calls, 10).astype(int)):
-        monkeypatch.setattr(np, "empty", failing(after))
-        with pytest.raises(
-            MemoryError, match=f"7.45 GiB for an array. {name.removesuffix('CV')}(CV)? needs X, .* Try {advice}"
-        ):
+    new = clone(estimator).fit(X, y).predict(X)
+    with allocations() as counted:
+        clone(estimator).fit(X, y)
+    points = np.unique(np.linspace(1, counted.count, min(most, counted.count)).astype(int)).tolist()
+    assert len(points) == min(most, counted.count) > 10
+    asked = f"for an array with shape .*. (BudgetSVC|BudgetSVR|TorchMLP).* needs X, .* Try {advice}"
+    for point in points:
+        with pytest.raises(MemoryError, match=asked), allocations(fails_at=point):
             model.fit(X, y)
-        monkeypatch.setattr(np, "empty", EMPTY)
         assert all(vars(model)[key] is state[key] for key in state)
         assert_array_equal(model.predict(X[:, :2]), before)
+    assert_array_equal(model.fit(X, y).predict(X), new)
+
+
+@pytest.mark.parametrize("most", [12, pytest.param(10**6, marks=pytest.mark.slow)])
+def test_an_array_that_does_not_fit_a_path_is_told(most):
+    X, y = few("two")
+    with allocations() as counted:
+        budget_path(X, y, Cs=[0.5, 0.2], unit="relative")
+    for point in np.unique(np.linspace(1, counted.count, min(most, counted.count)).astype(int)).tolist():
+        with pytest.raises(MemoryError, match="BudgetSVC needs X, .* a smaller cache_size"), allocations(point):
+            budget_path(X, y, Cs=[0.5, 0.2], unit="relative")
 
 
 @pytest.mark.parametrize("error", [MemoryError(), MemoryError("much"), RuntimeError("can't allocate memory: 8 bytes")])

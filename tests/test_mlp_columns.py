@@ -114,8 +114,12 @@ def test_missing_numbers_are_marked(table):
     rng = np.random.default_rng(1)
     gone = rng.random(len(y)) < 0.3
     X = X[["size", "count"]].astype(float).mask(np.column_stack([gone, np.zeros_like(gone)]))
-    with pytest.raises(ValueError, match="NaN"):
-        TorchMLPClassifier(**QUICK).fit(X, y)
+    for given in (X, X.assign(kind=pandas.Categorical(y))):
+        with pytest.raises(ValueError, match="(?s)Input X contains NaN.*Fit dense X with allow_missing=True"):
+            TorchMLPClassifier(**QUICK).fit(given, y)
+    whole = TorchMLPClassifier(**QUICK).fit(X.fillna(0.0), y)
+    with pytest.raises(ValueError, match="(?s)Input X contains NaN.*Fit dense X with allow_missing=True"):
+        whole.predict(X)
     network = TorchMLPClassifier(allow_missing=True, **QUICK).fit(X, y)
     assert network.coefs_[0].shape == (3, 8)
     told = TorchMLPClassifier(allow_missing=True, **QUICK).fit(X, gone)  # whether a number is missing can be learnt

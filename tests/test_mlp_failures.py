@@ -1,6 +1,9 @@
 """Nothing goes wrong in silence: lost trainings, interrupts, changed parameters, numpy's scalars, failed fits."""
 
+import signal
 import warnings
+from contextlib import nullcontext
+from itertools import count
 
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback
 
 from sklearn_svmdl import TorchMLPClassifier, TorchMLPRegressor
+from sklearn_svmdl.neural_network import _runtime
 from sklearn_svmdl.neural_network._training import Supervisor
 
 FOREVER = {"tol": 0, "n_iter_no_change": np.inf, "random_state": 0}
@@ -136,6 +140,55 @@ def test_ctrl_c_keeps_what_is_learnt(iris, early_stopping):
         network.fit(*iris)
     assert network.n_iter_ == 2 and len(network.loss_curve_) == 2
     assert network.predict(iris[0]).shape == (150,)
+
+
+class Waiting(Callback):
+    """Does something at the ends of epochs in which Ctrl-C strikes at the third, or asks to stop there."""
+
+    def __init__(self, asks):
+        self.asks = asks
+
+    def on_epoch_end(self, net, **kwargs):
+        if len(net.history) == 3:
+            if self.asks:
+                raise KeyboardInterrupt
+            # What Python calls as the signal arrives: no `raise` of the callback's own.
+            signal.default_int_handler(signal.SIGINT, None)
+
+
+@pytest.mark.parametrize("asks", [False, True])
+def test_ctrl_c_within_a_callback_is_no_wish_to_stop(iris, asks):
+    network = TorchMLPClassifier(callbacks=[Waiting(asks)], **LEARNS)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        network.fit(*iris)
+    assert [str(warning.message) for warning in told] == ([] if asks else ["Training interrupted by user."])
+    assert network.n_iter_ == 3
+
+
+class Pool:
+    """A library with threads, in the form of threadpoolctl; Ctrl-C strikes as the n-th number is set."""
+
+    def __init__(self, num_threads, countdown):
+        self.num_threads, self.countdown = num_threads, countdown
+
+    def set_num_threads(self, number):
+        """Set it."""
+        self.num_threads = number
+        if next(self.countdown) == 0:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("moment", range(-1, 4))
+def test_threads_are_as_before_wherever_ctrl_c_strikes(moment, monkeypatch):
+    countdown = count(moment, -1)
+    pools = [Pool(4, countdown), Pool(7, countdown)]
+    monkeypatch.setattr(_runtime, "_openmp", lambda: pools)
+    within = None
+    with pytest.raises(KeyboardInterrupt) if moment >= 0 else nullcontext(), _runtime.fitting_threads(1):
+        within = [pool.num_threads for pool in pools]
+    assert within == (None if moment in (0, 1) else [1, 1])
+    assert [pool.num_threads for pool in pools] == [4, 7]
 
 
 @pytest.mark.parametrize("moment", ["begin_epoch", "end_epoch", "see"])

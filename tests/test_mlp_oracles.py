@@ -234,6 +234,20 @@ def test_both_paths_give_the_same_weights(iris, solver, choice):
     assert_allclose(fast.loss_curve_, ordinary.loss_curve_, rtol=1e-6)
 
 
+@pytest.mark.parametrize("callbacks", [None, [Listener()]])
+def test_the_loss_is_that_before_the_step_with_the_penalty_after_it(iris, callbacks):
+    """Of epochs of one step: the cross-entropy of the network of an epoch before, and its own weights."""
+    X, y = iris
+    parameters = dict(
+        hidden_layer_sizes=(8,), solver="sgd", alpha=0.3, batch_size=150, random_state=0, callbacks=callbacks, **FOREVER
+    )
+    networks = [TorchMLPClassifier(max_iter=k, learning_rate_init=0.1, **parameters).fit(X, y) for k in (1, 2, 3)]
+    for before, network in zip(networks, networks[1:]):
+        penalty = 0.5 * network.alpha / 150 * sum((w**2).sum() for w in network.coefs_)
+        assert_allclose(network.loss_, log_loss(y, before.predict_proba(X)) + penalty, rtol=1e-6)
+        assert network.loss_curve_[:-1] == before.loss_curve_
+
+
 def test_both_paths_give_the_same_regression(diabetes):
     X, y = diabetes
     targets = np.column_stack([y, X @ np.arange(10.0)])

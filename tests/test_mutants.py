@@ -5,7 +5,17 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from mutants.run import PACKAGE, ROOT, Mutant, all_mutants
+from mutants.run import (
+    PACKAGE,
+    ROOT,
+    UNNOTICED,
+    UNTRIED,
+    Mutant,
+    all_mutants,
+    asked_for,
+    known_results,
+    table,
+)
 
 TESTS = ROOT / "tests"
 SECTIONS = {"svm", "dual", "kernels", "neural_network", "inspection"}
@@ -45,3 +55,21 @@ def test_a_change_whose_text_is_not_there_once_is_refused():
 def test_an_entry_that_lacks_a_part_is_refused():
     with pytest.raises(ValueError, match="No entry"):
         Mutant.of("a.py: a sign\n- x + y\n? test_a.py")
+
+
+def test_parts_are_all_of_it_and_have_nothing_in_common():
+    parts = [asked_for([], f"{i}/3") for i in (1, 2, 3)]
+    assert sorted(mutant.name for part in parts for mutant in part) == sorted(mutant.name for mutant in all_mutants())
+    assert {mutant.path for mutant in asked_for(["kernels/blas.py"], "1/1")} == {"kernels/blas.py"}
+    with pytest.raises(ValueError, match="1 <= i <= n, got '4/3'"):
+        asked_for([], "4/3")
+
+
+def test_results_are_known_again_and_counted(tmp_path):
+    first, second, third = all_mutants()[:3]
+    file = tmp_path / "results.tsv"
+    assert known_results(file) == known_results(None) == {}
+    file.write_text(f"1.0\t{first.name}\ttest_a.py::test_b\n2.0\t{second.name}\t{UNNOTICED}\n")
+    became = known_results(file) | {third.name: f"{UNTRIED}: without any change test_c fails"}
+    *_, total = table([first, second, third], became)
+    assert total.split() == ["in", "all", "3", "1", "0", "1", "1"]

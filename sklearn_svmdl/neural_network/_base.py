@@ -160,17 +160,19 @@ class BaseTorchMLP(EstimatorMixin, SkorchParameters, ABC):
 
     def _check_X_y(self, X, y, dtype, reset):
         options = {"multi_output": True, "y_numeric": is_regressor(self), "dtype": dtype, "order": "C"}
-        if self._columns is None:
-            X, y = validate_data(self, X, y, accept_sparse="csr", reset=reset, **options)
-        else:
-            X, y = check_X_y(self._numbers(X, reset), y, **options)
+        with _naming_allow_missing():
+            if self._columns is None:
+                X, y = validate_data(self, X, y, accept_sparse="csr", reset=reset, **options)
+            else:
+                X, y = check_X_y(self._numbers(X, reset), y, **options)
         return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
     def _check_X(self, X):
         options = {"dtype": (np.dtype(self._dtype),), "order": "C"}
-        if self._columns is None:
-            return validate_data(self, X, accept_sparse="csr", reset=False, **options)
-        return check_array(self._numbers(X, reset=False), **options)
+        with _naming_allow_missing():
+            if self._columns is None:
+                return validate_data(self, X, accept_sparse="csr", reset=False, **options)
+            return check_array(self._numbers(X, reset=False), input_name="X", **options)
 
     def _numbers(self, X, reset):
         """The columns as numbers; feature names and count are those of the columns."""
@@ -454,6 +456,20 @@ class BaseTorchMLP(EstimatorMixin, SkorchParameters, ABC):
         tags.input_tags.sparse = True
         tags.input_tags.allow_nan = bool(self.allow_missing)
         return tags
+
+
+@contextmanager
+def _naming_allow_missing():
+    """Let scikit-learn's error about missing values in X name the parameter that allows them."""
+    try:
+        yield
+    except ValueError as error:
+        if not str(error).startswith("Input X contains NaN"):
+            raise
+        advice = (
+            "Fit dense X with allow_missing=True: the mean then replaces missing numbers, which are marked as such."
+        )
+        raise ValueError(f"{error}\n{advice}") from error
 
 
 def _is_single(X):

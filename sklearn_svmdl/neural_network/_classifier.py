@@ -162,8 +162,9 @@ class TorchMLPClassifier(ClassifierMixin, BaseTorchMLP):
     intercepts_ : list of ndarray of shape (n_units,)
         Biases of each layer, alike. Not there with `module`.
     loss_ : float
-        Loss of the last epoch, penalty included. Each batch enters it as it was before its step. With
-        `n_networks` > 1, losses and scores are means over the networks.
+        Loss of the last epoch. Each batch enters it as it was before its step, the penalty as it is at the end of the
+        epoch, where `MLPClassifier` has the mean of what it was at each step. With `n_networks` > 1, losses and
+        scores are means over the networks.
     loss_curve_ : list of float
         Loss of every epoch. Not with "lbfgs".
     best_loss_ : float or None

@@ -24,7 +24,7 @@ from ._net_storage import StoredAsArrays
 from ._recipe import Progress
 from ._rows import RowBatches, WeightedDataset, make_rows
 from ._runtime import borrowed_global_generator, make_generator
-from ._skorch_callbacks import listens
+from ._skorch_callbacks import is_asked_for, listens
 from ._solvers import FlatOptimizer
 from ._training import FastEpochs, Run, StopTraining, Supervisor, noting_interruption, train_fast
 
@@ -189,14 +189,14 @@ class MLPNet(StoredAsArrays, NetSteps):
         """Tell the net, its callbacks and the run's; where callbacks may draw, as `Initializer` does, they draw from
         ours.
 
-        Callbacks end the training by a KeyboardInterrupt at the begin or the end of an epoch.
+        Callbacks end the training by raising KeyboardInterrupt at the begin or the end of an epoch.
         """
         may_draw = method_name in _MOMENTS_TO_DRAW and self.callbacks_
         try:
             with borrowed_global_generator(self.generators_[0], self.device) if may_draw else nullcontext():
                 super().notify(method_name, **cb_kwargs)
         except KeyboardInterrupt as stop:
-            if method_name in _MOMENTS_TO_STOP and self.callbacks_:
+            if method_name in _MOMENTS_TO_STOP and is_asked_for(stop):
                 raise StopTraining from stop
             raise
         getattr(self.run_.tasks, method_name)(self, **cb_kwargs)

@@ -1,7 +1,7 @@
 """The machine a network runs on: devices, threads and random numbers, with nothing global left changed."""
 
 import threading
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import cache
 
 import numpy as np
@@ -53,21 +53,35 @@ def accepted_dtypes(dtype, device):
 WORTH_THREADS = 2**24
 
 
+@contextmanager
 def fitting_threads(multiplications):
     """A context with one OpenMP thread for small steps, and the user's setting otherwise.
 
     OpenMP keeps this number for each calling thread, so other threads of the program, which may be training
-    too, do not notice; it is back to what it was at the end.
+    too, do not notice; it is back to what it was at the end, wherever an interrupt strikes.
     """
-    if multiplications >= WORTH_THREADS:
-        return nullcontext()
-    return _controller().limit(limits=1, user_api="openmp")
+    pools = [] if multiplications >= WORTH_THREADS else _openmp()
+    before = [pool.num_threads for pool in pools]
+    try:
+        _set_threads(pools, [1] * len(pools))
+        yield
+    finally:
+        try:
+            _set_threads(pools, before)
+        except KeyboardInterrupt:
+            _set_threads(pools, before)
+            raise
+
+
+def _set_threads(pools, numbers):
+    for pool, number in zip(pools, numbers):
+        pool.set_num_threads(number)
 
 
 @cache
-def _controller():
-    """Looking up the loaded libraries takes milliseconds, so it is done once."""
-    return ThreadpoolController()
+def _openmp():
+    """The OpenMP libraries that are loaded; looking them up takes milliseconds, so it is done once."""
+    return ThreadpoolController().select(user_api="openmp").lib_controllers
 
 
 # --- random numbers
@@ -107,6 +121,10 @@ def _borrowed_cuda_generator(generator, device):
     if not device.startswith("cuda"):
         yield
         return
+    yield from _lent_seed(generator, device)
+
+
+def _lent_seed(generator, device):  # pragma: no cover - needs a CUDA device
     before = torch.cuda.get_rng_state(device)
     seed = int(torch.randint(2**31, (1,), generator=generator))
     try:

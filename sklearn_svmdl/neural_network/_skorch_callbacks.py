@@ -1,6 +1,10 @@
-"""What may stand in the list of skorch's callbacks, and what a callback listens to."""
+"""What may stand in the list of skorch's callbacks, what a callback listens to, and when it asks to stop."""
+
+from opcode import opmap
 
 from skorch.callbacks import Callback
+
+_RAISE = opmap["RAISE_VARARGS"]
 
 
 def check_callbacks(callbacks):
@@ -23,3 +27,14 @@ def is_callback(item):
 def listens(callback, moment):
     """Whether a callback does anything at a moment, such as "on_batch_end"."""
     return getattr(getattr(callback, moment), "__func__", None) is not getattr(Callback, moment)
+
+
+def is_asked_for(stop):
+    """Whether somebody's `raise` is where a KeyboardInterrupt comes from, as callbacks end a training.
+
+    Ctrl-C strikes at other instructions: as a function is called, or a loop goes round.
+    """
+    end = stop.__traceback__
+    while end.tb_next is not None:
+        end = end.tb_next
+    return end.tb_frame.f_code.co_code[end.tb_lasti] == _RAISE

@@ -205,7 +205,7 @@ def hardest_fraction(make, candidate, samples, train):
         # Each step begins where the last one ended.
         steps = [problem.dual.with_cost(cost * share) for share in (1e-4, 1e-2, 1.0)]
         *_, solution = walk(steps, tol=model.tol, max_iter=model.max_iter, cache_size=training.memory)
-        fractions.append(Fraction.of_budget(problem.task.answer(solution).budget, problem.whole))
+        fractions.append(Fraction.of_budget(training.answer(problem.task, solution).budget, problem.whole))
     return max(fractions)
 
 

@@ -80,9 +80,17 @@ class RegressionTask:
 
 def regression_task(y, weight, epsilon):
     """The task of a regression on samples of positive weight; epsilon is "auto" or the half-width of the tube."""
+    middle = median(y, weight)
+    with np.errstate(over="ignore"):
+        total = weight @ np.abs(y - middle)
+    if not np.isfinite(total):
+        raise ValueError(
+            f"The total slack of a constant overflows: |y| is up to {np.abs(y).max():.3g}, and the sum of the weights "
+            f"{weight.sum():.3g}. Measure y in larger units, or divide the weights by their mean."
+        )
     spread = spread_of(y, weight)
     epsilon = _AUTO_EPSILON * spread if epsilon == "auto" else float(epsilon)
-    return RegressionTask(np.arange(len(y)), y, epsilon, median(y, weight), spread or 1.0)
+    return RegressionTask(np.arange(len(y)), y, epsilon, middle, spread or 1.0)
 
 
 def _sides(values):
@@ -101,7 +109,13 @@ def spread_of(y, weight):
 
     Where half of y or more is one number it is the standard deviation, and 0 where all of y is.
     """
-    robust = _NORMAL * median(np.abs(y - median(y, weight)), weight)
+    middle = median(y, weight)
+    distance = np.abs(y - middle)
+    robust = _NORMAL * median(distance, weight)
     if robust > 0:
         return float(robust)
-    return float(np.sqrt(np.average((y - np.average(y, weights=weight)) ** 2, weights=weight)))
+    largest = distance.max() or 1.0
+    # In units of the largest no square is infinite.
+    deviation = (y - middle) / largest
+    variance = np.average((deviation - np.average(deviation, weights=weight)) ** 2, weights=weight)
+    return float(largest * np.sqrt(variance))

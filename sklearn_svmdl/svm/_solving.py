@@ -43,9 +43,9 @@ def solve_tasks(training, C, unit, *, n_jobs, verbose, **limits):
         problem = training.problem(tasks[k])
         asked = problem.asking(C, unit)
         if not verbose:
-            return Outcome.of(problem, C, unit, tasks[k].answer(solve(asked, **limits)))
+            return Outcome.of(problem, C, unit, training.answer(tasks[k], solve(asked, **limits)))
         name = f"[{tasks[k].estimator}] {k + 1}/{len(tasks)} {tasks[k].name}"
-        return Outcome.of(problem, C, unit, _solve_aloud(name, tasks[k], asked, limits))
+        return Outcome.of(problem, C, unit, _solve_aloud(name, training, tasks[k], asked, limits))
 
     if len(left) == 1:
         found = [job(left[0])]
@@ -66,17 +66,20 @@ def _together(training, C, unit, limits):
     for start in range(0, len(tasks), _AT_A_TIME):
         piece = tasks[start : start + _AT_A_TIME]
         stack, whole = training.stack(piece)
-        found = solve_many(unit.ask(stack, C, whole, tasks[0].unit), **limits)
-        largest = stack.largest_budget.tolist()
+        scale = training.scale_of(tasks[0])
+        whole, largest = whole * scale.total, (stack.largest_budget * scale.total).tolist()
+        found = solve_many(unit.ask(stack, C, whole, scale), **limits)
         for k, (task, solution) in enumerate(zip(piece, found, strict=True)):
             if solution is not None:
-                outcomes[start + k] = Outcome(task.name, task, C, unit, whole[k], largest[k], task.answer(solution))
+                outcomes[start + k] = Outcome(
+                    task.name, task, C, unit, whole[k], largest[k], training.answer(task, solution)
+                )
     return outcomes
 
 
-def _solve_aloud(name, task, problem, limits):
+def _solve_aloud(name, training, task, problem, limits):
     start = perf_counter()
-    found = task.answer(watched_solve(name, len(task.rows), problem, limits))
+    found = training.answer(task, watched_solve(name, len(task.rows), problem, limits))
     print(
         f"{name}: {found.status.name}, budget {found.budget:.4g}, margin {found.margin:.4g}, "
         f"{np.count_nonzero(task.duals(found))} of {len(task.rows)} samples are "

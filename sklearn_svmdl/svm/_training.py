@@ -6,7 +6,7 @@ Estimators, the path and the folds of a search go the same way; a search brings 
 """
 
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -29,7 +29,10 @@ from ..kernels import (
     resolve_gamma,
     spec_of,
 )
+from ._units import Scale
 
+# Weights are measured in powers of 2^this: none that users often bring changes, and of huge ones squares are finite.
+_OCTAVES = 16
 # Eigenvalues below -this times the largest are no rounding error, not even of single precision Gram matrices.
 _NEGATIVE_CURVATURE = 1e-6
 
@@ -58,6 +61,11 @@ class TrainingSet:
     classes: np.ndarray | None = None
 
     @cached_property
+    def weight_unit(self):
+        """What the dual problems measure weights in: a power of two, so that no digit is lost; 1 of weights near 1."""
+        return 2.0 ** (_OCTAVES * int(np.log2(self.weight.max()) / _OCTAVES))
+
+    @cached_property
     def has_class_weights(self):
         """Whether some class counts for more or less than its samples."""
         return not np.array_equal(self.weight, self.sample_weight)
@@ -70,26 +78,28 @@ class Problem:
     Parameters
     ----------
     task : BinaryTask or RegressionTask
-    dual : DualProblem without budget or cost, in which slack is measured in units of task.unit
+    dual : DualProblem without budget or cost
     whole : float, what relative budgets are fractions of
+    scale : Scale of the dual problem
     """
 
     task: object
     dual: DualProblem
     whole: float
+    scale: Scale
 
     def asking(self, C, unit):
         """The dual problem with this C in this unit."""
-        return unit.ask(self.dual, C, self.whole, self.task.unit)
+        return unit.ask(self.dual, C, self.whole, self.scale)
 
     def least_budget(self):
         """C_min as total slack."""
-        return least_budget(self.dual) * self.task.unit
+        return least_budget(self.dual) * self.scale.total
 
     @property
     def largest(self):
         """C_max as total slack."""
-        return self.dual.largest_budget * self.task.unit
+        return self.dual.largest_budget * self.scale.total
 
 
 @dataclass(frozen=True)
@@ -119,20 +129,34 @@ class Training:
         """The problem of a task."""
         rows = task.rows
         own = self.source if len(rows) == self.source.n_samples else self.source.take(rows)
-        return Problem(task, task.dual(own, self.data.weight[rows]), whole_of(task, self.data))
+        dual = task.dual(own, self.data.weight[rows] / self.data.weight_unit)
+        return Problem(task, dual, whole_of(task, self.data), self.scale_of(task))
+
+    def scale_of(self, task):
+        """The scale of a task's dual problem."""
+        return Scale.of(task.unit, self.data.weight_unit)
 
     def answers(self, solutions):
         """The solutions of the dual problems in the units of their tasks."""
-        return [task.answer(solution) for task, solution in zip(self.tasks, solutions, strict=True)]
+        return [self.answer(task, solution) for task, solution in zip(self.tasks, solutions, strict=True)]
+
+    def answer(self, task, solution):
+        """The solution of the dual problem of a task in the units of y and of the weights."""
+        found, unit = task.answer(solution), self.data.weight_unit
+        if unit == 1.0:
+            return found
+        least = unit * found.least_budget
+        return replace(found, lam=found.lam / unit, budget=unit * found.budget, least_budget=least)
 
     def stack(self, tasks):
-        """Several of the tasks as a `Stack`, and what relative budgets of each are fractions of."""
-        data = self.data
+        """Several of the tasks as a `Stack`, and what relative budgets of each are fractions of, in its scale."""
+        data, unit = self.data, self.data.weight_unit
         rows, targets = [task.rows for task in tasks], [task.target for task in tasks]
-        stack = Stack.of_classes(self.source, rows, targets, data.weight)
+        stack = Stack.of_classes(self.source, rows, targets, data.weight / unit)
         whole = stack.largest_budget
         if data.has_class_weights:
-            whole = np.maximum(whole, Stack.of_classes(self.source, rows, targets, data.sample_weight).largest_budget)
+            unweighted = Stack.of_classes(self.source, rows, targets, data.sample_weight / unit)
+            whole = np.maximum(whole, unweighted.largest_budget)
         return stack, whole
 
     @property
@@ -244,6 +268,10 @@ def _counting(weight):
     kept = np.flatnonzero(weight)
     if len(kept) == 0:
         raise ValueError("All sample weights are zero, so no sample is left to fit; make some positive.")
+    with np.errstate(over="ignore"):
+        total = weight.sum()
+    if not np.isfinite(total):
+        raise ValueError(f"The sum of the weights overflows: the largest is {weight.max():.3g}. Divide them by it.")
     return kept
 
 

@@ -1,10 +1,24 @@
 """What C may mean: a total slack, a fraction of the largest one, or the price of slack.
 
 Every unit knows which values it allows and how a problem is asked with one of them. `whole` is what fractions are of:
-`Problem.whole`, and `unit` what the dual problem measures slack in.
+`Problem.whole`, and `scale` what the dual problem measures total slack and its price in.
 """
 
+from typing import NamedTuple
+
 import numpy as np
+
+
+class Scale(NamedTuple):
+    """What a dual problem measures in: total slack, in multiples of `total`, and the cost of slack, of `cost`."""
+
+    total: float
+    cost: float
+
+    @classmethod
+    def of(cls, slack, weight):
+        """The scale where slacks and weights are measured in these."""
+        return cls(slack * weight, slack / weight)
 
 
 def _at_least_zero(C):
@@ -21,9 +35,9 @@ class TotalSlack:
     refusal = staticmethod(_at_least_zero)
 
     @staticmethod
-    def ask(problem, C, whole, unit):
+    def ask(problem, C, whole, scale):
         """The dual problem with this C."""
-        return problem.with_budget(C / unit)
+        return problem.with_budget(C / scale.total)
 
     @staticmethod
     def of_budget(budget, whole):
@@ -65,9 +79,9 @@ class Fraction:
         return "is a fraction of C_max and must be in [0, 1); unit='total' takes the total slack itself"
 
     @staticmethod
-    def ask(problem, C, whole, unit):
+    def ask(problem, C, whole, scale):
         """The dual problem with this C."""
-        return problem.with_budget(C * whole / unit)
+        return problem.with_budget(C * whole / scale.total)
 
     @staticmethod
     def of_budget(budget, whole):
@@ -99,9 +113,16 @@ class Cost:
         return "is the cost of a unit of slack and must be a finite number > 0; unit='total' takes C=0, no slack at all"
 
     @staticmethod
-    def ask(problem, C, whole, unit):
+    def ask(problem, C, whole, scale):
         """The dual problem with this C."""
-        return problem.with_cost(C / unit)
+        cost = C / scale.cost
+        if not _LEAST_COST <= cost <= _MOST_COST:
+            raise ValueError(
+                f"The cost C={C:.6g} of slack is out of numerical reach for these sample weights: it must be between "
+                f"{_LEAST_COST * scale.cost:.3g} and {_MOST_COST * scale.cost:.3g}. Choose such a C, weights "
+                f"nearer to 1, or unit='relative'."
+            )
+        return problem.with_cost(cost)
 
     @staticmethod
     def hardness(C):
@@ -116,6 +137,8 @@ class Cost:
         return slack * np.geomspace(cls._smallest, cls._largest, count)
 
 
+# Costs whose squares, times those of kernel values, doubles can tell from zero and infinity.
+_LEAST_COST, _MOST_COST = 1e-100, 1e100
 UNITS = {unit.name: unit for unit in (TotalSlack, Fraction, Cost)}
 # C="auto": the default of `sklearn.svm.SVC`.
 _AUTO_COST = 1.0

@@ -1,9 +1,11 @@
 """Wrong changes to the package, one at a time: do the tests notice?
 
-    python tests/mutants/run.py [--jobs 2] [--limit 180] [WORD ...]
+    python tests/mutants/run.py [--jobs 2] [--part 1/1] [--results FILE] [--limit 180] [WORD ...]
 
 The tables beside this file list the changes. Each is made in a copy of the package, and the tests run that ought to
-notice it; with words, only those changes that mention one of them. An entry of a table is
+notice it, by the Python that runs this; with words, only those changes that mention one of them. Of several machines
+each may take a part. A file of results has a line for each change as soon as it was tried; those that it lists are not
+tried again. An entry of a table is
 
     svm/_search_results.py: what is wrong with the change
     - the old text, as it stands once in the file
@@ -11,8 +13,9 @@ notice it; with words, only those changes that mention one of them. An entry of 
     ? test_file.py::test_name test_other_file.py
     ! why it cannot be noticed (only of a change that no test can tell)
 
-A test that fails, a test file that cannot be imported and tests that hang have noticed. The exit status is 1 if a
-change went unnoticed that has no reason, or one was noticed that has.
+A test that fails, a test file that cannot be imported and tests that hang have noticed. Tests that fail without any
+change notice nothing: changes that name them are not tried. The exit status is 1 if a change went unnoticed that has no
+reason, one was noticed that has, or one was not tried.
 """
 
 import argparse
@@ -24,7 +27,8 @@ import shutil
 import signal
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
@@ -39,6 +43,8 @@ _COPIED = (PACKAGE, "tests", "setup.cfg", "pyproject.toml")
 # The largest of pytest's exit statuses that tells of a fault: 1 for tests that failed, 2 for those that could not be
 # collected; the others say that there are no such tests.
 _NOT_COLLECTED = 2
+# What became of a change where no test noticed it.
+UNNOTICED, UNTRIED = "UNNOTICED", "NOT TRIED"
 # Times of files, in seconds; none comes twice.
 _STAMPS = count(10**9)
 # Each run is a fork of one process that has imported what takes longest, and nothing of the package.
@@ -56,6 +62,16 @@ class Mutant:
     new: str
     tests: tuple
     reason: str
+
+    @property
+    def name(self):
+        """What a line of results begins with."""
+        return f"{self.path}: {self.what}"
+
+    @property
+    def files(self):
+        """The files of its tests."""
+        return {test.partition("::")[0] for test in self.tests}
 
     @classmethod
     def of(cls, entry):
@@ -168,55 +184,98 @@ def tests_by_file(mutants):
 
 
 def try_all(mutants, jobs, limit):
-    """Yield (mutant, who noticed, seconds) in the order of the mutants."""
+    """Yield (mutant, what became of it, seconds) as they end."""
     with tempfile.TemporaryDirectory() as parent:
         copies = SimpleQueue()
         for number in range(jobs):
             copies.put(copy_of_package(parent, number))
 
-        def unchanged(tests):
-            """What becomes of tests without a change."""
+        @contextmanager
+        def a_copy():
+            """A copy that nobody else uses."""
             copy = copies.get()
             try:
-                return run_tests(copy, tests, 10 * limit)
+                yield copy
             finally:
                 copies.put(copy)
+
+        def unchanged(tests):
+            """Who fails of tests without a change, and their file."""
+            with a_copy() as copy:
+                return run_tests(copy, tests, 10 * limit), tests[0].partition("::")[0]
 
         def attempt(mutant):
-            """What becomes of a mutant, on a copy that nobody else uses."""
-            copy, start = copies.get(), perf_counter()
-            try:
+            """What becomes of a mutant."""
+            start = perf_counter()
+            with a_copy() as copy:
+                if mutant.files & failing and (who := run_tests(copy, mutant.tests, 10 * limit)):
+                    return mutant, f"{UNTRIED}: without any change {who} fails", perf_counter() - start
                 with changed(mutant, copy):
-                    return run_tests(copy, mutant.tests, limit), perf_counter() - start
-            finally:
-                copies.put(copy)
+                    return mutant, run_tests(copy, mutant.tests, limit) or UNNOTICED, perf_counter() - start
 
         with ThreadPoolExecutor(jobs) as pool:
-            for who in filter(None, pool.map(unchanged, tests_by_file(mutants))):
-                raise RuntimeError(f"Without any change {who} fails: mend that first.")
-            for mutant, (who, seconds) in zip(mutants, pool.map(attempt, mutants)):
-                yield mutant, who, seconds
+            failing = {file for who, file in pool.map(unchanged, tests_by_file(mutants)) if who}
+            for done in as_completed([pool.submit(attempt, mutant) for mutant in mutants]):
+                yield done.result()
+
+
+def asked_for(words, part):
+    """The mutants that mention a word, of these the part i/n."""
+    i, n = map(int, part.split("/"))
+    if not 1 <= i <= n:
+        raise ValueError(f"--part must be i/n with 1 <= i <= n, got {part!r}.")
+    return [m for m in all_mutants() if not words or any(word in m.name for word in words)][i - 1 :: n]
+
+
+def known_results(path):
+    """What became of the mutants that a file of results lists, by their names."""
+    if not (path and path.exists()):
+        return {}
+    lines = [line.split("\t") for line in path.read_text().splitlines()]
+    return {name: became for _, name, became in lines}
+
+
+def is_noticed(became):
+    """Whether tests noticed."""
+    return not became.startswith((UNNOTICED, UNTRIED))
+
+
+def table(mutants, became):
+    """Lines that count what became of the mutants of each part of the package."""
+    head = ("part", "changes", "noticed", "with a reason", "unnoticed", "not tried")
+    counts = {}
+    for mutant in mutants:
+        said = became[mutant.name]
+        kind = 2 if is_noticed(said) else 5 if said.startswith(UNTRIED) else 3 if mutant.reason else 4
+        for section in (mutant.path.partition("/")[0], "in all"):
+            counts.setdefault(section, Counter()).update([1, kind])
+    rows = [(section, *(count[column] for column in range(1, 6))) for section, count in counts.items()]
+    rows.sort(key=lambda row: row[0] == "in all")
+    return [f"{row[0]:16}" + "".join(f"{each!s:>15}" for each in row[1:]) for row in (head, *rows)]
 
 
 def main():
-    """Print a line for each mutant, then those that went unnoticed."""
+    """Print a line for each mutant, a table, then those that no test noticed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("words", nargs="*", help="parts of the entries to try, all if none")
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
+    parser.add_argument("--part", default="1/1", help="i/n: the i-th of n parts")
+    parser.add_argument("--results", type=Path, help="a file to add to; what it lists is not tried again")
     parser.add_argument("--limit", type=float, default=180.0, help="seconds after which tests count as hanging")
     asked = parser.parse_args()
     os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
-    mutants = [m for m in all_mutants() if not asked.words or any(w in f"{m.path}: {m.what}" for w in asked.words)]
-    unnoticed, surprises = [], 0
-    for mutant, who, seconds in try_all(mutants, asked.jobs, asked.limit):
-        print(f"{seconds:6.1f} s  {mutant.path}: {mutant.what}  ->  {who or 'UNNOTICED'}", flush=True)
-        surprises += bool(who) == bool(mutant.reason)
-        if not who:
-            unnoticed.append(mutant)
-    print(f"\n{len(mutants) - len(unnoticed)} of {len(mutants)} noticed.")
-    for mutant in unnoticed:
-        print(f"  unnoticed  {mutant.path}: {mutant.what}: {mutant.reason or 'NO REASON KNOWN'}")
-    return int(surprises > 0)
+    mutants, became = asked_for(asked.words, asked.part), known_results(asked.results)
+    for mutant, said, seconds in try_all([m for m in mutants if m.name not in became], asked.jobs, asked.limit):
+        print(f"{seconds:6.1f} s  {mutant.name}  ->  {said}", flush=True)
+        became[mutant.name] = " ".join(said.split())
+        if asked.results:
+            with asked.results.open("a") as file:
+                print(f"{seconds:.1f}", mutant.name, became[mutant.name], sep="\t", file=file)
+    print("\n" + "\n".join(table(mutants, became)))
+    for mutant in mutants:
+        if not is_noticed(became[mutant.name]):
+            print(f"  {became[mutant.name]}  {mutant.name}: {mutant.reason or 'NO REASON KNOWN'}")
+    return int(any(is_noticed(became[m.name]) == bool(m.reason) for m in mutants))
 
 
 if __name__ == "__main__":
