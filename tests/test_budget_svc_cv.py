@@ -20,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_svmdl import BudgetSVC, BudgetSVCCV, BudgetWarning, IndefiniteKernelWarning, InfeasibleBudgetError
 from sklearn_svmdl.kernels import KERNELS
+from sklearn_svmdl.svm import _folds_together
 from sklearn_svmdl.svm._search_results import best_candidate, one_standard_error
 
 CS = [0.02, 0.1, 0.4]
@@ -138,6 +139,24 @@ def test_folds_share_one_matrix_where_there_is_memory_for_it(cache_size, times, 
     BudgetSVCCV([0.1, 1.0], gammas=[0.5, 1.0, 2.0], cv=4, refit=False, cache_size=cache_size).fit(X, y)
     assert bases == [len(X)] * times
     assert (len(functions) == 0) == (times == 1)
+
+
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+def test_folds_solved_together_are_those_solved_alone(class_weight, monkeypatch):
+    """Weights, classes that are weighted in each fold, three classes and a fold that lacks one of them."""
+    X, y = iris()
+    weight = np.random.RandomState(0).choice([0.0, 0.5, 1.0, 2.0], len(y))
+    parts = [*KFold(3, shuffle=True, random_state=0).split(X), (np.flatnonzero(y > 0), np.flatnonzero(y == 0))]
+    walks, walk_many = [], _folds_together.walk_many
+    monkeypatch.setattr(_folds_together, "walk_many", lambda *args, **kw: walks.append(1) or walk_many(*args, **kw))
+    search = BudgetSVCCV(np.geomspace(0.1, 100.0, 5), gammas=[0.1, 1.0], class_weight=class_weight, cv=parts)
+    together = clone(search).fit(X, y, weight)
+    assert len(walks) == 2
+    monkeypatch.setattr(_folds_together.FoldsTogether, "solutions", lambda *args: None)
+    alone = search.fit(X, y, weight)
+    assert_allclose(together.out_of_fold_decisions_, alone.out_of_fold_decisions_, atol=1e-6)
+    for name in ("mean_test_score", "mean_cost", "mean_relative_budget"):
+        assert_allclose(together.cv_results_[name], alone.cv_results_[name], rtol=1e-6)
 
 
 def test_parameters_reach_the_fits_on_folds_and_the_refit():

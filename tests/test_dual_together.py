@@ -1,5 +1,7 @@
 """Many problems at once: each solution is the one that the problem has alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from blocks import random_problem
@@ -11,7 +13,7 @@ from sklearn_svmdl.dual.feasibility import least_budget
 from sklearn_svmdl.dual.interior import Factored, InteriorSolver
 from sklearn_svmdl.dual.kkt import FREE
 from sklearn_svmdl.dual.problem import DualProblem, Status, certify, classification, regression
-from sklearn_svmdl.dual.solve import solve, solve_many
+from sklearn_svmdl.dual.solve import solve, solve_many, walk_many
 from sklearn_svmdl.dual.stack import Stack
 from sklearn_svmdl.dual.stack_pivots import MOST_ROUNDS, Blocks, pivot_together, start
 from sklearn_svmdl.dual.together import LARGEST, MOST_ITERATIONS
@@ -200,6 +202,52 @@ def test_pairs_of_classes_without_few_features_grow_from_between(kernel):
     for solution, problem in zip(found, alone, strict=True):
         assert solution.work.interior_steps == 0
         assert_same(solution, solve(problem.with_cost(1.0), tol=1e-9), problem)
+
+
+@pytest.mark.parametrize(("kernel", "gamma"), [("rbf", 0.03), ("rbf", 0.3), ("rbf", 10.0), ("poly", 0.5)])
+def test_walks_together_are_those_of_each_alone(kernel, gamma):
+    """Rising costs from where all are at their bound to where hardly any is; weights, and classes of all sizes."""
+    X, y = blobs(1, n=400, d=3, k=4)
+    weight = np.random.RandomState(2).choice([0.5, 1.0, 3.0], len(y))
+    parameters = {"degree": 2, "coef0": 1.0} if kernel == "poly" else {}
+    stack, alone = of_classes(X, y, kernel, weight, gamma=gamma, **parameters)
+    costs = np.geomspace(1e-3, 1e2, 6)
+    found = walk_many(stack, costs)
+    assert sum(row.count(None) for row in found) <= 6
+    for cost, row in zip(costs, found, strict=True):
+        for solution, problem in zip(row, alone, strict=True):
+            if solution is not None:
+                assert solution.lam == cost and len(solution.beta) == problem.n_samples
+                assert_same(solution, solve(problem.with_cost(cost), tol=1e-9), problem.with_cost(cost))
+
+
+def test_walks_together_take_fewer_rounds_than_each_cost_from_nothing():
+    X, y = blobs(4, n=300, d=4, k=3, spread=0.7)
+    stack, _ = of_classes(X, y, "rbf", gamma=0.25)
+    costs = np.geomspace(0.1, 100.0, 8)
+    of_walk = sum(solution.n_iter for row in walk_many(stack, costs) for solution in row)
+    of_each = sum(solution.n_iter for cost in costs for solution in solve_many(stack.with_cost(cost)))
+    assert of_walk < 0.9 * of_each
+
+
+def test_what_is_not_for_walks_together_is_left_alone():
+    X, y = blobs(1, n=120, k=3)
+    of_rbf, of_linear = (of_classes(X, y, kernel, gamma=0.3)[0] for kernel in ("rbf", "linear"))
+    nothing = [[None] * 3] * 2
+    assert walk_many(of_linear, [0.1, 1.0]) == nothing
+    assert walk_many(of_rbf, [0.1, 1.0], max_iter=MOST_ITERATIONS - 1) == nothing
+    assert walk_many(of_rbf.take(slice(2)), [0.1, 1.0]) == [[None] * 2] * 2
+
+
+def test_a_walk_with_a_problem_that_cannot_be_solved_spoils_no_answer():
+    """Where kernel values are no numbers no solution is called one."""
+    X, y = blobs(1, n=120, k=3)
+    stack, _ = of_classes(X, y, "rbf", gamma=0.3)
+    source = stack.source.stored()
+    source.gram[stack.rows[0, 0]] = source.gram[:, stack.rows[0, 0]] = np.nan
+    with np.errstate(all="ignore"):
+        found = walk_many(replace(stack, source=source), [0.1, 1.0])
+    assert [row[0] for row in found] == [None, None]
 
 
 def test_interior_steps_together_are_those_of_each_alone():

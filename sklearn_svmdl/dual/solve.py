@@ -15,7 +15,7 @@ from .linear import features_of, solve_in_features
 from .problem import Status, certify, constant_solution, feasible_duals, least_slack_intercept, slack_of
 from .smo import ascend, first_shape
 from .sparse import is_sparse, solve_sparse
-from .together import LARGEST, MOST_ITERATIONS, solve_together
+from .together import LARGEST, MOST_ITERATIONS, solve_together, walk_together
 from .work import Tally
 from .working_set import TooLarge, Workspace, dense_features, solve_whole, whole_block
 
@@ -93,6 +93,22 @@ def solve_many(stack, *, solver="auto", tol=1e-3, max_iter=100_000):
         which = which[stack.budget[which] < stack.largest_budget[which] * (1.0 - 1e-12)]
     for row, solution in zip(which, solve_together(stack.take(which), _REACH, tol), strict=True):
         solutions[row] = solution
+    return solutions
+
+
+def walk_many(stack, costs, *, tol=1e-3, max_iter=100_000):
+    """Solve those problems for rising costs together that allow it.
+
+    Returns
+    -------
+    list of lists of DualSolution or None : for each cost one for each problem, None where `walk` has to
+    """
+    which = np.flatnonzero(stack.sizes <= LARGEST)
+    solutions = [[None] * len(stack) for _ in costs]
+    if max_iter >= MOST_ITERATIONS and stack.features is None and len(which) >= SEVERAL:
+        for row, found in zip(solutions, walk_together(stack.take(which), costs, tol), strict=True):
+            for k, solution in zip(which, found, strict=True):
+                row[k] = solution
     return solutions
 
 

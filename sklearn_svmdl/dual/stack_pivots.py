@@ -5,18 +5,29 @@ numpy a round on a handful of numbers; together a problem takes as long as its a
 `kkt`, in arrays (k, m) and (k, m, m) of k blocks on m variables each. Blocks that do not settle soon say so.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from .active_set import EXACT, LAM_RANGE, PULLED, TOLERANCES, sides_asked_for
+from .factor import cholesky, solve_factorised
 from .kkt import BOUND, FREE, ROUNDING, UNITS, ZERO
 from .problem import least_slack_intercept, slack_of
 
-# The proximal weights of the pivotings that follow each other, relative to the scale, and the rounds of all of them.
-_STAGES, MOST_ROUNDS = np.array([0.1, 0.01, EXACT]), 60
-ROUGHLY, NEARLY, EXACTLY = range(len(_STAGES))
+# The proximal weights of the pivotings that follow each other, in units of 1 / lam or of the scale, whichever is more,
+# and at last of the scale; and the rounds of all of them. Up to this share of the free samples may be on the wrong side
+# where the next begins.
+_STAGES, MOST_ROUNDS = np.array([0.1, 0.03, 0.01, 0.003, EXACT]), 60
+ROUGHLY, NEARLY, EXACTLY = 0, len(_STAGES) - 2, len(_STAGES) - 1
+_OVERLOOKED = 0.5
+# Up to so many free samples one call of numpy solves the conditions of all blocks.
+_FEW_FREE = 24
+# Rounds without fewer samples on the wrong side before a pivoting gives up.
+_PATIENCE = 8
+# Samples of this share, the nearest to the other class, are free at first.
+NEAREST = 0.5
 # The last entry of the conditions' diagonal, in units of 1 / scale: it keeps them regular where no sample is free.
 _REGULAR = 1e-14
 _EPS = np.finfo(float).eps
@@ -49,7 +60,8 @@ class Blocks:
 
     gram : ndarray (k, m, m)
     linear, bound : ndarrays (k, m), the bound being 0 where a block has no such variable
-    budget, least_lam, most_lam : ndarrays (k,); where a cost is given it is both ends of the range of lam
+    budget : ndarray (k,), or None where the costs are given
+    least_lam, most_lam : ndarrays (k,), the cost twice where it is given
     scale : ndarray (k,), the mean squared distance of the samples from their mean in feature space
     fixed : Fixed
     """
@@ -57,7 +69,7 @@ class Blocks:
     gram: np.ndarray
     linear: np.ndarray
     bound: np.ndarray
-    budget: np.ndarray
+    budget: np.ndarray | None
     least_lam: np.ndarray
     most_lam: np.ndarray
     scale: np.ndarray
@@ -70,29 +82,59 @@ class Blocks:
         linear, bound = stack.linear, stack.bound
         if columns is not None:
             linear, bound = np.take_along_axis(linear, columns, axis=1), np.take_along_axis(bound, columns, axis=1)
-        # Where a problem has no such variable it has no kernel values.
-        there = bound != 0
-        gram = gram * (there[:, :, None] & there[:, None, :])
-        scale = _spread(gram, np.count_nonzero(there, axis=1))
-        zeros = np.zeros(len(stack))
-        budget = zeros if stack.budget is None else stack.budget
-        least, most = (zeros, reach / scale) if stack.cost is None else (stack.cost, stack.cost)
-        return cls(gram, linear, bound, budget, least, most, scale, Fixed.none(bound.shape) if fixed is None else fixed)
+        scale = _spread(gram, bound != 0)
+        least, most = (np.zeros(len(stack)), reach / scale) if stack.cost is None else (stack.cost, stack.cost)
+        fixed = Fixed.none(bound.shape) if fixed is None else fixed
+        return cls(gram, linear, bound, stack.budget, least, most, scale, fixed)
 
     def take(self, which):
         """Some of the blocks."""
+        if len(which) == len(self.scale) and which.dtype != bool:
+            return self
         own = (getattr(self, field.name) for field in fields(self))
-        return Blocks(*(part.take(which) if isinstance(part, Fixed) else part[which] for part in own))
+        return Blocks(
+            *(part.take(which) if isinstance(part, Fixed) else part if part is None else part[which] for part in own)
+        )
+
+    def at_cost(self, cost):
+        """The same blocks with this cost."""
+        lam = np.full(len(self.scale), float(cost))
+        other = replace(self, least_lam=lam, most_lam=lam)
+        kept = ("sign", "weight", "largest")
+        vars(other).update({name: getattr(self, name) for name in kept})
+        return other
+
+    @cached_property
+    def sign(self):
+        """sign_i."""
+        return np.sign(self.bound)
+
+    @cached_property
+    def weight(self):
+        """s_i."""
+        return np.abs(self.bound)
+
+    @cached_property
+    def largest(self):
+        """The largest kernel value of each block."""
+        return np.abs(np.einsum("kii->ki", self.gram)).max(axis=1)
 
     def fit(self, beta):
         """K beta."""
         return np.matmul(self.gram, beta[:, :, None])[:, :, 0]
 
+    def among(self, columns):
+        """Kernel values (k, f, f) among the variables `columns` (k, f) of each block."""
+        k, m = self.bound.shape
+        first = (columns + m * np.arange(k)[:, None]) * m
+        return self.gram.reshape(-1).take(first[:, :, None] + columns[:, None, :])
 
-def _spread(gram, count):
-    """`kkt.spread_of`, of each of the blocks with so many variables."""
-    diagonal = np.einsum("kii->ki", gram)
-    spread = diagonal.sum(axis=1) / count - gram.sum(axis=(1, 2)) / count**2
+
+def _spread(gram, there):
+    """`kkt.spread_of`, of each of the blocks on the variables in the mask."""
+    diagonal, there, count = np.einsum("kii->ki", gram) * there, there.astype(float), np.count_nonzero(there, axis=1)
+    inner = np.einsum("ki,ki->k", there, np.matmul(gram, there[:, :, None])[:, :, 0])
+    spread = diagonal.sum(axis=1) / count - inner / count**2
     largest = np.abs(diagonal).max(axis=1)
     told, alike = np.maximum(spread, 1e-12 * largest), np.where(largest > 0, largest, 1.0)
     return np.where(spread > ROUNDING * largest, told, alike)
@@ -112,9 +154,42 @@ class Guess(NamedTuple):
         return Guess(*(values[which] for values in self))
 
 
+def sides_of(beta, bound, cost):
+    """The sides that duals are on at this cost."""
+    return np.select([beta == 0, np.abs(beta) >= cost * np.abs(bound)], [ZERO, BOUND], FREE)
+
+
 def start(blocks):
+    """Where to begin from nothing: near the limit lam -> 0, or between the classes where the cost is larger."""
+    softest = _softest(blocks)
+    if blocks.budget is not None:
+        return softest._replace(lam=np.clip(softest.lam, blocks.least_lam, blocks.most_lam))
+    near = nearest(blocks, blocks.fit(mean_difference(blocks.bound)), NEAREST)
+    larger = (blocks.most_lam > softest.lam)[:, None]
+    side = np.where(larger, np.where(near, FREE, ZERO), softest.side)
+    return softest._replace(side=side, shape=np.where(larger, 0.0, softest.shape), lam=blocks.most_lam)
+
+
+def mean_difference(bound):
+    """The weighted mean of the positive samples less that of the others, as duals (k, m)."""
+    up, down = (np.where(side, np.abs(bound), 0.0).sum(axis=1) for side in (bound > 0, bound < 0))
+    return bound / np.where(bound > 0, up[:, None], down[:, None])
+
+
+def nearest(problems, along, share):
+    """Mask of the share of the samples of each problem that are furthest on their wrong side `along` a direction."""
+    there, sign = problems.bound != 0, np.sign(problems.bound)
+    ends = [np.einsum("ki,ki->k", along, sign == one) / np.count_nonzero(sign == one, axis=1) for one in (-1.0, 1.0)]
+    middle = 0.5 * (ends[0] + ends[1])
+    distance = np.where(there, sign * (along - middle[:, None]), np.inf)
+    count = (share * np.count_nonzero(there, axis=1)).astype(int)
+    edge = np.take_along_axis(np.sort(distance, axis=1), count[:, None], axis=1)
+    return there & (distance <= edge)
+
+
+def _softest(blocks):
     """The limit lam -> 0, with the lam that is best for it: all on the costly side of the best constant at bound."""
-    sign, weight = np.sign(blocks.bound), np.abs(blocks.bound)
+    sign, weight = blocks.sign, blocks.weight
     constant = least_slack_intercept(blocks.linear, sign, weight)
     costs = sign * (blocks.linear - constant[:, None])
     at_constant = (np.abs(costs) <= 1e-12 * np.abs(blocks.linear).max(axis=1)[:, None]) & (sign != 0)
@@ -128,52 +203,77 @@ def start(blocks):
     curvature = np.einsum("ki,ki->k", shape, blocks.fit(shape))
     alone = np.einsum("ki,kii->k", shape**2, blocks.gram)
     curvature = np.where(curvature > 1e-9 * alone, curvature, alone)
-    unspent = np.einsum("ki,ki->k", weight, slack_of(blocks.linear - constant[:, None], sign)) - blocks.budget
+    unspent = np.einsum("ki,ki->k", weight, slack_of(blocks.linear - constant[:, None], sign)) - (
+        0.0 if blocks.budget is None else blocks.budget
+    )
     lam = np.divide(unspent, curvature, out=1.0 / blocks.scale, where=curvature > 0)
     side = np.select([costly, at_constant], [BOUND, FREE], ZERO)
-    return Guess(side, shape, np.clip(lam, blocks.least_lam, blocks.most_lam), np.zeros(len(lam), dtype=int))
+    return Guess(side, shape, lam, np.full(len(lam), ROUGHLY))
 
 
 def _solve_round(blocks, guess, delta):
     """The solution of the conditions for the guess: duals, lam, b, y - f - b, and whether lam meets the budget."""
-    k, m = guess.side.shape
     free, t = guess.side == FREE, np.where(guess.side == BOUND, blocks.bound, 0.0)
     fixed, shift = blocks.fixed, blocks.scale
     pull, total = blocks.fit(t) + fixed.pull, t.sum(axis=1) + fixed.total
-    coupling = np.where(free, pull + (shift * total)[:, None] - delta[:, None] * guess.shape, 0.0)
+    count = np.count_nonzero(free, axis=1)
     # The conditions of beta_F and b. The columns are those of the free, filled up with others that read beta_i = 0.
-    columns = np.argsort(~free, axis=1, kind="stable")[:, : free.sum(axis=1).max()]
-    is_free, of_free = np.take_along_axis(free, columns, axis=1), lambda v: np.take_along_axis(v, columns, axis=1)
-    f = columns.shape[1]
-    matrix, rhs, on = np.zeros((k, f + 1, f + 1)), np.zeros((k, f + 1, 2)), np.arange(f)
-    gram = blocks.gram[np.arange(k)[:, None, None], columns[:, :, None], columns[:, None, :]]
-    gram += shift[:, None, None]
-    np.multiply(gram, is_free[:, :, None] & is_free[:, None, :], out=matrix[:, :f, :f])
-    matrix[:, on, on] += np.where(is_free, delta[:, None], 1.0)
-    matrix[:, :f, f] = matrix[:, f, :f] = is_free
-    matrix[:, f, f] = -_REGULAR / shift
-    rhs[:, :f, 0], rhs[:, :f, 1] = is_free * of_free(blocks.linear), of_free(coupling)
-    rhs[:, f, 1] = total
-    constant, slope = np.moveaxis(np.linalg.solve(matrix, rhs), 2, 0)
-    # The budget is spent.
-    away = t - guess.shape
-    curvature = fixed.curvature + (t * (pull + fixed.pull)).sum(axis=1) + shift * total**2
-    curvature += delta * ((away**2).sum(axis=1) + 1.0)
-    spare = (blocks.linear * t).sum(axis=1) + fixed.reward - blocks.budget + delta * guess.lam
-    fall = curvature - (rhs[:, :, 1] * slope).sum(axis=1)
-    excess = spare - (rhs[:, :, 1] * constant).sum(axis=1)
-    far = np.where(excess > 0, np.inf, 0.0)
-    wanted = np.divide(excess, fall, out=far, where=fall > ROUNDING * np.abs(curvature))
-    wanted = np.clip(wanted, blocks.least_lam, blocks.most_lam)
-    lam = np.clip(wanted, guess.lam / LAM_RANGE, guess.lam * LAM_RANGE)
-    solved = constant - lam[:, None] * slope
+    f = int(count.max())
+    columns = np.argsort(~free, axis=1, kind="stable")[:, :f]
+    is_free = np.arange(f) < count[:, None]
+    matrix = blocks.among(columns)
+    matrix += shift[:, None, None]
+    matrix *= is_free[:, :, None] & is_free[:, None, :]
+    np.einsum("kii->ki", matrix)[...] += np.where(is_free, delta[:, None], 1.0)
+    coupling = pull + (shift * total)[:, None] - delta[:, None] * guess.shape
+    constant, slope = (is_free * np.take_along_axis(v, columns, axis=1) for v in (blocks.linear, coupling))
+    if blocks.budget is None:
+        lam, stands = guess.lam, np.ones(len(t), bool)
+        solved, intercept = _bordered(matrix, (constant - lam[:, None] * slope,), (-lam * total,), is_free, shift)
+        solved, intercept = solved[0], intercept[0]
+    else:
+        of, b = _bordered(matrix, (constant, slope), (np.zeros(len(t)), total), is_free, shift)
+        # The budget is spent.
+        curvature = fixed.curvature + (t * (pull + fixed.pull)).sum(axis=1) + shift * total**2
+        curvature += delta * (((t - guess.shape) ** 2).sum(axis=1) + 1.0)
+        spare = (blocks.linear * t).sum(axis=1) + fixed.reward - blocks.budget + delta * guess.lam
+        fall = curvature - (slope * of[1]).sum(axis=1) - total * b[1]
+        excess = spare - (slope * of[0]).sum(axis=1) - total * b[0]
+        far = np.where(excess > 0, np.inf, 0.0)
+        wanted = np.divide(excess, fall, out=far, where=fall > ROUNDING * np.abs(curvature))
+        wanted = np.clip(wanted, blocks.least_lam, blocks.most_lam)
+        lam = np.clip(wanted, guess.lam / LAM_RANGE, guess.lam * LAM_RANGE)
+        solved, intercept, stands = of[0] - lam[:, None] * of[1], b[0] - lam * b[1], lam == wanted
     beta = lam[:, None] * t
-    np.put_along_axis(beta, columns, of_free(beta) + is_free * solved[:, :f], axis=1)
+    np.put_along_axis(beta, columns, np.where(is_free, solved, np.take_along_axis(beta, columns, axis=1)), axis=1)
     gradient = blocks.linear - blocks.fit(beta) - lam[:, None] * fixed.pull
     gradient -= delta[:, None] * (beta - lam[:, None] * guess.shape)
-    middle = _middle_intercept(gradient, guess.side, blocks.bound)
-    intercept = np.where(free.any(axis=1), solved[:, f], middle)
-    return beta, lam, intercept, gradient - intercept[:, None], lam == wanted
+    if f == 0 or not count.all():
+        intercept = np.where(count > 0, intercept, _middle_intercept(gradient, guess.side, blocks.bound))
+    return beta, lam, intercept, gradient - intercept[:, None], stands
+
+
+def _bordered(matrix, rhs, sums, is_free, shift):
+    """The solutions of A x + b 1 = r, 1'x = s on the free: for each of the rhs (k, f) and sums (k,) x and b."""
+    on = is_free.astype(float)
+    solved = _solved(matrix, np.stack([*rhs, on], axis=2), np.count_nonzero(is_free, axis=1))
+    of_ones = solved[:, :, -1]
+    least = (on * of_ones).sum(axis=1) + _REGULAR / shift
+    intercepts = [((on * solved[:, :, j]).sum(axis=1) - s) / least for j, s in enumerate(sums)]
+    return [solved[:, :, j] - b[:, None] * of_ones for j, b in enumerate(intercepts)], intercepts
+
+
+def _solved(matrix, rhs, count):
+    """A^-1 R of each block: all at once, or where a factorisation costs more than a call one by one, of as many as are
+    free."""
+    if matrix.shape[1] <= _FEW_FREE:
+        return np.linalg.solve(matrix, rhs)
+    out = np.zeros(rhs.shape)
+    for solved, a, r, n in zip(out, matrix, rhs, count.tolist(), strict=True):
+        # LAPACK takes no system of nothing.
+        n = max(n, 1)
+        solved[:n] = solve_factorised(cholesky(a[:n, :n].copy()), np.asfortranarray(r[:n]))
+    return out
 
 
 def _middle_intercept(gradient, side, bound):
@@ -187,12 +287,15 @@ def _middle_intercept(gradient, side, bound):
 
 def _balanced(side, residual, blocks):
     """`side`, with the sample of each class nearest to the margin freed where none can balance those at bound."""
-    bound, total = blocks.bound, blocks.fixed.total
-    at_bound = np.where(side == BOUND, bound, 0.0)
+    (stuck,) = np.nonzero(~(side == FREE).any(axis=1))
+    if len(stuck) == 0:
+        return side
+    bound, total = blocks.bound[stuck], blocks.fixed.total[stuck]
+    at_bound = np.where(side[stuck] == BOUND, bound, 0.0)
     unbalanced = np.abs(at_bound.sum(axis=1) + total) > 1e-12 * (np.abs(at_bound).sum(axis=1) + np.abs(total))
-    (stuck,) = np.nonzero(unbalanced & ~(side == FREE).any(axis=1))
+    stuck, bound = stuck[unbalanced], bound[unbalanced]
     for sign in (-1.0, 1.0):
-        distance = np.where(np.sign(bound[stuck]) == sign, np.abs(residual[stuck]), np.inf)
+        distance = np.where(np.sign(bound) == sign, np.abs(residual[stuck]), np.inf)
         side[stuck, distance.argmin(axis=1)] = FREE
     return side
 
@@ -222,37 +325,44 @@ def pivot_together(blocks, guess, most_rounds=MOST_ROUNDS):
     -------
     Settled
     """
-    k = len(blocks.budget)
-    shape = blocks.bound.shape
-    out = Settled(np.zeros(shape), *np.zeros((2, k)), np.zeros(shape, np.int8), np.zeros(k, int))
-    rows, fewest = np.arange(k), np.full(k, blocks.bound.shape[1])
+    k, m = blocks.bound.shape
+    out = Settled(np.zeros((k, m)), *np.zeros((2, k)), np.zeros((k, m), np.int8), np.zeros(k, int))
+    rows, fewest, stalled, going = np.arange(k), np.full(k, m), np.zeros(k, int), np.ones(k, bool)
     at_bound, at_margin = TOLERANCES[np.dtype(np.float64)]
-    largest = np.abs(np.einsum("kii->ki", blocks.gram)).max(axis=1)
     for number in range(1, most_rounds + 1):
-        delta = np.maximum(_STAGES[guess.stage] * blocks.scale, blocks.linear.shape[1] * _EPS * largest)
+        last, sign = guess.stage == EXACTLY, blocks.sign
+        unit = np.where(last, blocks.scale, np.maximum(blocks.scale, 1.0 / guess.lam))
+        delta = np.maximum(_STAGES[guess.stage] * unit, m * _EPS * blocks.largest)
         beta, lam, intercept, residual, stands = _solve_round(blocks, guess, delta)
-        sign, upper = np.sign(blocks.bound), lam[:, None] * np.abs(blocks.bound)
-        tolerance = at_margin + UNITS * _EPS * largest * np.linalg.norm(beta, axis=1)
-        wanted = sides_asked_for(guess.side, sign * residual, tolerance[:, None], sign * beta, upper, at_bound)
-        agree = stands & (wanted == guess.side).all(axis=1)
+        upper, magnitude, inward = lam[:, None] * blocks.weight, sign * beta, sign * residual
+        tolerance = at_margin + UNITS * _EPS * blocks.largest * np.linalg.norm(beta, axis=1)
+        wanted = sides_asked_for(guess.side, inward, tolerance[:, None], magnitude, upper, at_bound)
+        changes = wanted != guess.side
+        count = np.count_nonzero(changes, axis=1)
+        enough = np.where(last, 0, _OVERLOOKED * np.count_nonzero(guess.side == FREE, axis=1))
+        agree = stands & (count <= enough)
         pull = delta * np.abs(beta - lam[:, None] * guess.shape).max(axis=1)
-        last = guess.stage == EXACTLY
-        done = agree & last & (pull <= PULLED)
-        for whole, part in zip(out[:4], (beta, lam, intercept, guess.side), strict=True):
-            whole[rows[done]] = part[done]
-        out.rounds[rows[done]] = number
-        count = np.count_nonzero(wanted != guess.side, axis=1)
-        stalls = count >= fewest
-        fewest = np.where(agree, blocks.bound.shape[1], np.minimum(count, fewest))
+        done = going & agree & last & (pull <= PULLED)
+        if done.any():
+            for whole, part in zip(out[:4], (beta, lam, intercept, guess.side), strict=True):
+                whole[rows[done]] = part[done]
+            out.rounds[rows[done]] = number
+            going &= ~done
+        stalls = going & (count >= fewest) & ~agree
+        stalled = np.where(stalls, stalled + 1, 0)
+        going &= stalled < _PATIENCE
+        if not going.any():
+            break
+        fewest = np.where(agree, m, np.minimum(count, fewest))
         if stalls.any():
-            beyond = np.maximum(-sign * beta, sign * beta - upper) * blocks.scale[:, None]
+            beyond = np.maximum(-magnitude, magnitude - upper) * blocks.scale[:, None]
             wrong = np.where(guess.side == FREE, beyond, np.abs(residual))
             wanted[stalls] = _worst_only(guess.side[stalls], wanted[stalls], wrong[stalls])
         shape = np.where(agree[:, None], beta / lam[:, None], guess.shape)
         guess = Guess(_balanced(wanted, residual, blocks), shape, lam, guess.stage + (agree & ~last))
-        if done.any():
-            rows, largest, fewest = rows[~done], largest[~done], fewest[~done]
-            guess, blocks = guess.take(~done), blocks.take(~done)
-        if len(rows) == 0:
-            break
+        # Those that are done go on until they are as many as the others: their kernel values would have to be copied.
+        if 2 * np.count_nonzero(going) <= len(going):
+            rows, fewest, stalled = rows[going], fewest[going], stalled[going]
+            guess, blocks = guess.take(going), blocks.take(going)
+            going = going[going]
     return out

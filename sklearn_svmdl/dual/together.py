@@ -7,6 +7,7 @@ none does. What the problems have in common, kernel values and features, is eval
 one problem alone; problems that do not settle are left to `solve`.
 """
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -17,7 +18,20 @@ from .kkt import BOUND, FREE, ZERO
 from .linear import Features, features_of
 from .problem import DualSolution, Status, certificate, largest_error
 from .stack_interior import MOST_STEPS, steps_together
-from .stack_pivots import EXACTLY, MOST_ROUNDS, NEARLY, ROUGHLY, Blocks, Fixed, Guess, pivot_together, start
+from .stack_pivots import (
+    EXACTLY,
+    MOST_ROUNDS,
+    NEARLY,
+    ROUGHLY,
+    Blocks,
+    Fixed,
+    Guess,
+    mean_difference,
+    nearest,
+    pivot_together,
+    sides_of,
+    start,
+)
 from .work import Tally, Work
 from .working_set import dense_features
 
@@ -29,7 +43,7 @@ _ALIKE, _MOST_NUMBERS = 0.5, 2**21
 # ones, and with those that are found: where more are known, the samples between the classes cost less to solve for.
 _FEW_FEATURES, _MOST_COST, _MOST_COST_FOUND = 0.6, 5e5, 4e6
 # They are so many of each class at first, and up to this share of all near the margin.
-_BETWEEN, _MOST_NEAR = 20, 0.5
+_BETWEEN, _SOME, _MOST_NEAR = 20, 0.2, 0.8
 # The relative gap at which sides are handed over, and that where what features leave changes f by more than so much, so
 # that they tell them roughly; with the free samples go as many that are near the margin and some.
 _GAP, _ROUGH_GAP, _TOLD, _NEAR_COUNT = 1e-6, 1e-3, 1e-6, 20
@@ -37,7 +51,7 @@ _GAP, _ROUGH_GAP, _TOLD, _NEAR_COUNT = 1e-6, 1e-3, 1e-6, 20
 _WRONG, _MOST_LOOKS = 1e-9, 10
 # Budgets with known features are pivoted for so many rounds before the cost of this over the scale tells whether any
 # hyperplane keeps them: most that can be kept settle sooner, and the others late or never.
-_FIRST_ROUNDS, _HARDEST = 8, 1e6
+_FIRST_ROUNDS, _WHOLE_ROUNDS, _HARDEST = 8, 20, 1e6
 # The most iterations that a problem takes.
 MOST_ITERATIONS = MOST_STEPS + (2 + _MOST_LOOKS) * MOST_ROUNDS + _FIRST_ROUNDS
 
@@ -67,6 +81,63 @@ def solve_together(stack, reach, tol):
     return _with_budgets(stack, reach, tol) if stack.cost is None else _with_costs(stack, reach, tol)
 
 
+def walk_together(stack, costs, tol):
+    """Solve problems without few known features for rising costs, each from the last.
+
+    Parameters
+    ----------
+    stack : Stack
+    costs : sequence of float, rising
+
+    Returns
+    -------
+    list of lists of DualSolution or None : for each cost one for each problem
+    """
+    solutions = [[None] * len(stack) for _ in costs]
+    for rows in _parts(stack.sizes, np.arange(len(stack)), lambda m: m**2):
+        _walk_part(stack.take(rows).narrowed(), rows, costs, tol, solutions)
+    return solutions
+
+
+def _walk_part(part, rows, costs, tol, solutions):
+    """Enter the solutions of the rows for each cost.
+
+    What pivots did not settle at a cost begins with other steps at the next, until no sample is at its bound: then a
+    larger cost changes nothing.
+    """
+    tally = Tally()
+    part = part.with_cost(costs[0]).counted(tally)
+    blocks, going = Blocks.of(part, part.gram(), np.inf), np.ones(len(part), bool)
+    last = Guess(np.zeros(part.bound.shape, np.int8), np.zeros(part.bound.shape), part.cost, None)
+    for cost, found in zip(costs, solutions, strict=True):
+        here, blocks, own = part.with_cost(cost), blocks.at_cost(cost), [None] * len(part)
+        warm, cold = (last.shape != 0).any(axis=1), start(blocks)
+        for which, guess in ((going, _warm(last, warm, cold)), (going & warm, cold)):
+            some = np.flatnonzero(which & [solution is None for solution in own])
+            # One that cannot be solved leaves all of them to other steps.
+            with suppress(np.linalg.LinAlgError):
+                if len(some):
+                    _enter(own, some, here.take(some), _pivoted(blocks.take(some), guess.take(some)), tally, tol)
+        going = np.array([solution is not None for solution in own])
+        _solve_left(here, tol, own)
+        for k, (row, solution) in enumerate(zip(rows.tolist(), own, strict=True)):
+            found[row] = solution
+            if solution is not None:
+                n = len(solution.beta)
+                last.shape[k, :n] = solution.beta
+                last.side[k, :n] = sides_of(solution.beta, part.bound[k, :n], cost)
+        going |= (last.shape != 0).any(axis=1) & ~(last.side == BOUND).any(axis=1)
+
+
+def _warm(last, warm, cold):
+    """Where to begin: from the sides and duals of the last cost where there are any, else from nothing."""
+    side, shape = (np.where(warm[:, None], *both) for both in ((last.side, cold.side), (last.shape, cold.shape)))
+    shape[warm] /= cold.lam[warm, None]
+    # Without a sample at its bound it is the solution of this cost, too.
+    same = warm & ~(last.side == BOUND).any(axis=1)
+    return cold._replace(side=side, shape=shape, stage=np.where(same, EXACTLY, cold.stage))
+
+
 def _with_budgets(stack, reach, tol):
     """Pivots of the small ones; where features are known budgets that nothing keeps are told before they take long."""
     solutions = [None] * len(stack)
@@ -86,17 +157,23 @@ def _with_costs(stack, reach, tol):
     """Pivots of small ones; of others interior steps and pivots where features are known or found, else growth."""
     solutions = [None] * len(stack)
     if stack.features is None:
-        _solve_small(stack, np.flatnonzero(stack.sizes <= _SMALL), reach, tol, solutions)
+        whole = stack.sizes**2 * len(stack) <= _MOST_NUMBERS
+        _solve_small(stack, np.flatnonzero(whole | (stack.sizes <= _SMALL)), reach, tol, solutions, _WHOLE_ROUNDS)
+    _solve_left(stack, tol, solutions)
+    return solutions
+
+
+def _solve_left(stack, tol, solutions):
+    """Enter what interior steps and pivots, or growth, settle of the problems without a solution."""
     left = _unsolved(solutions)
     if len(left) == 0:
-        return solutions
+        return
     features = _features(stack, int(stack.sizes[left].max()), float(stack.cost[left].max()))
     if features is None:
-        _solve_parts(stack, left, lambda m: m**2, _grown, tol, solutions)
+        _solve_parts(stack, left, lambda m: (m // 2) ** 2, _grown, tol, solutions)
     else:
         rank = features.X.shape[1] + 1
         _solve_parts(stack, left, lambda m: m * rank, lambda part: _stepped(part, features), tol, solutions)
-    return solutions
 
 
 def _unsolved(solutions):
@@ -105,7 +182,9 @@ def _unsolved(solutions):
 
 def _solve_small(stack, rows, reach, tol, solutions, most_rounds=MOST_ROUNDS):
     """Enter what pivots on all samples settle."""
-    _solve_parts(stack, rows, lambda m: m**2, lambda part: _pivoted(part, reach, most_rounds), tol, solutions)
+    _solve_parts(
+        stack, rows, lambda m: m**2, lambda part: _pivoted_from_nothing(part, reach, most_rounds), tol, solutions
+    )
 
 
 def _enter_least_slack(stack, rows, reach, tol, solutions):
@@ -135,15 +214,20 @@ def _features(stack, m, cost):
     return Features(X, np.zeros(len(X))) if m * X.shape[1] ** 2 <= _MOST_COST else None
 
 
-def _solve_parts(stack, rows, numbers, solve_part, tol, solutions):
-    """Enter the solutions of the rows, solved in parts of like sizes that take numbers(m) for each of m variables."""
-    sizes = stack.sizes[rows]
+def _parts(sizes, rows, numbers):
+    """The rows in parts of like sizes that take numbers(m) for each of m variables."""
     order = np.argsort(-sizes, kind="stable")
     rows, sizes = rows[order], sizes[order]
     while len(rows):
         most = min(max(1, int(_MOST_NUMBERS // numbers(sizes[0]))), np.count_nonzero(sizes >= _ALIKE * sizes[0]))
-        _solve_part(stack, rows[:most], solve_part, tol, solutions)
+        yield rows[:most]
         rows, sizes = rows[most:], sizes[most:]
+
+
+def _solve_parts(stack, rows, numbers, solve_part, tol, solutions):
+    """Enter the solutions of the rows, solved in parts of like sizes that take numbers(m) for each of m variables."""
+    for part in _parts(stack.sizes[rows], rows, numbers):
+        _solve_part(stack, part, solve_part, tol, solutions)
 
 
 def _solve_part(stack, rows, solve_part, tol, solutions):
@@ -157,19 +241,24 @@ def _solve_part(stack, rows, solve_part, tol, solutions):
             _solve_part(stack, half, solve_part, tol, solutions)
 
 
-def _pivoted(part, reach, most_rounds):
-    """Pivots from nothing on all samples."""
-    blocks = Blocks.of(part, part.gram(), reach)
-    found = pivot_together(blocks, start(blocks), most_rounds)
+def _pivoted(blocks, guess, most_rounds=_WHOLE_ROUNDS):
+    """Pivots on all samples."""
+    found = pivot_together(blocks, guess, most_rounds)
     # A budget that asks for all the lam within reach is out of it.
-    within = np.ones(len(part), bool) if part.budget is None else found.lam < blocks.most_lam
+    within = True if blocks.budget is None else found.lam < blocks.most_lam
     return _Solved(found.beta, found.lam, blocks.fit(found.beta), found.rounds * within)
+
+
+def _pivoted_from_nothing(part, reach, most_rounds):
+    """Pivots on all samples from nothing."""
+    blocks = Blocks.of(part, part.gram(), reach)
+    return _pivoted(blocks, start(blocks), most_rounds)
 
 
 def _stepped(part, features):
     """Interior steps on all samples, and pivots on those near the margin until no other stands wrong."""
     unseen = part.cost.max() * features.rest.max()
-    gap, stage = (_ROUGH_GAP, ROUGHLY) if unseen > _TOLD else (_GAP, EXACTLY)
+    gap, stage = (_ROUGH_GAP, NEARLY) if unseen > _TOLD else (_GAP, EXACTLY)
     inside = steps_together(part, features.X[part.rows], features.rest[part.rows], gap)
     guess = Guess(inside.side, inside.beta / part.cost[:, None], part.cost, np.full(len(part), stage))
     return _refined(part, _nearest(part, inside), guess)._replace(steps=inside.steps)
@@ -183,20 +272,12 @@ def _grown(part):
 
 
 def _between(part):
-    """Mask of the samples of each class that are nearest to the other, along the difference of some of their means."""
-    direction = np.zeros(part.bound.shape)
-    for row, sign in zip(direction, part.sign, strict=True):
-        for one in (-1.0, 1.0):
-            members = np.flatnonzero(sign == one)
-            some = members[np.linspace(0, len(members) - 1, min(_BETWEEN, len(members))).astype(int)]
-            row[some] = one / len(some)
-    along = part.sign * part.products(direction)
-    near = np.zeros(part.bound.shape, bool)
-    for one in (-1.0, 1.0):
-        distance = np.where(part.sign == one, along, np.inf)
-        first = np.argsort(distance, axis=1)[:, :_BETWEEN]
-        np.put_along_axis(near, first, True, axis=1)
-    return near & (part.bound != 0)
+    """Mask of the samples nearest to the other class, along the difference of the means of some of each."""
+    some = np.zeros(part.bound.shape)
+    for row, bound in zip(some, part.bound, strict=True):
+        for members in (np.flatnonzero(bound < 0), np.flatnonzero(bound > 0)):
+            row[members[np.linspace(0, len(members) - 1, min(_BETWEEN, len(members))).astype(int)]] = 1.0
+    return nearest(part, part.products(mean_difference(part.bound * some)), _SOME)
 
 
 def _refined(part, near, guess):

@@ -35,10 +35,11 @@ class SharedKernelMatrix:
             out[piece] = of_base(base[rows[piece]].take(columns, axis=1), **kernel.params)
         return out
 
-    def source(self, kernel, samples):
-        """The stored kernel values between the given samples; they last until this thread asks for the next."""
+    def source(self, kernel, samples, room="source"):
+        """The stored kernel values between the given samples; they last until this thread asks for the next in the same
+        room."""
         rows = None if kernel.spec.pairwise else self._rows(kernel).take(samples)
-        return GramSource(self.gram(kernel, samples, samples, room="source"), kernel, rows)
+        return GramSource(self.gram(kernel, samples, samples, room=room), kernel, rows)
 
     def _rows(self, kernel):
         return inner_product_rows(self._samples) if kernel.is_linear else Rows(self.X)

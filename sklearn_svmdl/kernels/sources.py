@@ -13,6 +13,8 @@ MEGABYTE = 2**20
 BLOCK = 2**20
 # Kernel values that are copied to two places at a time: 512 kB.
 _COPIED = 2**16
+# Where fewer rows than one in so many take part, single values are copied instead of whole rows.
+_FEW_ROWS = 3
 
 
 def row_blocks(n_rows, n_columns, size=BLOCK):
@@ -219,7 +221,7 @@ class GramSource(_Source):
 
     def blocks(self, rows):
         """K[rows_j, rows_j] (k, m, m) for each row j of an array (k, m)."""
-        return self.gram[rows[:, :, None], rows[:, None, :]]
+        return self._values(rows[:, :, None], rows[:, None, :])
 
     def fill(self, array, rows, columns):
         """array[...] = K[rows, columns]."""
@@ -234,6 +236,8 @@ class GramSource(_Source):
         """K[rows, columns] @ values (m,) or (m, p), of all rows if None."""
         if rows is None:
             return self._spread(columns, values)
+        if len(rows) * _FEW_ROWS <= self.n_samples and len(columns) * len(rows) <= BLOCK:
+            return matmul(self._values(columns[:, None], rows).T, values)
         if len(columns) <= len(rows) and len(columns) * self.n_samples <= BLOCK:
             # Whole rows are copied faster than parts of columns, and the matrix is symmetric.
             return matmul(self.gram[columns].T, values)[rows]
@@ -241,6 +245,12 @@ class GramSource(_Source):
         for piece in row_blocks(len(rows), len(columns)):
             out[piece] = matmul(self.block(rows[piece], columns), values)
         return out
+
+    def _values(self, rows, columns):
+        """Single values, of broadcast index arrays: from the flat matrix three times as fast as by two indices."""
+        if not self.gram.flags.c_contiguous:
+            return self.gram[rows, columns]
+        return self.gram.reshape(-1).take(rows * self.n_samples + columns)
 
     def _spread(self, columns, values):
         """K[:, columns] @ values, without a copy of the matrix."""

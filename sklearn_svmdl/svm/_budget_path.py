@@ -340,8 +340,10 @@ def _path_of(estimator, X, y, sample_weight, Cs):
     return BudgetPath(np.array(Cs), unit, tuple(models), tuple(task.name for task in training.tasks))
 
 
-def walk_tasks(training, Cs, unit, *, tol, max_iter):
+def walk_tasks(training, Cs, unit, known=None, *, tol, max_iter):
     """Solve every dual problem for all Cs, which must come from the softest to the hardest.
+
+    `known` are solutions as they are returned, with None for those that are not.
 
     Returns
     -------
@@ -349,9 +351,15 @@ def walk_tasks(training, Cs, unit, *, tol, max_iter):
     """
     limits = dict(tol=tol, max_iter=max_iter, cache_size=training.memory)
     columns = []
-    for problem in training.problems():
-        stored = replace(problem, dual=_stored_if_it_fits(problem.dual, training.memory))
-        columns.append(walk([stored.asking(C, unit) for C in Cs], **limits))
+    known = [[None] * len(training.tasks)] * len(Cs) if known is None else known
+    for task, column in zip(training.tasks, map(list, zip(*known, strict=True)), strict=True):
+        left = [c for c, solution in enumerate(column) if solution is None]
+        if left:
+            problem = training.problem(task)
+            stored = replace(problem, dual=_stored_if_it_fits(problem.dual, training.memory))
+            for c, solution in zip(left, walk([stored.asking(Cs[c], unit) for c in left], **limits), strict=True):
+                column[c] = solution
+        columns.append(column)
     return [list(row) for row in zip(*columns, strict=True)]
 
 

@@ -27,7 +27,7 @@ class Samples:
     """Checked samples: X (n, d), or kernel values (n, n), labels or numbers y and weights.
 
     `base` holds the shared kernel values; None where they do not fit in memory. `classes` are all labels; None of a
-    regression.
+    regression. `together` solves the folds together; None where each is solved for itself.
     """
 
     X: object
@@ -35,6 +35,7 @@ class Samples:
     weight: np.ndarray
     base: object
     classes: np.ndarray | None
+    together: object = None
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def score_walk(make, candidates, samples, fold, scoring):
 
 def _outcomes(make, candidates, samples, fold, scoring, start):
     models = [make(**candidate) for candidate in candidates]
-    training, solutions = walked(models, samples, fold.train)
+    training, solutions = walked(models, samples, fold)
     values = _test_values(training, solutions, samples, fold)
     indefinite = training.indefiniteness
     fitted = perf_counter()
@@ -168,12 +169,14 @@ def _outcomes(make, candidates, samples, fold, scoring, start):
     )
 
 
-def walked(models, samples, train):
+def walked(models, samples, fold):
     """What precedes a C on the training samples, and the answers for each model's C, from softest to hardest."""
     first = models[0]
-    training = training_of(first, samples, train)
+    training = training_of(first, samples, fold.train)
+    shared = samples.together is not None and _is_shared(training.kernel, samples)
+    known = samples.together.solutions(models, samples, fold) if shared else None
     Cs = [model.C for model in models]
-    solutions = walk_tasks(training, Cs, UNITS[first.unit], tol=first.tol, max_iter=first.max_iter)
+    solutions = walk_tasks(training, Cs, UNITS[first.unit], known, tol=first.tol, max_iter=first.max_iter)
     return training, [training.answers(row) for row in solutions]
 
 

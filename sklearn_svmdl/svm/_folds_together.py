@@ -1,0 +1,74 @@
+"""The folds of a search solved together: they are problems on the same samples, as pairs of classes are."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..dual.solve import walk_many
+from ..dual.stack import Stack
+from ..kernels import MEGABYTE
+from ._training import resolved_kernel
+from ._units import Cost
+
+
+class FoldsTogether:
+    """Walks over the costs of a kernel on all folds at once, of which each fold then takes its own.
+
+    Parameters
+    ----------
+    folds : list of Fold
+    """
+
+    def __init__(self, folds):
+        self._folds, self._walk, self._found = folds, None, {}
+
+    def solutions(self, models, samples, fold):
+        """For each model one solution for each task on this fold, None where it has to be solved alone; None where all
+        have to.
+        """
+        first = models[0]
+        walk = first.kernel, first.gamma, first.degree, tuple(model.C for model in models)
+        if walk != self._walk:
+            self._walk, self._found = walk, self._solved(models, samples)
+        return self._found.get(fold.number)
+
+    def _solved(self, models, samples):
+        """The solutions by the numbers of the folds."""
+        first, everyone = models[0], np.arange(len(samples.y))
+        # Kernel values of all samples, besides the shared ones and those of a fold.
+        if 32 * len(everyone) ** 2 > first.cache_size * MEGABYTE or first.unit != Cost.name:
+            return {}
+        prepared = [self._prepared(first, samples, fold) for fold in self._folds]
+        kernel = prepared[0][2]
+        if kernel is None or any(other != kernel for _, _, other in prepared):
+            return {}
+        rows, targets, weights = [], [], []
+        for fold, (data, tasks, _) in zip(self._folds, prepared, strict=True):
+            rows += [fold.train[data.kept[task.rows]] for task in tasks]
+            targets += [task.target for task in tasks]
+            weights += [data.weight[task.rows] for task in tasks]
+        source = samples.base.source(kernel, everyone, room="all")
+        stack = Stack.of_classes(source, rows, targets, np.ones(len(everyone)))
+        bound = stack.bound.copy()
+        bound[bound != 0] *= np.concatenate(weights)
+        found = walk_many(
+            replace(stack, bound=bound), [model.C for model in models], tol=first.tol, max_iter=first.max_iter
+        )
+        ends = np.cumsum([0, *(len(tasks) for _, tasks, _ in prepared)])
+        return {
+            fold.number: [row[start:stop] for row in found]
+            for fold, start, stop in zip(self._folds, ends[:-1], ends[1:], strict=True)
+        }
+
+    @staticmethod
+    def _prepared(model, samples, fold):
+        """The samples of a fold that count, its tasks, and the kernel; no kernel where they cannot be fitted."""
+        try:
+            data, tasks = model._tasks_of(samples.X[fold.train], samples.y[fold.train], samples.weight[fold.train])
+        except ValueError:
+            return None, (), None
+        return (
+            data,
+            tasks,
+            resolved_kernel(model.kernel, data, gamma=model.gamma, degree=model.degree, coef0=model.coef0),
+        )
