@@ -48,7 +48,7 @@ class Features(NamedTuple):
     reach: float = np.inf
 
 
-def features_of(source, n, lam, few=_FEW_FEATURES, most_cost=_MOST_COST):
+def features_of(source, n, lam, few=_FEW_FEATURES, most_cost=_MOST_COST, finer=1.0):
     """Features few enough to step in their dimension, known, or found for duals of some lam; None without.
 
     Parameters
@@ -58,6 +58,7 @@ def features_of(source, n, lam, few=_FEW_FEATURES, most_cost=_MOST_COST):
     lam : float
     few : float, up to what share of n features are few
     most_cost : float, multiplications that a step with features that are found may take
+    finer : float, the search goes on to leave this share of what must be left, where the features stay few
 
     Returns
     -------
@@ -75,7 +76,7 @@ def features_of(source, n, lam, few=_FEW_FEATURES, most_cost=_MOST_COST):
     typical = max(float(diagonal.mean()), _LEAST_LEFT * largest)
     share = min(max(_UNSEEN / max(lam * typical, _SMALLEST), _LEAST_LEFT), _MOST_LEFT)
     most = int(min(_MOST_FOUND, few * n, np.sqrt(most_cost / n)))
-    tolerance = max(share * typical / largest, _LEAST_LEFT)
+    tolerance = max(finer * share * typical / largest, _LEAST_LEFT)
     X = pivoted_cholesky(source, most, tolerance, on_course=lambda k, left: left <= _hoped(k, most, _ROUGHLY * share))
     if X is None:
         return None
