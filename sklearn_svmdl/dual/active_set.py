@@ -40,9 +40,9 @@ LAM_RANGE = 10.0
 # solution takes a weight between.
 _HEAVIEST, _FALL, _LIGHTEST, _SOON, _ROUGHLY_HELD = 0.3, 0.5, (0.01, 0.001), 0.5, 0.1
 # The loss of a regression is smooth over these shares of a typical residual, one after the other: from the third on
-# where pivots went astray, from the fourth on where the sides are known roughly. This share of the free samples may
-# stay on the wrong side.
-_SMOOTHED, _MISLED, _ROUGHLY, _SMOOTHLY = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003), 2, 3, 0.3
+# where pivots went astray, from the fourth on where the sides are known roughly, and never by a proximal weight of more
+# than the widest, relative to the block's scale. This share of the free samples may stay on the wrong side.
+_SMOOTHED, _MISLED, _ROUGHLY, _SMOOTHLY, _WIDEST = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003), 2, 3, 0.3, 0.4
 # Where interior steps begin, what a factor of the kernel matrix leaves of k(x, x) may change f by this share of a
 # typical residual.
 _UNSEEN = 1e-3
@@ -299,7 +299,7 @@ def pivot_smoothly(block, start, effort=Effort(), shares=_SMOOTHED[_MISLED:]):
     zero = Point(zeros, lam, start.point.intercept, lam * block.fixed.pull)
     typical = np.abs(block.linear - zero.intercept).mean() / (lam * block.scale)
     smoothed = block.at_cost(lam)
-    for share in shares:
+    for share in [share for share in shares if share * typical <= _WIDEST] or shares[-1:]:
         start = pivot(smoothed, replace(start, point=zero), share * typical, _SMOOTHLY)
         if not start.settled:
             return start

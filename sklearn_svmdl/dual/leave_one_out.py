@@ -121,6 +121,8 @@ def _constants_without(problem, decisions, twin):
 class _Table:
     """What every input does to every output, around the solution of all samples.
 
+    The Gram matrix has a row a sample, which the two sides of a regression share: `row` is that of each variable.
+
     Raises
     ------
     numpy.linalg.LinAlgError : the kernel matrix of the free samples is not positive definite.
@@ -128,7 +130,9 @@ class _Table:
 
     def __init__(self, problem, solution, fit, twin):
         self.twin = twin
-        self.gram, self.beta, self.lam = problem.source.whole(), solution.beta, solution.lam
+        self.gram, self.beta, self.lam = problem.source.distinct.whole(), solution.beta, solution.lam
+        index = problem.source.index
+        self.row = np.arange(problem.n_samples) if index is None else index
         self.residual = problem.linear - fit - solution.intercept
         self.side = state_of(problem, solution).side
         if problem.budget is not None and not (self.side == BOUND).any():
@@ -141,9 +145,10 @@ class _Table:
         self.t = np.where(self.side == BOUND, problem.bound, 0.0)
         self.largest = np.abs(np.diagonal(self.gram)).max()
         self.map = self._map()
-        self.transposed = np.ascontiguousarray(self.map.T)
+        # The table is symmetric but for the sign where one of input and output is of a free sample.
+        self.sign = np.where(self.free, -1.0, 1.0)
         self.of_lam = matmul(self.map, self.t)
-        self.pull = matmul(self.gram, self.t)
+        self.pull = matmul(self.gram, np.bincount(self.row, self.t, len(self.gram)))[self.row]
 
     def _at_least_one_free(self):
         """Without a free sample b may lie anywhere in an interval: it moves to the nearest end, where one is free."""
@@ -154,17 +159,18 @@ class _Table:
 
     def _map(self):
         """The table (n, n)."""
-        F, N, n = np.flatnonzero(self.free), np.flatnonzero(~self.free), len(self.gram)
+        F, N, n = np.flatnonzero(self.free), np.flatnonzero(~self.free), len(self.beta)
+        rows_of_free, rows_of_rest = self.row[F], self.row[N]
         shift = spread_of(self.gram)
         delta = max(_REGULAR * shift, n * np.finfo(float).eps * self.largest)
-        factor = cholesky(shifted_gram(self.gram, F, shift, delta))
-        to_rest = np.asfortranarray(self.gram[F][:, N] + shift)
+        factor = cholesky(shifted_gram(self.gram, rows_of_free, shift, delta))
+        to_rest = np.asfortranarray(self.gram[rows_of_free][:, rows_of_rest] + shift)
         H = solve_factorised(factor, to_rest.copy(order="F"))
         G = solve_factorised(factor, np.asfortranarray(np.eye(len(F))))
         ones = G.sum(axis=1)
         unmoved = 1.0 - H.sum(axis=0)
         table, total = np.empty((n, n)), ones.sum()
-        rest = self.gram[N][:, N] + shift - matmul(np.ascontiguousarray(to_rest.T), H)
+        rest = self.gram[rows_of_rest][:, rows_of_rest] + shift - matmul(np.ascontiguousarray(to_rest.T), H)
         table[np.ix_(N, N)] = -rest - np.outer(unmoved, unmoved) / total
         across = H + np.outer(ones, unmoved) / total
         table[np.ix_(F, N)], table[np.ix_(N, F)] = -across, across.T
@@ -173,7 +179,7 @@ class _Table:
 
     def decisions(self, removed):
         """The decisions on the removed samples, nan where they did not settle."""
-        size = max(1, _AT_A_TIME // len(self.gram))
+        size = max(1, _AT_A_TIME // len(self.beta))
         return np.concatenate([self._decisions(removed[k : k + size]) for k in range(0, len(removed), size)])
 
     def _decisions(self, removed):
@@ -281,7 +287,9 @@ class _Table:
         """What the inputs do to all outputs (m, n): each row has few."""
         ends = np.concatenate([[0], np.cumsum(changes.real.sum(axis=1))])
         shape = len(inputs), len(self.beta)
-        return csr_array((inputs[changes.real], changes.samples[changes.real], ends), shape=shape) @ self.transposed
+        samples = changes.samples[changes.real]
+        signed = csr_array((self.sign[samples] * inputs[changes.real], samples, ends), shape=shape)
+        return (signed @ self.map) * self.sign
 
     def _of_budget(self, matrix, rhs, real, was_free, change, of_lam, samples, table):
         """The last equation: lam is the cost that was given, or the slack of those at bound the budget."""
@@ -309,8 +317,9 @@ class _Table:
         beyond = dual - lam[:, None] * self.t
         beyond[row, removed] = 0.0
         columns = np.flatnonzero(beyond.any(axis=0))
-        fit = matmul(np.ascontiguousarray(beyond[:, columns]), self.gram[columns])
-        fit += lam[:, None] * (self.pull - self.t[removed][:, None] * self.gram[removed])
+        fit = matmul(np.ascontiguousarray(beyond[:, columns]), self.gram[self.row[columns]])
+        fit -= (lam * self.t[removed])[:, None] * self.gram[self.row[removed]]
+        fit = fit[:, self.row] + lam[:, None] * self.pull
         gradient = self.problem.linear - fit
         intercept = least_slack_intercept(gradient, sign, weight)
         # The removed sample limits nothing.

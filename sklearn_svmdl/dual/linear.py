@@ -50,7 +50,7 @@ class Features(NamedTuple):
     reach: float = np.inf
 
 
-def features_of(source, n, lam, few=_FEW_FOUND, most_cost=_MOST_COST):
+def features_of(source, n, lam, few=_FEW_FOUND, most_cost=_MOST_COST, finer=1.0):
     """Features few enough to step in their dimension, known, or found for duals of some lam; None without.
 
     Parameters
@@ -60,6 +60,7 @@ def features_of(source, n, lam, few=_FEW_FOUND, most_cost=_MOST_COST):
     lam : float
     few : float, up to what share of n features that are found are few
     most_cost : float, multiplications that a step with features that are found may take
+    finer : float, the search goes on to leave this share of what must be left, where the features stay few
 
     Returns
     -------
@@ -77,7 +78,7 @@ def features_of(source, n, lam, few=_FEW_FOUND, most_cost=_MOST_COST):
     typical = max(float(diagonal.mean()), _LEAST_LEFT * largest)
     share = min(max(_UNSEEN / max(lam * typical, _SMALLEST), _LEAST_LEFT), _MOST_LEFT)
     most = int(min(_MOST_FOUND, few * n, np.sqrt(most_cost / n)))
-    tolerance = max(share * typical / largest, _LEAST_LEFT)
+    tolerance = max(finer * share * typical / largest, _LEAST_LEFT)
     if _left_of_some(source, n, most, tolerance * largest) > _ROUGHLY * share:
         return None
     X = pivoted_cholesky(source, most, tolerance, on_course=lambda k, left: left <= _hoped(k, most, _ROUGHLY * share))

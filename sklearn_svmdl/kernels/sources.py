@@ -344,10 +344,6 @@ class IndexedSource:
         """The same kernel values from a stored Gram matrix of the source's samples."""
         return IndexedSource(self.source.stored(), self.index)
 
-    def whole(self):
-        """K, which is not to be changed."""
-        return self.source.whole()[self.index][:, self.index]
-
 
 def _places(samples, n):
     """The distinct ones of some of n samples, sorted, and the place of each among them."""
