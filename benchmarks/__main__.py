@@ -19,6 +19,7 @@ NAMES = (
     "defaults",
     "cliffs",
     "corpus",
+    "parts",
 )
 MODULES = {name: f".{name}" for name in NAMES}
 

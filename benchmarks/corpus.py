@@ -3,25 +3,29 @@
 For every data set, kernel and budget both sides take turns at the clock in one process; SVC keeps its own tolerance.
 The performance profiles are those of Dolan and More (Mathematical Programming, 2002): the share of the cells that a
 side solves within a factor of the faster one's time. No one tunes the solver on the held-out half.
+``python -m benchmarks.corpus JOBS`` takes so many processes, of one BLAS thread each.
 """
 
+import sys
 import warnings
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from joblib import Parallel, delayed
 from sklearn import datasets as bundled
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from sklearn_svmdl import BudgetSVC
 
-from ._common import RESULTS, markdown, say, seconds
+from ._common import RESULTS, header, markdown, say, seconds, write
 from ._quality import quality
 from .defaults import HELD_OUT as ORDINARY_HELD_OUT
 from .defaults import KNOWN as ORDINARY
 
 _GAMMAS, _BUDGETS, _QUICK_ROWS = np.geomspace(0.01, 100.0, 5), 8, 60
+_N_KERNELS = 3 + len(_GAMMAS)
 # The smallest budget is this many times C_min, or this share of C_max where the classes are separable.
 _ABOVE_LEAST, _LEAST_SHARE, _LARGEST_SHARE = 1.01, 1e-3, 0.9
 # Up to so many samples a problem is small. The median and the 95th percentile that are aimed at, beyond and up to it;
@@ -150,19 +154,35 @@ def measure(name, X, y, kernel, params, share):
     return Cell(name, len(y), kernel, share, theirs.C, *figures, certified, stopped)
 
 
-def cells_of(name, make, quick):
-    """All cells of a data set."""
-    X, y = make()
+def cells_of(half, name, number, quick):
+    """All cells of a data set and of one of its kernels."""
+    X, y = _DATA[half][name]()
     if quick:
         X, y = np.concatenate([X[:_QUICK_ROWS], X[-_QUICK_ROWS:]]), np.concatenate([y[:_QUICK_ROWS], y[-_QUICK_ROWS:]])
-    say(f"corpus: {name}")
-    for kernel, params in _kernels(X):
+    kernel, params = list(_kernels(X))[number]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         least, largest = (bound[0] for bound in BudgetSVC(**params).feasible_budget(X, y))
         smallest = max(_ABOVE_LEAST * least / largest, _LEAST_SHARE)
         if smallest >= _LARGEST_SHARE:
-            continue
-        for share in np.geomspace(smallest, _LARGEST_SHARE, 2 if quick else _BUDGETS):
-            yield measure(name, X, y, kernel, params, float(share))
+            return []
+        shares = np.geomspace(smallest, _LARGEST_SHARE, 2 if quick else _BUDGETS)
+        return [measure(name, X, y, kernel, params, float(share)) for share in shares]
+
+
+def all_cells(half, quick, jobs):
+    """All cells of a half; each data set and kernel in one of so many processes, which take turns in nothing."""
+    names = list(_DATA[half])[: 2 if quick else None]
+    given = [(half, name, number, quick) for name in names for number in range(_N_KERNELS)]
+    if jobs == 1:
+        found = map(cells_of, *zip(*given, strict=True))
+    else:
+        found = Parallel(jobs, return_as="generator")(delayed(cells_of)(*one) for one in given)
+    cells = []
+    for (_, name, number, _), some in zip(given, found, strict=True):
+        say(f"corpus: {name}, kernel {number + 1} of {_N_KERNELS}")
+        cells += some
+    return cells
 
 
 def summary(cells):
@@ -208,14 +228,9 @@ def draw(halves):
     plt.close(figure)
 
 
-def main(quick=False):
+def main(quick=False, jobs=1):
     """Summaries and worst cells of both halves, as Markdown."""
-    halves, parts = {}, []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for half, data in _DATA.items():
-            names = list(data)[:2] if quick else data
-            halves[half] = [cell for name in names for cell in cells_of(name, data[name], quick)]
+    halves, parts = {half: all_cells(half, quick, jobs) for half in _DATA}, []
     for half, cells in halves.items():
         worst = sorted(cells, key=lambda cell: -cell.ratio)[:12]
         parts += [f"## {half.capitalize()}", summary(cells), "The worst cells:"]
@@ -224,3 +239,7 @@ def main(quick=False):
         draw(halves)
         parts.insert(0, "![Performance profiles](corpus.png)")
     return "\n\n".join(parts)
+
+
+if __name__ == "__main__":
+    write("corpus", f"# corpus\n\n{header()}\n\n{main(jobs=int(sys.argv[1]))}\n")

@@ -82,11 +82,19 @@ def test_interior_steps_solve_what_pivoting_does_not_settle():
     start = free_state(block)
     assert not pivot(block, start).settled
     tally = Tally()
-    done = solve_block(replace(block, tally=tally), start, trusted=False)
+    done = solve_block(replace(block, tally=tally), start)
     assert done.settled and tally.interior_steps > 0
     assert tally.done().iterations <= 200
     solution = certify(problem, done.point.beta, done.point.lam, tally.done(), 1e-6)
     assert solution.status is Status.OPTIMAL
+
+
+def test_a_proximal_weight_that_falls_settles_what_exact_pivots_do_not():
+    problem = nearly_singular()
+    block = block_of(problem)
+    done = solve_block(block, free_state(block), trusted=False)
+    assert done.settled and done.exact and block.tally.interior_steps == 0
+    assert_optimal(problem, done.point)
 
 
 def test_interior_steps_that_no_pivots_follow_are_a_rough_solution_at_best(monkeypatch):
@@ -174,7 +182,7 @@ def test_what_overlooks_samples_is_not_called_exact():
     # Two of the free ones are said to be at zero, where they do not belong.
     side = right.side.copy()
     side[np.flatnonzero(side == FREE)[:2]] = ZERO
-    done = pivot(block, replace(right, side=side), overlook=0.3)
+    done = pivot(block, replace(right, side=side), overlook=0.5)
     assert done.settled and not done.exact
     assert (done.side != right.side).any()
 

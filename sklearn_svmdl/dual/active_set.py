@@ -3,8 +3,9 @@
 The primal-dual active set method (Hintermueller, Ito, Kunisch, SIAM J. Optim. 2002; block pivoting in Judice, Pires,
 Comput. Oper. Res. 1994) on the joint conditions in (beta, lam, b): solve them for a guess of the sides, move all
 samples that contradict the guess, repeat. No step length, no ratio test; a dozen factorisations where it works. It may
-cycle when the kernel matrix is nearly singular: then it gives up and says so. Rounds far from the end are taken in
-single precision; a solution that is accepted is one in the precision of the kernel values.
+cycle: where a round leaves no fewer samples on the wrong side, and few, the most wrong alone are moved; when the kernel
+matrix is nearly singular that is no help, so it gives up and says so. Rounds far from the end are taken in single
+precision; a solution that is accepted is one in the precision of the kernel values.
 """
 
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ import numpy as np
 
 from .factor import MANY_FREE, SolverCache
 from .interior import InteriorSolver, operator_of
-from .kkt import BOUND, FREE, ZERO, KKTSystem, Point, ProximalTerm, TooRough, is_balanced, one_side_each
+from .kkt import BOUND, FREE, ZERO, Point, ProximalTerm, TooRough, is_balanced, one_side_each
 
 # The proximal weight of an exact solve, relative to the block's scale: far below the certificate, enough for Cholesky.
 EXACT = 1e-11
@@ -22,6 +23,9 @@ EXACT = 1e-11
 _PATIENCE, _MOST_ROUNDS = 4, 30
 # It has gone astray where so many times the fewest samples that were on the wrong side, and some, are there.
 _ASTRAY, _SOME_WRONG = 4, 20
+# A round that leaves no fewer samples on the wrong side, and no more than this share of the free ones, moves this share
+# of them alone, the most wrong: all at once they may cycle.
+_CALM, _MOVED = 0.5, 0.25
 # How far a sample may stand on the wrong side of its bound (relative) and of the margin without being moved.
 TOLERANCES = {np.dtype(np.float64): (1e-11, 1e-10), np.dtype(np.float32): (1e-5, 1e-5)}
 # Where single precision makes no progress, it cannot place some samples: it may overlook this share of the free ones.
@@ -31,9 +35,10 @@ _UNCLEAR = 0.1
 _CORRECTIONS = {np.dtype(np.float64): ((0.2, 1e-6), (0.0, 1e-12)), np.dtype(np.float32): ((0.2, 1e-5),)}
 # lam may change by this factor in one round.
 LAM_RANGE = 10.0
-# Proximal weights, relative to the block's scale; a rough solve takes the first. lam flees if it grew by this factor
-# from one to the next, as it does where the weight alone keeps it small.
-_PROXIMAL, _FLEES = (0.1, 0.03, 0.01, 0.003), 2.0
+# The proximal weight, relative to the block's scale, falls by this factor from the heaviest to the lightest, at which
+# an exact solution is tried, as soon as no more than this share of the free samples are on the wrong side.
+# A rough one takes a weight between.
+_HEAVIEST, _FALL, _LIGHTEST, _SOON, _ROUGHLY_HELD = 0.3, 0.5, (0.01, 0.001), 0.5, 0.1
 # The loss of a regression is smooth over these shares of a typical residual, one after the other: from the third on
 # where pivots went astray, from the fourth on where the sides are known roughly. This share of the free samples may
 # stay on the wrong side.
@@ -106,7 +111,7 @@ class Round(NamedTuple):
     whether the solution is one in the precision of the kernel values.
     """
 
-    conditions: KKTSystem
+    conditions: object
     point: Point
     wanted: np.ndarray
     residual: np.ndarray
@@ -122,7 +127,7 @@ def solve_round(block, side, centre, previous, factor):
     numpy.linalg.LinAlgError : they have no solution.
     TooRough : they have none in single precision.
     """
-    conditions = KKTSystem(block, side, centre, previous, factor)
+    conditions = block.conditions(side, centre, previous, factor)
     wanted_lam = block.clip_lam(conditions.multiplier(centre.lam))
     lam = min(max(wanted_lam, centre.lam / LAM_RANGE), centre.lam * LAM_RANGE)
     if not np.isfinite(lam):
@@ -150,6 +155,19 @@ def balanced(block, side, residual):
         if len(members):
             side[members[np.argmin(np.abs(residual[members]))]] = FREE
     return side
+
+
+def _most_wrong(block, solved):
+    """The sides of a round's guess with some of those changed that its solution contradicts, the most wrong."""
+    side, point = solved.conditions.side, solved.point
+    (changes,) = (solved.wanted != side).nonzero()
+    magnitude, upper = block.sign[changes] * point.beta[changes], point.lam * block.weight[changes]
+    beyond = np.maximum(-magnitude, magnitude - upper) * block.scale
+    wrong = np.where(side[changes] == FREE, beyond, np.abs(solved.residual[changes]))
+    moved = changes[np.argsort(-wrong)[: max(1, int(_MOVED * len(changes)))]]
+    some = side.copy()
+    some[moved] = solved.wanted[moved]
+    return some
 
 
 def pivot(block, state, delta=EXACT, overlook=0.0, cache=None):
@@ -192,6 +210,8 @@ def pivot(block, state, delta=EXACT, overlook=0.0, cache=None):
             return State(wanted, point, settled=True, exact=overlook == 0.0, pivoted=True)
         if stalled >= _PATIENCE or wrong > _ASTRAY * fewest + _SOME_WRONG:
             break
+        if stalled and solved.stands and wrong < _CALM * len(solved.conditions.free):
+            wanted = _most_wrong(block, solved)
         side = balanced(block, wanted, residual)
     cache.conditions = None
     return State(side, point) if nearest is None else nearest
@@ -226,23 +246,48 @@ class Effort:
     rough: bool = False
 
 
-def pivot_by_stages(block, start, effort):
-    """Pivot with proximal weights that fall, each around the last solution, and exactly unless lam still flees.
+def pivot_ever_closer(block, start, effort):
+    """Pivot with a proximal weight that falls as soon as few samples are on the wrong side, and then exactly.
 
-    For a rough solve the first will do. Where one does not settle the state is the last that did, not settled.
+    Where that goes astray the weight falls further. For a rough solve the first weight will do. The state is not
+    settled where nothing did.
     """
-    for weight in _PROXIMAL:
-        done = pivot(block, start, weight, effort.overlook if effort.rough else 0.0)
-        if not done.settled:
-            break
-        if effort.rough:
-            return replace(done, exact=False, pivoted=False)
-        flees, start = done.point.lam > _FLEES * start.point.lam, replace(done, settled=False)
-        if not flees or weight == _PROXIMAL[-1]:
-            exact = pivot_exactly(block, start, effort.overlook)
-            if exact.settled:
-                return exact
+    if effort.rough:
+        return replace(pivot(block, start, _ROUGHLY_HELD, effort.overlook), exact=False, pivoted=False)
+    weight, start = _HEAVIEST, replace(start, settled=False)
+    for lightest in _LIGHTEST:
+        start, weight = _approach(block, start, weight, lightest)
+        done = pivot_exactly(block, start, effort.overlook)
+        if done.settled:
+            return done
     return start
+
+
+def _approach(block, state, weight, lightest):
+    """Pivots with a proximal weight that falls to the lightest, around the last duals within their bounds.
+
+    Returns
+    -------
+    State : not settled
+    float : the weight to go on with
+    """
+    side, point, conditions, centre = state.side, state.point, None, None
+    for _ in range(_MOST_ROUNDS):
+        if weight < lightest or block.tally.left <= 0:
+            break
+        if centre is None:
+            shape = np.clip(block.sign * point.beta, 0.0, point.lam * block.weight) * block.sign
+            centre = ProximalTerm.around(block, weight, shape, point.lam)
+        block.tally.pivots += 1
+        try:
+            solved = solve_round(block, side, centre, conditions, None)
+        except np.linalg.LinAlgError:
+            break
+        conditions, point = solved.conditions, solved.point
+        if np.count_nonzero(solved.wanted != side) <= _SOON * len(conditions.free):
+            weight, centre = _FALL * weight, None
+        side = balanced(block, solved.wanted, solved.residual)
+    return State(side, point), weight
 
 
 def pivot_smoothly(block, start, effort=Effort(), shares=_SMOOTHED[_MISLED:]):
@@ -285,7 +330,7 @@ def pivot_block(block, start, effort=Effort(), trusted=True):
     if trusted and not effort.rough:
         return start
     if block.row is None:
-        return pivot_by_stages(block, start, effort)
+        return pivot_ever_closer(block, start, effort)
     known = 0 if not start.point.beta.any() else _MISLED if trusted else _ROUGHLY
     return pivot_smoothly(block, start, effort, _SMOOTHED[known:])
 

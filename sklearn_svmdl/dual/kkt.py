@@ -137,6 +137,11 @@ class Block:
         """The mean squared distance of the samples from their mean in feature space: the unit of delta and 1 / lam."""
         return spread_of(self.gram)
 
+    @property
+    def shift(self):
+        """sigma, what is added to all kernel values."""
+        return self.scale
+
     @cached_property
     def largest(self):
         """The largest kernel value."""
@@ -165,6 +170,10 @@ class Block:
         vars(other).update({name: getattr(self, name) for name in kept})
         return other
 
+    def conditions(self, side, centre, previous, factor):
+        """The conditions for a guess of the sides, factorised: see `KKTSystem`."""
+        return KKTSystem(self, side, centre, previous, factor)
+
     @property
     def lam_is_free(self):
         """Whether lam is to be found; a given cost leaves it no room."""
@@ -176,12 +185,16 @@ class Block:
 
 
 def spread_of(gram):
-    """The mean squared distance of samples from their mean in feature space, from the kernel values among them.
+    """The mean squared distance of samples from their mean in feature space, from the kernel values among them."""
+    return spread_from(np.diagonal(gram), np.mean(gram))
+
+
+def spread_from(diagonal, mean):
+    """`spread_of` samples from k(x, x) and the mean of all kernel values.
 
     Samples that are alike but for rounding have no scale of their own: it is their distance from the origin, or 1.
     """
-    diagonal = np.diagonal(gram)
-    spread, largest = float(np.mean(diagonal) - np.mean(gram)), float(np.abs(diagonal).max())
+    spread, largest = float(np.mean(diagonal) - mean), float(np.abs(diagonal).max())
     return max(spread, 1e-12 * largest) if spread > ROUNDING * largest else largest or 1.0
 
 
@@ -295,7 +308,7 @@ class KKTSystem:
         # From one guess to the next few samples reach or leave their bound.
         known_t, known_pull = (0.0, block.fixed.pull) if previous is None else (previous.t, previous.pull)
         self.pull = known_pull + block.product(self.t - known_t)
-        self.shift, self.total = block.scale, self.t.sum() + block.fixed.total
+        self.shift, self.total = block.shift, self.t.sum() + block.fixed.total
         # c, with K + sigma 1 1' for K.
         self.coupling = (
             self.pull[self.free] + self.shift * self.total - centre.delta * centre.shape[block.rows(self.free)]
@@ -331,17 +344,20 @@ class KKTSystem:
 
     def _reduce(self):
         """The two equations [[a11, a12], [a12, a22]] (lam, b) = (r1, r2) that beta_F leaves."""
-        t, fixed, centre = self.t, self.block.fixed, self.centre
-        sums, T, shift = self.solved.sum(axis=0), self.total, self.shift
+        sums, T = self.solved.sum(axis=0), self.total
         self.a12, self.a22, self.r2 = T - sums[1], -sums[2], -sums[0]
-        if not self.block.lam_is_free:
-            return
-        pulls = matmul(self.solved.T, self.coupling)
+        if self.block.lam_is_free:
+            self._reduce_budget()
+            pulls = matmul(self.solved.T, self.coupling)
+            self.a11, self.r1 = self.curvature - pulls[1], self.spare - pulls[0]
+
+    def _reduce_budget(self):
+        """What the bounds spend of the budget, and how that grows with lam."""
+        t, fixed, centre, T = self.t, self.block.fixed, self.centre, self.total
         away = self.block.of_rows(t) - centre.shape
-        self.curvature = fixed.curvature + t @ (self.pull + fixed.pull) + shift * T**2
+        self.curvature = fixed.curvature + t @ (self.pull + fixed.pull) + self.shift * T**2
         self.curvature += centre.delta * (away @ away + 1.0)
         self.spare = self.block.linear @ t + fixed.reward - (self.block.budget - centre.delta * centre.lam)
-        self.a11, self.r1 = self.curvature - pulls[1], self.spare - pulls[0]
 
     def multiplier(self, lam):
         """Newton's step from lam to where the slack, which falls linearly in lam for this guess, meets the budget.
@@ -377,9 +393,13 @@ class KKTSystem:
         """The solution of the free samples' conditions and 1'beta = 0 for the given lam."""
         b = self.intercept(lam)
         of_free = np.zeros_like(self.t)
-        of_free[self.free] = self.solved[:, 0] - lam * self.solved[:, 1] - b * self.solved[:, 2]
+        of_free[self.free] = self._duals_of_free(lam, b)
         beta = lam * self.t + of_free
         return Point(beta, lam, b, lam * self.pull + self.block.product(of_free))
+
+    def _duals_of_free(self, lam, b):
+        """beta_F for the given lam and b."""
+        return self.solved[:, 0] - lam * self.solved[:, 1] - b * self.solved[:, 2]
 
     def corrected(self, point, most):
         """The point after corrections by residuals in double precision, for a factor in single precision.

@@ -14,6 +14,7 @@ from .levels import coarse_problem, cold_state, polish, share_of, solve_levels
 from .linear import features_of, solve_in_features
 from .problem import Status, certify, constant_solution, feasible_duals, least_slack_intercept, slack_of
 from .smo import ascend, first_shape
+from .sparse import is_sparse, solve_sparse
 from .together import LARGEST, MOST_ITERATIONS, solve_together
 from .work import Tally
 from .working_set import TooLarge, Workspace, dense_features, solve_whole, whole_block
@@ -161,6 +162,10 @@ def _block_steps(problem, workspace, tol):
     if start is not None:
         block = whole_block(problem, problem.source.distinct.whole(), tally)
         return certified(problem, solve_whole(problem, block, start, tally), tally, tol)
+    if is_sparse(problem):
+        state = solve_sparse(problem, tally)
+        if state.settled or tally.left <= 0:
+            return certified(problem, state, tally, tol)
     state, part = solve_levels(problem, workspace, np.random.RandomState(0))
     for _ in range(_MOST_TURNS):
         solution = certified(problem, state, tally, tol)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import sparse
 from sklearn.metrics import pairwise
+from sklearn.utils.extmath import row_norms
 
 from .blas import dense_product, matmul
 from .distances import mend_cancelled
@@ -101,6 +102,8 @@ class KernelSpec:
     # No negative eigenvalue, given the parameters.
     semidefinite: object = lambda **params: True
     unit_diagonal: bool = False
+    # (|x|^2 of prepared rows to overwrite, **parameters) -> k(x, x), of kernels of inner products.
+    of_squared_norms: object = None
     # (A, B, values) -> K(A, B) @ values without the matrix, where the features are few enough to be summed.
     combine: object = None
     # Prepared rows in single precision give kernel values in single precision.
@@ -129,13 +132,20 @@ _POLYNOMIAL = KernelSpec(
     _polynomial,
     ("gamma", "degree", "coef0"),
     semidefinite=lambda coef0, **_: coef0 >= 0,
+    of_squared_norms=_powers_of,
     single=True,
     base=_inner_products,
     of_base=_powers_of,
 )
 
 KERNELS = {
-    "linear": KernelSpec(_linear, combine=_linear_sum, base=_inner_products_from_afar, of_base=_unchanged),
+    "linear": KernelSpec(
+        _linear,
+        of_squared_norms=_unchanged,
+        combine=_linear_sum,
+        base=_inner_products_from_afar,
+        of_base=_unchanged,
+    ),
     "poly": _POLYNOMIAL,
     "polynomial": _POLYNOMIAL,
     "rbf": KernelSpec(
@@ -237,6 +247,13 @@ class Kernel:
     def between(self, A, B, out=None):
         """Kernel values (n, m) between prepared samples A and B, in their precision, and in `out` if that is of use."""
         return self.spec.function(A, B, out=out, **self.params)
+
+    def diagonal(self, A):
+        """k(x, x) for every prepared sample; None where only `between` knows."""
+        if self.spec.unit_diagonal:
+            return np.ones(A.n_samples)
+        of_squared_norms = self.spec.of_squared_norms
+        return None if of_squared_norms is None else of_squared_norms(row_norms(A.X, squared=True), **self.params)
 
     def __call__(self, X, Y):
         centre = centre_of(X, Y)
