@@ -70,8 +70,11 @@ dist-check: dist
 	cd $(UNPACKED) && "$(CURDIR)/.venv-sdist/bin/python" $(PYTEST) $(QUICK)
 
 # Wrong changes, each on a copy: which of them the tests notice. WORDS="smo path" tries those that mention one of them.
+JOBS ?= 2
+PART ?= 1/1
+RESULTS ?=
 mutants: $(VENV)/installed
-	$(VENV)/bin/python tests/mutants/run.py $(WORDS)
+	$(VENV)/bin/python tests/mutants/run.py --jobs $(JOBS) --part $(PART) $(if $(RESULTS),--results $(RESULTS)) $(WORDS)
 
 bench: $(VENV)/installed
 	$(VENV)/bin/python -m benchmarks

@@ -548,3 +548,74 @@ def test_bad_parameters_are_explained(params, message):
     X, y = moons()
     with pytest.raises(ValueError, match=message):
         BudgetSVCCV(**params).fit(X, y)
+
+
+# --- leaving one out, where something fails
+
+
+def unlike_the_values(X, Y):
+    """A kernel that fails."""
+    raise OSError("the disk is full")
+
+
+def test_a_search_that_leaves_one_out_fails_as_others_do():
+    X, y = moons()
+    for search in (BudgetSVCCV([1.0], gammas=1, cv=cv, kernel=[unlike_the_values], refit=False) for cv in (2, "loo")):
+        with pytest.raises(ValueError, match="All the .* fits failed.*OSError: the disk is full"):
+            search.fit(X, y)
+        with pytest.raises(OSError, match="the disk is full"):
+            search.set_params(error_score="raise").fit(X, y)
+
+
+def test_of_kernels_that_leave_one_out_those_that_fail_get_the_error_score():
+    X, y = moons()
+    X, y = X[:40], y[:40]
+    search = BudgetSVCCV([1.0], gammas=1, cv="loo", kernel=["rbf", unlike_the_values], error_score=0.25)
+    with pytest.warns(FitFailedWarning, match="40 fits failed.*the disk is full"):
+        search.fit(X, y)
+    of_rbf, failed = search.cv_results_["mean_test_score"]
+    assert of_rbf > 0.5 and failed == 0.25 and search.best_params_["kernel"] == "rbf"
+
+
+def test_a_class_of_one_sample_cannot_be_left_out():
+    X, y = np.arange(6.0)[:, None], np.array([0, 0, 0, 0, 0, 1])
+    search = BudgetSVCCV([1.0], gammas=1, cv="loo", error_score=0.0)
+    with pytest.warns(FitFailedWarning, match="without sample 5 there is 1 class: '0'"):
+        scores = search.fit(X, y).cv_results_["split5_test_score"]
+    assert scores.tolist() == [0.0]
+    with pytest.raises(ValueError, match="without sample 5 there is 1 class: '0'"):
+        search.set_params(error_score="raise").fit(X, y)
+
+
+@pytest.mark.parametrize("cv", [2, "loo"])
+def test_a_refused_budget_gets_the_error_score_or_ends_the_search(cv):
+    X, y = moons()
+    refuses = dict(unit="relative", kernel="linear", gammas=1, infeasible="raise", cv=cv)
+    search = BudgetSVCCV([0.0, 0.6], error_score=0.25, **refuses)
+    with pytest.warns(BudgetWarning, match="scored 0.25"):
+        search.fit(X, y)
+    # Candidates are as they were given.
+    refused, kept = search.cv_results_["mean_test_score"]
+    assert refused == 0.25 and kept > 0.25 and search.C_ == 0.6
+    with pytest.raises(InfeasibleBudgetError, match="infeasible"):
+        search.set_params(error_score="raise").fit(X, y)
+
+
+@pytest.mark.parametrize("found", [None, [0.5]])
+def test_a_score_that_is_no_number_is_refused(found):
+    X, y = moons()
+    with pytest.raises(ValueError, match="scoring must return a number, got"):
+        BudgetSVCCV([1.0], gammas=1, cv=2, scoring=lambda *given: {"own": found}, refit="own").fit(X, y)
+
+
+def test_of_several_scorers_one_may_fail():
+    X, y = moons()
+
+    def fails(*given):
+        raise OSError("the disk is full")
+
+    scoring = {"accuracy": "accuracy", "own": make_scorer(fails)}
+    search = BudgetSVCCV([1.0], gammas=1, cv=2, scoring=scoring, refit="accuracy", error_score=0.25)
+    with pytest.warns(UserWarning, match="own: OSError: the disk is full"):
+        search.fit(X, y)
+    assert search.cv_results_["mean_test_own"].tolist() == [0.25] and search.cv_results_["mean_test_accuracy"][0] > 0.5

@@ -65,7 +65,8 @@ def test_equal_time_stamps_are_alike_under_a_radial_kernel():
     found = model.decision_function(X)
     assert_array_equal(found[::2], found[1::2])
     # Samples apart have no value in common: each contradictory pair is its own problem.
-    assert model.budget_[0] <= 60 and np.abs(model.dual_coef_).max() <= 1
+    # A dual that is solved for, as that of a free sample, is at its bound but for rounding of as many terms.
+    assert model.budget_[0] <= 60 and np.abs(model.dual_coef_).max() <= 1 + 60 * np.finfo(float).eps
 
 
 @pytest.mark.parametrize("offset", [1e2, 1e4, 1e6, 1e8])

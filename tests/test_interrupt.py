@@ -53,10 +53,12 @@ def interrupted_after(call, work):
     -------
     float : processor seconds from the signal to the end; None where the call ended first
     """
-    armed, start = True, time.process_time()
+    armed, struck, start = True, False, time.process_time()
 
     def interrupt(number, frame):
+        nonlocal struck
         if armed:
+            struck = True
             raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGPROF, interrupt)
@@ -71,7 +73,8 @@ def interrupted_after(call, work):
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, before)
-    return ended - work if ended > work else None
+    # The timer counts in ticks: it may strike some milliseconds early.
+    return max(ended - work, 0.0) if struck else None
 
 
 def hard_classes(n_samples=3000, n_classes=2):

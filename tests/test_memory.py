@@ -43,14 +43,16 @@ FITS = {
 # As few samples as make all of a fit necessary: there are thousands of allocations, and a fit for each.
 SMALL = {
     **FITS,
+    "BudgetSVCCV": (BudgetSVCCV([0.1, 1.0], gammas=1, cv=2), "a smaller cache_size"),
+    "BudgetSVRCV": (BudgetSVRCV([0.1, 1.0], gammas=1, cv=2), "a smaller cache_size"),
     "BudgetSVC of two classes": (BudgetSVC(C=0.4, unit="relative", kernel="linear"), "a smaller cache_size"),
     "BudgetSVC by pair steps": (BudgetSVC(solver="smo"), "a smaller cache_size"),
     "BudgetSVCCV that leaves one out": (BudgetSVCCV([1.0], gammas=1, cv="loo"), "a smaller cache_size"),
 }
 
 
-def few(name, step=6):
-    """Samples of iris, and their classes or numbers."""
+def few(name, step=10):
+    """Some samples of iris, and their classes or numbers."""
     X, y = load_iris(return_X_y=True)
     if "SVR" in name or "Regressor" in name:
         return X[::step, :3], X[::step, 3]

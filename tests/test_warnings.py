@@ -128,6 +128,31 @@ def test_a_search_shows_one_of_a_kind_and_how_to_see_all():
     assert text.count("BudgetWarning: ") == 40 and "shows all" not in text
 
 
+IN_PROCESSES = """
+from sklearn.svm import SVC
+from sklearn_svmdl import BudgetSVCCV
+settings = dict(cv=4, refit=False, n_jobs={n_jobs})
+{search}.fit(X, y)
+raise SystemExit
+"""
+SEARCHES = {
+    "our own": "BudgetSVCCV([10.0, 100.0], gammas=1, max_iter=1, **settings)",
+    "of ours": "GridSearchCV(BudgetSVC(unit='cost', max_iter=1), {'C': [1.0, 10.0, 100.0]}, **settings)",
+    "of SVC": "GridSearchCV(SVC(max_iter=2), {'C': [1.0, 10.0, 100.0]}, **settings)",
+}
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_searches_in_processes_show_one_of_a_kind_or_one_each(n_jobs):
+    """A process of somebody else's search cannot tell the others what it has shown; SVC shows the same of every fit."""
+    counts = {}
+    for name, search in SEARCHES.items():
+        code, text = shown(IN_PROCESSES.format(n_jobs=n_jobs, search=search))
+        assert code == 0, text
+        counts[name] = text.count("ConvergenceWarning: ")
+    assert counts["our own"] == 1 and 1 <= counts["of ours"] <= n_jobs and counts["of SVC"] == 12
+
+
 def test_filters_are_respected_in_a_search():
     assert shown("", "-W", "ignore")[1] == ""
     _, text = shown("search = GridSearchCV(BudgetSVC(C=0, kernel='linear'), {'C': [0]}, cv=2).fit(X, y)", "-W", "error")

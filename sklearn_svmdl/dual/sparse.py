@@ -193,9 +193,7 @@ def solve_sparse(problem, tally):
     """
     nothing = FixedSamples(np.zeros(problem.n_samples))
     X, row = problem.source.distinct.features, problem.source.index
-    block = SparseBlock(
-        None, problem.linear, problem.bound, problem.charge, nothing, problem.lam_range, X, row, tally
-    )
+    block = SparseBlock(None, problem.linear, problem.bound, problem.charge, nothing, problem.lam_range, X, row, tally)
     return pivot_exactly(block, _start(problem, block), cache=ConjugateGradients(block))
 
 

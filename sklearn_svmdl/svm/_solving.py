@@ -3,7 +3,9 @@
 from time import perf_counter
 
 import numpy as np
-from sklearn.utils.parallel import Parallel, delayed
+
+# Not scikit-learn's, whose jobs set warning filters and set them back: fits in several threads would undo each other's.
+from joblib import Parallel, delayed
 
 from ..dual.solve import SEVERAL, solve, solve_many
 from ..dual.work import Watched, stopped_if_left
