@@ -12,11 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..kernels.blas import matmul
+from ..kernels.blas import dot, matmul
 from .active_set import State
 from .interior import InteriorSolver, operator_in_features
-from .kkt import FREE
-from .working_set import TooLarge, dense_features, near_margin, refine, whole_block
+from .kkt import BOUND, FREE, ZERO, Block, FixedSamples, Point
+from .levels import coarse_problem, stratified_share
+from .working_set import TooLarge, dense_features, inward, near_margin, refine, whole_block
 
 # Features are few up to this share of the samples, and those that are found up to so many, and while a step with them
 # takes no more multiplications than this.
@@ -37,6 +38,9 @@ _GAPS = (1e-4, 1e-6, 1e-9)
 _NEAR_COUNT = 50
 # A working set that outgrows its start so many times started from sides that could not be told yet.
 _MOST_WORKING = 4
+# From so many samples a feature on the steps begin on a share of them, to this relative gap. Its error in f leaves
+# about so many times sqrt(features / samples) of all samples near the margin, and of these this share may be wrong.
+_MANY_PER_FEATURE, _RATIO, _GAP_BELOW, _BAND, _FEW_WRONG = 100, 8, 1e-3, 2.0, 0.01
 _SMALLEST = np.finfo(float).tiny
 
 
@@ -121,7 +125,7 @@ def pivoted_cholesky(source, most, tolerance, on_course=None):
 
 
 def solve_in_features(problem, features, workspace, lam):
-    """The state of all samples, by interior steps on all of them and pivots on those near the margin.
+    """The state of all samples, by interior steps on all of them, or those near the margin, and pivots on the nearest.
 
     Parameters
     ----------
@@ -136,26 +140,103 @@ def solve_in_features(problem, features, workspace, lam):
         Not `settled` where the sides could not be told, or the budget asks for more lam than the features allow.
     """
     X, rest, reach = features
-    within = problem.within(min(reach, problem.largest_cost))
-    block = whole_block(within, None, workspace.tally, X)
-    solver = InteriorSolver(block, operator_in_features(X, rest, block.row, workspace.tally))
-    iterate = solver.start(min(lam, reach))
+    steps = _begin(problem.within(min(reach, problem.largest_cost)), X, rest, min(lam, reach), workspace.tally)
     for gap in _GAPS:
-        if np.isinf(reach):
-            solver, inside = solver.follow(iterate, gap)
-        else:
-            inside = solver.solve(iterate, gap)
-        if inside.flees or inside.point.lam > reach:
+        state, flees = steps.go_on(gap, follows=np.isinf(reach))
+        if flees or state.point.lam > reach:
             break
-        iterate = inside.iterate
-        if np.count_nonzero(inside.side == FREE) > _MOST_FREE * (X.shape[1] + 1):
+        if np.count_nonzero(state.side == FREE) > _MOST_FREE * (X.shape[1] + 1):
             continue
-        start = State(inside.side, inside.point)
-        near = near_margin(problem, start, _NEAR_COUNT, problem.n_samples)
+        near = near_margin(problem, state, _NEAR_COUNT, problem.n_samples)
         try:
-            state, _ = refine(problem, start, near, workspace, most=_MOST_WORKING * np.count_nonzero(near))
+            done, _ = refine(problem, state, near, workspace, most=_MOST_WORKING * np.count_nonzero(near))
         except TooLarge:
             continue
-        if state.settled:
-            return state
-    return State(inside.side, inside.point)
+        if done.settled:
+            return done
+    return state
+
+
+def _begin(problem, X, rest, lam, tally):
+    """The interior steps on a problem: on all samples or, where they are many, on those that may be near the margin."""
+    n, r = X.shape
+    if problem.source.index is not None or n < _MANY_PER_FEATURE * r or np.any(rest):
+        return _Steps(problem, X, rest, np.ones(problem.n_samples, dtype=bool), np.zeros(problem.n_samples), lam, tally)
+    chosen = stratified_share(problem.sign, _RATIO, np.random.RandomState(0))
+    share = len(chosen) / n
+    # The same hyperplane costs fewer samples more each.
+    few = coarse_problem(problem, chosen).within(problem.largest_cost / share)
+    few = few if problem.cost is None else few.with_cost(problem.cost / share)
+    below = _begin(few, X[chosen], rest[chosen], lam / share, tally)
+    point = below.go_on(_GAP_BELOW)[0].point
+    w = matmul(X[chosen].T, point.beta)
+    into = inward(problem, Point(None, None, point.intercept, matmul(X, w)))
+    count = min(int(_BAND * n * np.sqrt(r / len(chosen))), n - 1)
+    near = np.abs(into) <= np.partition(np.abs(into), count)[count]
+    return _Steps(problem, X, rest, near, np.where(into > 0, problem.bound, 0.0), share * point.lam, tally)
+
+
+class _Steps:
+    """Interior steps on the samples near the margin, which grow by those that the others turn out to be wrong about.
+
+    Portnoy, Koenker, The Gaussian hare and the Laplacian tortoise (Statist. Sci. 1997).
+
+    Parameters
+    ----------
+    near : mask (n,) of the samples that take part
+    t : ndarray (n,), where the others stand: zero or their bound
+    """
+
+    def __init__(self, problem, X, rest, near, t, lam, tally):
+        self.problem, self.X, self.rest, self.tally = problem, X, rest, tally
+        self.near, self.t = near, np.where(near, 0.0, t)
+        self._restart(lam)
+
+    def _restart(self, lam):
+        """Interior steps anew, on the samples that are near now."""
+        problem, here = self.problem, self.near.nonzero()[0]
+        if len(here) == len(self.near):
+            self.w, block = None, whole_block(problem, None, self.tally, self.X)
+            X, rest = self.X, self.rest
+        else:
+            t, X, rest = self.t, self.X[here], self.rest[here]
+            self.w = matmul(self.X.T, t)
+            fixed = FixedSamples(matmul(X, self.w), dot(self.w, self.w), dot(problem.linear, t), float(t.sum()))
+            given = problem.charge, fixed, problem.lam_range, X, None, self.tally
+            block = Block(None, problem.linear[here], problem.bound[here], *given)
+        self.here = here
+        self.solver = InteriorSolver(block, operator_in_features(X, rest, block.row, self.tally))
+        self.iterate = self.solver.start(lam)
+
+    def go_on(self, gap, follows=True):
+        """The state of all samples once the relative gap is as small as `gap`, and whether lam fled.
+
+        Where `follows`, a lam that flees leads to the problem of the largest cost.
+        """
+        while True:
+            flees = False
+            if follows:
+                self.solver, inside = self.solver.follow(self.iterate, gap)
+            else:
+                inside = self.solver.solve(self.iterate, gap)
+                flees = inside.flees
+            self.iterate = inside.iterate
+            if self.w is None:
+                return State(inside.side, inside.point), flees
+            state = self._spread(inside)
+            into = inward(self.problem, state.point)
+            wrong = ~self.near & (into * np.where(self.t == 0, 1.0, -1.0) > 0)
+            n_wrong = np.count_nonzero(wrong)
+            if n_wrong <= _FEW_WRONG * len(self.here) or self.tally.left <= 0:
+                return state, flees
+            self.near = self.near | (np.abs(into) <= np.abs(into[wrong]).max())
+            self.t[self.near] = 0.0
+            self._restart(state.point.lam)
+
+    def _spread(self, inside):
+        """The state of all samples: those near as solved, the others where they stand."""
+        lam, X = inside.point.lam, self.X
+        side, beta = np.where(self.t == 0, ZERO, BOUND), lam * self.t
+        side[self.here], beta[self.here] = inside.side, inside.point.beta
+        fit = matmul(X, lam * self.w + matmul(X[self.here].T, inside.point.beta))
+        return State(side, Point(beta, lam, inside.point.intercept, fit))
