@@ -12,6 +12,7 @@ NAMES = (
     "linear",
     "path",
     "search",
+    "torchkm",
     "regression",
     "mlp",
     "ensemble",

@@ -11,8 +11,10 @@ from sklearn.datasets import make_classification, make_moons
 from sklearn.svm import SVC
 
 from sklearn_svmdl.dual.buffer import Buffer
+from sklearn_svmdl.dual.interior import InteriorSolver
+from sklearn_svmdl.dual.kkt import ZERO, Point
 from sklearn_svmdl.dual.levels import cold_state
-from sklearn_svmdl.dual.linear import features_of, solve_in_features
+from sklearn_svmdl.dual.linear import _Steps, features_of, solve_in_features
 from sklearn_svmdl.dual.problem import Status, certify, classification, regression
 from sklearn_svmdl.dual.solve import solve
 from sklearn_svmdl.dual.work import Tally
@@ -181,3 +183,53 @@ def test_budgets_beyond_what_found_features_tell_are_solved_without_them(share):
     assert solution.status in (Status.OPTIMAL, Status.OUT_OF_REACH)
     again = certify(problem.with_cost(solution.lam), solution.beta, solution.lam, solution.work, 1e-6)
     assert again.status is Status.OPTIMAL
+
+
+def many_samples(given, seed=3, n=5000, d=6):
+    """More samples than are looked at at once, with weights; a budget as a share of the largest."""
+    random = np.random.RandomState(seed)
+    X = random.randn(n, d)
+    y = np.where(X @ random.randn(d) + random.randn(n) > 0.3, 1.0, -1.0)
+    problem = classification(LINEAR.source(X), y, random.choice([0.5, 1.0, 2.0], n))
+    if "cost" in given:
+        return problem.with_cost(given["cost"])
+    return problem.with_budget(given["budget"] * problem.largest_budget)
+
+
+@pytest.mark.parametrize("given", [{"cost": 1e-4}, {"cost": 0.1}, {"budget": 0.5}, {"budget": 0.8}, {"budget": 0.2}])
+def test_samples_far_from_the_margin_are_held_and_the_solution_is_the_same(given, monkeypatch):
+    """Budgets that nothing keeps (the last) included."""
+    problem = many_samples(given)
+    solution = solve(problem, tol=1e-8)
+    monkeypatch.setattr("sklearn_svmdl.dual.linear._MANY", np.inf)
+    expected = solve(problem, tol=1e-8)
+    assert solution.status is expected.status
+    assert solution.norm == pytest.approx(expected.norm, rel=1e-6)
+    assert solution.budget == pytest.approx(expected.budget, rel=1e-8)
+
+
+def test_interior_steps_see_the_samples_near_the_margin_only(monkeypatch):
+    sizes, follow = [], InteriorSolver.follow
+
+    def spy(self, iterate, gap):
+        sizes.append(self.block.n_samples)
+        return follow(self, iterate, gap)
+
+    monkeypatch.setattr(InteriorSolver, "follow", spy)
+    assert solve(many_samples({"cost": 0.01}, n=16_000)).status is Status.OPTIMAL
+    assert max(sizes) < 16_000 / 2
+
+
+def test_a_share_that_is_far_off_is_put_right():
+    """The first hyperplane is that of other samples: what stands wrong takes part until nothing does."""
+    problem = many_samples({"cost": 0.01})
+    X = problem.source.features
+    wrong = Point(None, 0.01, 0.0, X @ -np.ones(6))
+    steps = _Steps(problem, X, np.zeros(len(X)), 500, wrong, Tally())
+    state, flees = steps.go_on(1e-8)
+    assert not flees and 500 < len(steps.here) < len(X)
+    into = problem.sign * (problem.linear - state.point.fit - state.point.intercept)
+    on_its_side = np.where(state.side == ZERO, into < 0, into > 0)
+    on_its_side[steps.here] = True
+    assert np.count_nonzero(~on_its_side) <= 0.01 * len(steps.here)
+    assert np.linalg.norm(X.T @ state.point.beta) == pytest.approx(solve(problem, tol=1e-8).norm, rel=0.01)

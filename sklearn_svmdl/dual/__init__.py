@@ -5,6 +5,7 @@
 `solve`        one entry: problem in, certified solution out, with its counts of work
 `levels`       coarse to fine, single precision before double
 `linear`       few features, known or found: interior steps in their dimension
+`sparse`       many sparse features: pivots with conjugate gradients, no kernel matrix
 `working_set`  the samples near the margin are solved, the others held and looked at
 `active_set`   pivoting: every variable on the wrong side changes side at once
 `together`     many problems at once on the samples of one source (`stack`): their `stack_interior` steps and

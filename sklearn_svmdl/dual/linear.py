@@ -1,7 +1,8 @@
 """Few features: interior steps in their dimension find the sides of all samples, the active set the solution.
 
-K = X X' makes a step cost O(n d^2) instead of O(n^3), and K beta two products with X; no level of fewer samples is
-needed. At most d + 1 samples are free at a vertex: the working set is small, however many samples there are.
+K = X X' makes a step cost O(n d^2) instead of O(n^3), and K beta two products with X. Where samples are many a share of
+them tells nearly where the others stand, and the steps see those near the margin only. At most d + 1 samples are free
+at a vertex: the working set is small, however many samples there are.
 
 Every kernel is linear in some features, and many a kernel matrix is, but for a little, that of few: a polynomial of few
 variables, a smooth kernel in two dimensions. The steps need no more than the sides, so features that leave out what the
@@ -15,8 +16,9 @@ import numpy as np
 from ..kernels.blas import dot, matmul
 from .active_set import State
 from .interior import PSTRF, InteriorSolver, operator_in_features
-from .kkt import FREE
-from .working_set import TooLarge, dense_features, near_margin, refine, whole_block
+from .kkt import BOUND, FREE, ZERO, Block, FixedSamples, Point
+from .levels import coarse_problem, stratified_share
+from .working_set import TooLarge, dense_features, inward, near_margin, nearest, refine, whole_block
 
 # Features that are known are few up to this share of the samples, those that are found up to another, as pivots cost
 # less than more of them, up to so many, and while a step with them takes no more multiplications than this.
@@ -39,6 +41,13 @@ _GAPS = (1e-4, 1e-6, 1e-9)
 _NEAR_COUNT = 50
 # A working set that outgrows its start so many times started from sides that could not be told yet.
 _MOST_WORKING = 4
+# From so many samples, and so many a feature, on the steps begin on one in so many of them, to this relative gap.
+_MANY, _MANY_PER_FEATURE, _RATIO, _GAP_BELOW = 4000, 100, 8, 1e-3
+# The share's error in f leaves about so many times sqrt(features / samples) of all samples near the margin; of as many
+# as these this share may be held on the wrong side. What is held there takes part, so many times at most.
+_BAND, _FEW_WRONG, _MOST_TURNS = 2.0, 0.01, 10
+# A cost that buys too much slack is raised by this factor, its square the next time, and so on up to the last.
+_LARGER, _LARGEST = 3.0, 100.0
 _SMALLEST = np.finfo(float).tiny
 
 
@@ -135,7 +144,7 @@ def pivoted_cholesky(source, most, tolerance, on_course=None):
 
 
 def solve_in_features(problem, features, workspace, lam):
-    """The state of all samples, by interior steps on all of them and pivots on those near the margin.
+    """The state of all samples, by interior steps on all of them, or those near the margin, and pivots on the nearest.
 
     Parameters
     ----------
@@ -150,26 +159,142 @@ def solve_in_features(problem, features, workspace, lam):
         Not `settled` where the sides could not be told, or the budget asks for more lam than the features allow.
     """
     X, rest, reach = features
-    within = problem.within(min(reach, problem.largest_cost))
-    block = whole_block(within, None, workspace.tally, X)
-    solver = InteriorSolver(block, operator_in_features(X, rest, block.row, workspace.tally))
-    iterate = solver.start(min(lam, reach))
+    within, lam = problem.within(min(reach, problem.largest_cost)), min(lam, reach)
+    near = _near_margin(within, X, rest, lam, workspace.tally)
+    if near is not None:
+        state = _exact(problem, near, reach, workspace)
+        if state.settled and (problem.cost is not None or state.point.lam < problem.largest_cost):
+            return state
+    return _exact(problem, _everywhere(within, X, rest, lam, workspace.tally), reach, workspace)
+
+
+def _exact(problem, steps, reach, workspace):
+    """The state of all samples by pivots near the margin, from where interior steps end."""
     for gap in _GAPS:
-        if np.isinf(reach):
-            solver, inside = solver.follow(iterate, gap)
-        else:
-            inside = solver.solve(iterate, gap)
-        if inside.flees or inside.point.lam > reach:
+        state, flees = steps.go_on(gap, follows=np.isinf(reach))
+        if flees or state.point.lam > reach:
             break
-        iterate = inside.iterate
-        if np.count_nonzero(inside.side == FREE) > _MOST_FREE * (X.shape[1] + 1):
+        if np.count_nonzero(state.side == FREE) > _MOST_FREE * (steps.X.shape[1] + 1):
             continue
-        start = State(inside.side, inside.point)
-        near = near_margin(problem, start, _NEAR_COUNT, problem.n_samples)
+        near = near_margin(problem, state, _NEAR_COUNT, problem.n_samples)
         try:
-            state, _ = refine(problem, start, near, workspace, most=_MOST_WORKING * np.count_nonzero(near))
+            done, _ = refine(problem, state, near, workspace, most=_MOST_WORKING * np.count_nonzero(near))
         except TooLarge:
             continue
-        if state.settled:
-            return state
-    return State(inside.side, inside.point)
+        if done.settled:
+            return done
+    return state
+
+
+def _everywhere(problem, X, rest, lam, tally):
+    """The interior steps on all samples."""
+    return _Steps(problem, X, rest, len(X), Point(None, lam, None, None), tally)
+
+
+def _near_margin(problem, X, rest, lam, tally):
+    """The interior steps on the samples near the margin, as a share of all samples tells them.
+
+    None where there are few samples, or no hyperplane of the share keeps its budget.
+    """
+    n, r = X.shape
+    if problem.source.index is not None or n < max(_MANY, _MANY_PER_FEATURE * r) or np.any(rest):
+        return None
+    chosen = stratified_share(problem.sign, _RATIO, np.random.RandomState(0))
+    share = len(chosen) / n
+    # The same hyperplane costs fewer samples more each.
+    few = coarse_problem(problem, chosen).within(problem.largest_cost / share)
+    few = few if problem.cost is None else few.with_cost(problem.cost / share)
+    below = few, X[chosen], rest[chosen], lam / share, tally
+    point = (_near_margin(*below) or _everywhere(*below)).go_on(_GAP_BELOW)[0].point
+    w, lam = matmul(X[chosen].T, point.beta), share * point.lam
+    point = Point(None, lam, point.intercept, matmul(X, w))
+    count = min(int(_BAND * n * np.sqrt(r / len(chosen))), n - 1)
+    larger = _LARGER
+    while problem.budget is not None and tally.left > 0:
+        if lam >= problem.largest_cost:
+            return None
+        # From too large a lam a few long steps lead back, from one too small many short ones lead on.
+        lam, larger = min(larger * lam, problem.largest_cost), min(larger**2, _LARGEST)
+        steps = _Steps(problem.with_cost(lam), X, rest, count, point._replace(lam=lam), tally)
+        point = steps.go_on(_GAP_BELOW)[0].point
+        # What the slack may still fall by.
+        unsure = steps.iterate.gap / lam
+        if dot(problem.weight, np.maximum(inward(problem, point), 0.0)) <= problem.budget + unsure:
+            break
+    return _Steps(problem, X, rest, count, point, tally)
+
+
+class _Steps:
+    """Interior steps on the samples near the margin, the others held where a first hyperplane has them.
+
+    Portnoy, Koenker, The Gaussian hare and the Laplacian tortoise (Statist. Sci. 1997).
+
+    Parameters
+    ----------
+    X, rest : as of `Features`
+    count : int, how many samples take part, where they are not all
+    point : Point, the hyperplane, and lam to begin with
+    """
+
+    def __init__(self, problem, X, rest, count, point, tally):
+        self.problem, self.X, self.rest, self.tally = problem, X, rest, tally
+        here = None
+        if count < len(X):
+            into = inward(problem, point)
+            here, self.t = nearest(np.abs(into), count), np.where(into > 0, problem.bound, 0.0)
+        self._begin(here, point.lam)
+
+    def _begin(self, here, lam):
+        """Begin on these samples, on all if None."""
+        problem, X, rest, self.here = self.problem, self.X, self.rest, here
+        if here is None:
+            block = whole_block(problem, None, self.tally, X)
+        else:
+            t = self.t
+            t[here] = 0.0
+            self.w, X, rest = matmul(X.T, t), X[here], rest[here]
+            fixed = FixedSamples(matmul(X, self.w), dot(self.w, self.w), dot(problem.linear, t), float(t.sum()))
+            given = problem.charge, fixed, problem.lam_range, X, None, self.tally
+            block = Block(None, problem.linear[here], problem.bound[here], *given)
+        self.solver = InteriorSolver(block, operator_in_features(X, rest, block.row, self.tally))
+        self.iterate = self.solver.start(lam)
+
+    def once(self, gap, follows=True):
+        """The state of all samples once the relative gap is as small as `gap`, and whether lam fled.
+
+        Where `follows`, a lam that flees leads to the problem of the largest cost.
+        """
+        flees = False
+        if follows:
+            self.solver, inside = self.solver.follow(self.iterate, gap)
+        else:
+            inside = self.solver.solve(self.iterate, gap)
+            flees = inside.flees
+        self.iterate = inside.iterate
+        return State(inside.side, inside.point) if self.here is None else self._spread(inside), flees
+
+    def go_on(self, gap, follows=True):
+        """As `once`; where samples that are held stand wrong they take part, and the steps begin anew."""
+        for _ in range(_MOST_TURNS):
+            state, flees = self.once(gap, follows)
+            if self.here is None or self.tally.left <= 0:
+                break
+            wrong = self._wrong(state)
+            if len(wrong) <= _FEW_WRONG * len(self.here):
+                break
+            self._begin(np.concatenate([self.here, wrong]), state.point.lam)
+        return state, flees
+
+    def _wrong(self, state):
+        """The samples that are held on the wrong side."""
+        into = inward(self.problem, state.point)
+        into[self.here] = 0.0
+        return np.flatnonzero(into * np.where(self.t == 0, 1.0, -1.0) > 0)
+
+    def _spread(self, inside):
+        """The state of all samples: those near as solved, the others where they stand."""
+        lam, X = inside.point.lam, self.X
+        side, beta = np.where(self.t == 0, ZERO, BOUND), lam * self.t
+        side[self.here], beta[self.here] = inside.side, inside.point.beta
+        fit = matmul(X, lam * self.w + matmul(X[self.here].T, inside.point.beta))
+        return State(side, Point(beta, lam, inside.point.intercept, fit))

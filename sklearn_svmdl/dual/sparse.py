@@ -19,13 +19,15 @@ from .levels import cold_state
 from .problem import least_slack_intercept
 from .working_set import near_margin
 
+# A share of numbers that are not zero from which on a kernel matrix costs less.
+_DENSE = 0.1
 # Samples that are free at first.
 _FIRST_FREE = 200
 # The residuals of a solution, relative to its right-hand side, while most samples may be on the wrong side and in the
-# end; between them they fall with the square of the share of samples that are.
-_ROUGHLY, _EXACTLY = 1e-2, 1e-12
+# end; between them they are this part of the square of the share of samples that are.
+_ROUGHLY, _EXACTLY, _OF_WRONG = 1e-2, 1e-12, 0.1
 # Iterations of one solve.
-_MOST_ITERATIONS = 500
+_MOST_ITERATIONS = 300
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ class ConjugateGradients:
 
     def factor(self, n_free, n_wrong):
         """This solver, for so many free samples, so many on the wrong side before."""
-        self.tolerance = min(max((n_wrong / max(n_free, 1)) ** 2, _EXACTLY), _ROUGHLY)
+        self.tolerance = min(max(_OF_WRONG * (n_wrong / max(n_free, 1)) ** 2, _EXACTLY), _ROUGHLY)
         return self
 
     def gives_up(self, factor):
@@ -180,7 +182,8 @@ class ConjugateGradients:
 
 def is_sparse(problem):
     """Whether the kernel values are inner products of sparse samples."""
-    return sparse.issparse(problem.source.distinct.features)
+    X = problem.source.distinct.features
+    return sparse.issparse(X) and X.nnz <= _DENSE * np.prod(X.shape)
 
 
 def solve_sparse(problem, tally):

@@ -97,9 +97,14 @@ def near_margin(problem, state, count, most):
     free = np.count_nonzero(near)
     distance = np.abs(inward(problem, state.point))
     distance[near] = np.inf
-    count = min(free + count, max(most - free, 0), problem.n_samples - free)
-    near[np.argsort(distance, kind="stable")[:count]] = True
+    near[nearest(distance, min(free + count, max(most - free, 0), problem.n_samples - free))] = True
     return near
+
+
+def nearest(distance, count):
+    """The numbers of the `count` least distances, the least first."""
+    some = np.argpartition(distance, count)[:count] if count < len(distance) else np.arange(len(distance))
+    return some[np.argsort(distance[some], kind="stable")]
 
 
 class WorkingSet:
@@ -191,13 +196,15 @@ class WorkingSet:
         return replace(solved, side=side, point=Point(beta, point.lam, point.intercept, fit))
 
     def check_outside(self, state):
-        """Samples outside on the wrong side of the margin, worst first, and the others, nearest first."""
+        """Samples outside on the wrong side of the margin, worst first, and the nearest others."""
         outside = self.outside
         into, side = inward(self.problem, state.point)[outside], state.side[outside]
         tolerance = _WRONG if state.exact else _ROUGHLY_WRONG
         wrong = ((side == ZERO) & (into > tolerance)) | ((side == BOUND) & (into < -tolerance))
-        by_distance = np.argsort(np.abs(into), kind="stable")
-        return outside[by_distance[wrong[by_distance]][::-1]], outside[by_distance[~wrong[by_distance]]]
+        distance, right = np.abs(into), (~wrong).nonzero()[0]
+        (wrong,) = wrong.nonzero()
+        wrong = wrong[np.argsort(distance[wrong], kind="stable")[::-1]]
+        return outside[wrong], outside[right[nearest(distance[right], len(self.gram.indices))]]
 
     def expand(self, state, wrong, right, capacity):
         """Take in the wrong samples and some near ones, or move to the margin where memory asks for it.
@@ -209,17 +216,15 @@ class WorkingSet:
         State : the wrong samples on new sides
         """
         n_inside, n_free = len(self.gram.indices), np.count_nonzero(state.side == FREE)
-        if state.settled:
-            near = right[: min(_NEAR_PER_WRONG * len(wrong), int(_NEAR_SHARE * n_inside))]
-        else:
-            # What is held may contradict the budget: let go of as many samples again.
-            near = right[:n_inside]
+        # Where it is not settled what is held may contradict the budget: let go of as many samples again.
+        most = min(_NEAR_PER_WRONG * len(wrong), int(_NEAR_SHARE * n_inside))
+        near = right[:most] if state.settled else right
         joining = np.concatenate([wrong, near])
         joining = self._new_samples(joining)
         size = n_inside + len(joining)
         if not state.pivoted and capacity >= self.problem.n_distinct < _NEARLY_ALL * size:
             # A hard block costs more than the few samples that are left.
-            joining = self._new_samples(np.concatenate([wrong, right]))
+            joining = self._new_samples(self.outside)
             size = self.problem.n_distinct
         if size > capacity:
             return self._recentre(state, wrong, int(ROOM * capacity))
@@ -251,8 +256,8 @@ class WorkingSet:
         entering = wrong[: most // 2]
         inside[entering] = True
         others = np.flatnonzero(~inside)
-        nearest = np.argsort(np.abs(inward(self.problem, state.point)[others]), kind="stable")
-        inside[others[nearest[: most - len(entering)]]] = True
+        distance = np.abs(inward(self.problem, state.point)[others])
+        inside[others[nearest(distance, min(most - len(entering), len(others)))]] = True
         samples = distinct_samples(self.problem, inside)
         self.gram.keep(np.isin(self.gram.indices, samples))
         self.gram.add(np.setdiff1d(samples, self.gram.indices, assume_unique=True))
