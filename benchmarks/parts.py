@@ -1,9 +1,11 @@
 """What each part of the solver is worth: the same problems with one part after the other turned off.
 
 A part is off where the constant that opens the way to it is out of reach. Every problem is solved with all parts and
-without one, in turns; times are those of the processor, and the quicker of two. A part that changes nothing is to go.
+without one, in turns; times are those of the processor, and the quicker of a few. A part that changes nothing is to go.
+``python -m benchmarks.parts JOBS`` takes so many processes.
 """
 
+import sys
 import warnings
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -12,12 +14,14 @@ from time import process_time
 from unittest.mock import patch
 
 import numpy as np
+from joblib import Parallel, delayed
+from scipy import sparse
 from sklearn import datasets as bundled
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_svmdl import BudgetSVC, BudgetSVR, budget_path
 
-from ._common import markdown, say
+from ._common import header, markdown, say, write
 
 _NEVER = 10**9
 # Seconds of a run that is not repeated.
@@ -60,6 +64,8 @@ PARTS = [
     Part("levels: single precision", {"levels._MANY": _NEVER}),
     Part("linear: features that are found", {"linear._MOST_SAMPLES": 0}),
     Part("linear: features that are known", {"linear.dense_features": _none}),
+    Part("linear: a share of the samples first", {"linear._MANY": _NEVER}),
+    Part("sparse", {"solve.is_sparse": _none}),
     Part("linear: lam begun larger", {"solve._LARGER": 1.0}),
     Part("working_set: pair steps before interior ones", {"working_set._FEWEST_PAIRED": _NEVER}),
     Part("active_set: proximal weights that fall", {"active_set._LIGHTEST": ()}),
@@ -106,7 +112,7 @@ class Problem:
     def timed(self, quick):
         """Seconds of the processor, and whether every certificate holds."""
         given = self.load()
-        step = max(1, len(given[0]) // _QUICK_ROWS) if quick else 1
+        step = max(1, len(given[1]) // _QUICK_ROWS) if quick else 1
         given = [part[::step] for part in given]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -173,6 +179,13 @@ def _decades(n, d, seed):
     return X, y, 10.0 ** np.random.default_rng(seed).uniform(-3.0, 3.0, n)
 
 
+def _text(n, d, seed):
+    """Sparse rows that have little in common, and a tenth of the labels wrong."""
+    rng = np.random.default_rng(seed)
+    X = sparse.random(n, d, density=0.01, format="csr", random_state=seed)
+    return X, (X @ rng.normal(size=d) > 0) ^ (rng.random(n) < 0.1)
+
+
 def _hard(seed):
     """What is slow or far from an answer without this or that."""
     for data, load in _DATA.items():
@@ -183,6 +196,9 @@ def _hard(seed):
         load = partial(_decades, 150, 8, seed + number)
         act = partial(_fit, BudgetSVC(C=0.05, unit="relative", kernel="linear"))
         yield Problem("hard", f"weights over six decades, {number}", load, act)
+    for C, unit in ((1.0, "cost"), (0.2, "relative")):
+        act = partial(_fit, BudgetSVC(C=C, unit=unit, kernel="linear"))
+        yield Problem("hard", f"sparse 3000 x 5000, linear, {C:g} {unit}", partial(_text, 3000, 5000, seed), act)
     for n in (3000, 20_000):
         load = partial(_MADE, n, 30, n_redundant=5, random_state=seed)
         for C, unit, what in (
@@ -248,23 +264,23 @@ def row_of(number, part, results):
     """A part's row: means of the ratios by kind, the worst and the best problem, and how many certificates are lost."""
     ratios = np.array([result.without[number] / result.whole for result in results])
     kinds = np.array([result.problem.kind for result in results])
-    means = [np.exp(np.log(ratios[kinds == kind]).mean()) for kind in KINDS if (kinds == kind).any()]
+    means = [np.exp(np.log(ratios[kinds == kind]).mean()) for kind in KINDS]
     worst, best = (results[i].problem.name for i in (ratios.argmax(), ratios.argmin()))
     lost = sum(result.lost[number] for result in results)
     ends = [f"{ratios.max():.3g} ({worst})", f"{ratios.min():.2f} ({best})"]
     return [part.name, *(f"{mean:.2f}" for mean in means), *ends, str(lost)]
 
 
-def main(quick=False, parts=PARTS, given=None):
+def main(quick=False, parts=PARTS, jobs=1):
     """The table, a row for each part."""
+    given = list(problems())
     results = []
-    for problem in problems() if given is None else given:
-        results.append(measure(problem, parts, quick))
-        say(f"{problem.kind}: {problem.name}: {results[-1].whole * 1e3:.1f} ms")
-    kinds = [kind for kind in KINDS if any(result.problem.kind == kind for result in results)]
-    header = ["without", *kinds, "at most", "at least", "certificates lost"]
-    return markdown(header, [row_of(number, part, results) for number, part in enumerate(parts)])
+    for result in Parallel(jobs, return_as="generator")(delayed(measure)(problem, parts, quick) for problem in given):
+        results.append(result)
+        say(f"{result.problem.kind}: {result.problem.name}: {result.whole * 1e3:.1f} ms")
+    columns = ["without", *KINDS, "at most", "at least", "certificates lost"]
+    return markdown(columns, [row_of(number, part, results) for number, part in enumerate(parts)])
 
 
 if __name__ == "__main__":
-    print(main())
+    write("parts", f"# parts\n\n{header()}\n\n{main(jobs=int(sys.argv[1]))}\n")

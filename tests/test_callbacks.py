@@ -263,7 +263,7 @@ def test_a_refit_can_be_ended_early(hold, iris):
 
 
 def test_a_search_that_is_ended_keeps_what_is_complete(iris):
-    search = BudgetSVCCV(3, kernel=["linear", "rbf"], gammas=2, cv=3)
+    search = BudgetSVCCV(3, unit="relative", kernel=["linear", "rbf"], gammas=2, cv=3)
     full = clone(search).fit(*iris)
     # The fourth fold of all: the first kernel is complete, the second is not.
     ended = clone(search).set_callbacks(Recorder(stop_after=4)).fit(*iris)
@@ -273,6 +273,16 @@ def test_a_search_that_is_ended_keeps_what_is_complete(iris):
     # A stop before anything is complete waits for the first kernel.
     at_once = clone(search).set_callbacks(Recorder(stop_after=1)).fit(*iris)
     assert at_once.cv_results_["params"] == ended.cv_results_["params"]
+
+
+def test_a_search_that_solves_its_folds_together_is_ended_between_kernels(iris):
+    search = BudgetSVCCV(3, kernel="rbf", gammas=3, cv=3)
+    full = clone(search).fit(*iris)
+    ended = clone(search).set_callbacks(Recorder(stop_after=2)).fit(*iris)
+    gammas = {params["gamma"] for params in ended.cv_results_["params"]}
+    complete = [params["gamma"] in gammas for params in full.cv_results_["params"]]
+    assert len(gammas) == 2 and len(ended.cv_results_["params"]) == sum(complete) == 6
+    np.testing.assert_array_equal(ended.cv_results_["mean_test_score"], full.cv_results_["mean_test_score"][complete])
 
 
 @pytest.mark.parametrize("backend", ["loky", "threading"])
@@ -302,14 +312,14 @@ def length_of_fit(model, X, y):
         ("lbfgs", "alpha", 3),
         ("networks", "alpha", 3),
         ("networks by lbfgs", "alpha", 3),
-        # The Cs of the first of three kernels.
-        ("BudgetSVCCV", "tol", 2),
+        # The Cs of the first three of four kernels: the folds of one are solved together.
+        ("BudgetSVCCV", "tol", 6),
     ],
 )
 def test_fits_are_ended_within_a_pipeline_in_a_search_with_two_jobs(name, parameter, length, iris):
     model = clone(ESTIMATORS[name])
     if name == "BudgetSVCCV":
-        model.set_params(gammas=3)
+        model.set_params(gammas=4)
     pipeline = make_pipeline(StandardScaler(), model.set_callbacks(Recorder(stop_after=3)))
     grid = {f"{type(model).__name__.lower()}__{parameter}": [1e-3, 1e-2]}
     search = GridSearchCV(pipeline, grid, scoring=length_of_fit, cv=2, n_jobs=2).fit(*iris)

@@ -472,7 +472,7 @@ def test_of_duals_and_the_sides_they_name_the_better_are_certified(right):
 @pytest.mark.parametrize("stored", [True, False], ids=["stored", "on demand"])
 def test_a_walk_takes_no_spoilt_step(stored, fault, monkeypatch):
     # Few samples are stored at once.
-    problem = moons(200 if stored else 600, stored=stored)
+    problem = moons(200 if stored else 1200, stored=stored)
     gram, budgets = gram_of(problem), np.array([0.9, 0.6, 0.4, 0.3, 0.25]) * problem.largest_budget
     calls, fallen_back, own = [], [], path.solve
 
@@ -495,7 +495,7 @@ def test_a_walk_takes_no_spoilt_step(stored, fault, monkeypatch):
 @pytest.mark.parametrize("stored", [True, False], ids=["stored", "on demand"])
 def test_a_walk_takes_no_step_to_another_budget(stored, monkeypatch):
     # Few samples are stored at once.
-    problem = moons(200 if stored else 600, stored=stored)
+    problem = moons(200 if stored else 1200, stored=stored)
     budgets = np.array([0.9, 0.6, 0.4, 0.3]) * problem.largest_budget
     kind = path._StoredSteps if stored else path._WorkingSetSteps
     following, fallen_back, own = kind.next, [], path.solve

@@ -333,11 +333,14 @@ def test_a_share_of_a_regression_has_both_sides_of_its_samples(ratio):
 
 @pytest.mark.parametrize("epsilon", [0.02, 0.1, 0.5])
 def test_pivots_and_kernel_values_stay_few(epsilon):
-    random = np.random.RandomState(0)
-    X = random.uniform(-1, 1, (1500, 8))
-    y = np.sin(3 * X[:, 0]) + X[:, 1] * X[:, 2] + 0.3 * random.randn(1500)
-    problem = regression(Kernel("rbf", {"gamma": 0.4}).source(X), y, np.ones(1500), epsilon, cost=1.0)
-    solution = solve(problem)
-    assert solution.status is Status.OPTIMAL
-    assert solution.work.pair_steps == 0 and solution.work.iterations <= 150
-    assert solution.work.kernel_values <= 8 * 1500**2
+    iterations = 0
+    for seed in range(3):
+        random = np.random.RandomState(seed)
+        X = random.uniform(-1, 1, (1500, 8))
+        y = np.sin(3 * X[:, 0]) + X[:, 1] * X[:, 2] + 0.3 * random.randn(1500)
+        problem = regression(Kernel("rbf", {"gamma": 0.4}).source(X), y, np.ones(1500), epsilon, cost=1.0)
+        solution = solve(problem)
+        assert solution.status is Status.OPTIMAL and solution.work.pair_steps == 0
+        assert solution.work.kernel_values <= 8 * 1500**2
+        iterations += solution.work.iterations
+    assert iterations <= 3 * 150

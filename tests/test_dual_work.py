@@ -262,7 +262,7 @@ def test_no_budget_is_solved_twice(stored):
 
 
 def test_a_walk_on_demand_takes_less_than_its_points_from_nothing():
-    X, y = make_classification(700, 10, n_informative=5, flip_y=0.1, random_state=0)
+    X, y = make_classification(1200, 10, n_informative=5, flip_y=0.1, random_state=0)
     problem = classes(X, y, "rbf")
     problems = at(problem, np.geomspace(0.8, 0.2, 8) * problem.largest_budget)
     path, alone = walk(problems), [solve(each) for each in problems]

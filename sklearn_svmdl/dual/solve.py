@@ -32,7 +32,7 @@ _LARGER = 10.0
 _SHORTER = 1e-2
 # Up to so many samples, and of a regression, all kernel values are evaluated at once, and the way to the solution is
 # direct.
-_DIRECT, _DIRECT_REGRESSION = 500, 800
+_DIRECT, _DIRECT_REGRESSION = 1000, 800
 # Of a regression features that are found leave this share of what they may: its residuals have no gap about the edges
 # of the tube, and pivots that mend sides told wrongly cost more than further features.
 _FINER = 1e-2

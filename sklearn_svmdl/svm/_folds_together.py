@@ -6,9 +6,34 @@ import numpy as np
 
 from ..dual.solve import walk_many
 from ..dual.stack import Stack
+from ..dual.together import LARGEST
 from ..kernels import MEGABYTE
+from ._folds import score_walk
 from ._training import resolved_kernel
 from ._units import Cost
+
+
+def are_solved_together(samples, unit, cache_size):
+    """Whether the folds of a search are solved together: costs on classes, any two of which are few samples.
+
+    However many jobs there are: the results are the same to the last bit.
+    """
+    if samples.classes is None or samples.base is None or unit != Cost.name:
+        return False
+    sizes = np.sort(np.unique(samples.y, return_counts=True)[1])
+    # Kernel values of all samples, besides the shared ones and those of a fold.
+    return sizes[-2:].sum() <= LARGEST and 32 * len(samples.y) ** 2 <= cache_size * MEGABYTE
+
+
+def score_together(make, candidates, samples, folds, scoring):
+    """As `score_walk`, on all folds.
+
+    Returns
+    -------
+    list of Outcomes, one for each fold
+    """
+    samples = replace(samples, together=FoldsTogether(folds))
+    return [outcome for fold in folds for outcome in score_walk(make, candidates, samples, fold, scoring)]
 
 
 class FoldsTogether:
@@ -35,9 +60,6 @@ class FoldsTogether:
     def _solved(self, models, samples):
         """The solutions by the numbers of the folds."""
         first, everyone = models[0], np.arange(len(samples.y))
-        # Kernel values of all samples, besides the shared ones and those of a fold.
-        if 32 * len(everyone) ** 2 > first.cache_size * MEGABYTE or first.unit != Cost.name:
-            return {}
         prepared = [self._prepared(first, samples, fold) for fold in self._folds]
         kernel = prepared[0][2]
         if kernel is None or any(other != kernel for _, _, other in prepared):

@@ -56,7 +56,8 @@ def gathered(name, function, jobs, *, at_least, n_jobs, verbose, steps):
             yield delayed(function)(*job)
 
     running = Parallel(n_jobs=n_jobs, return_as="generator")(to_begin())
-    for result in tqdm(running, total=len(jobs), desc=name, unit="fold", disable=not verbose):
+    # Even a bar that shows nothing starts a thread.
+    for result in tqdm(running, total=len(jobs), desc=name, unit="task") if verbose else running:
         found.append(result)
         if steps is not None:
             steps.begin()

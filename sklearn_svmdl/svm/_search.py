@@ -1,14 +1,12 @@
 """Cross-validated choice of C, kernel and kernel parameters: what the searches of both estimators have in common."""
 
 from copy import copy
-from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
 from time import perf_counter
 from typing import Any, Self
 
 import numpy as np
-from joblib import effective_n_jobs
 from numpy.typing import ArrayLike
 from sklearn.metrics import get_scorer_names
 from sklearn.model_selection import LeaveOneOut, ParameterGrid, check_cv
@@ -32,7 +30,7 @@ from ._base import advice_of
 from ._candidates import checked_degrees, checked_gammas, checked_specs, grids, listed, walks_of, with_Cs
 from ._fitted import publish
 from ._folds import Fold, Samples, hardest_fraction, score_walk, shape_of_decisions
-from ._folds_together import FoldsTogether
+from ._folds_together import are_solved_together, score_together
 from ._leave_one_out import score_left_out
 from ._progress import gathered, stoppable
 from ._scoring import SINGLE, Scoring, StoredByName, published, scorer_of
@@ -301,11 +299,13 @@ class BudgetSearch(StoredByName, EstimatorMixin):
         """
         make, everyone = self._make(), np.arange(len(samples.y))
         walks = walks_of(candidates, UNITS[self.unit])
-        # All folds that leave one out come of one walk.
-        at_once = [Fold(everyone, everyone, 0)]
-        score, parts = (score_left_out, at_once) if self._leaves_one_out() else (score_walk, folds)
-        if samples.classes is not None and effective_n_jobs(self.n_jobs) == 1:
-            samples = replace(samples, together=FoldsTogether(folds))
+        if self._leaves_one_out():
+            # All folds that leave one out come of one walk.
+            score, parts = score_left_out, [Fold(everyone, everyone, 0)]
+        elif are_solved_together(samples, self.unit, self.cache_size):
+            score, parts = score_together, [folds]
+        else:
+            score, parts = score_walk, folds
         of_walks = [[candidates[k] for k in walk] for walk in walks]
         jobs = [(make, each, samples, part, scoring) for each in of_walks for part in parts]
         name, options = type(self).__name__, {"n_jobs": self.n_jobs, "verbose": self.verbose}
