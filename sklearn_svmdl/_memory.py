@@ -21,7 +21,9 @@ def memory_advice(advice):
     """
     try:
         yield
-    except (MemoryError, RuntimeError) as error:
+    except (MemoryError, RuntimeError, TypeError) as error:
+        # scipy's wrappers of BLAS made by numpy 1.26 cannot repeat numpy's MemoryError, and raise a TypeError from it.
+        error = error.__cause__ if isinstance(error, TypeError) and error.__cause__ is not None else error
         if not _is_for_want_of_memory(error) or error.__cause__ is not None:
             raise
         needed = (str(error) or "Memory ran out").rstrip(".")

@@ -108,6 +108,14 @@ def test_advice_is_given_once_and_other_errors_are_left_alone():
         raise RuntimeError("mine")
 
 
+def test_a_memory_error_that_was_wrapped_in_another_is_one():
+    with pytest.raises(MemoryError, match="^much. Try less.$"), memory_advice(lambda: "Try less."):
+        raise TypeError("missing 1 required positional argument: 'dtype'") from MemoryError("much")
+    for cause in (None, ValueError("mine")):
+        with pytest.raises(TypeError, match="^mine$"), memory_advice(lambda: "Try less."):
+            raise TypeError("mine") from cause
+
+
 def test_functions_give_advice_too(monkeypatch):
     X, y = load_iris(return_X_y=True)
     model = BudgetSVC().fit(X, y)
