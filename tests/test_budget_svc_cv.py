@@ -141,15 +141,17 @@ def test_folds_share_one_matrix_where_there_is_memory_for_it(cache_size, times, 
     assert (len(functions) == 0) == (times == 1)
 
 
+@pytest.mark.parametrize("factor", [1.0, 1e6])
 @pytest.mark.parametrize("class_weight", [None, "balanced"])
-def test_folds_solved_together_are_those_solved_alone(class_weight, monkeypatch):
-    """Weights, classes that are weighted in each fold, three classes and a fold that lacks one of them."""
+def test_folds_solved_together_are_those_solved_alone(class_weight, factor, monkeypatch):
+    """Weights of any size, classes weighted in each fold, three classes and a fold that lacks one of them."""
     X, y = iris()
-    weight = np.random.RandomState(0).choice([0.0, 0.5, 1.0, 2.0], len(y))
+    weight = factor * np.random.RandomState(0).choice([0.0, 0.5, 1.0, 2.0], len(y))
     parts = [*KFold(3, shuffle=True, random_state=0).split(X), (np.flatnonzero(y > 0), np.flatnonzero(y == 0))]
     walks, walk_many = [], _folds_together.walk_many
     monkeypatch.setattr(_folds_together, "walk_many", lambda *args, **kw: walks.append(1) or walk_many(*args, **kw))
-    search = BudgetSVCCV(np.geomspace(0.1, 100.0, 5), gammas=[0.1, 1.0], class_weight=class_weight, cv=parts)
+    costs = np.geomspace(0.1, 100.0, 5) / factor
+    search = BudgetSVCCV(costs, gammas=[0.1, 1.0], class_weight=class_weight, cv=parts)
     together = clone(search).fit(X, y, weight)
     assert len(walks) == 2
     monkeypatch.setattr(_folds_together.FoldsTogether, "solutions", lambda *args: None)

@@ -43,7 +43,7 @@ def of_classes(X, y, kernel="linear", weight=None, **parameters):
     rows = [np.flatnonzero((y == i) | (y == j)) for i in classes for j in classes if i < j]
     targets = [np.where(y[own] == y[own].max(), 1.0, -1.0) for own in rows]
     alone = [classification(source.take(own), target, weight[own]) for own, target in zip(rows, targets, strict=True)]
-    return Stack.of_classes(source, rows, targets, weight), alone
+    return Stack.of_classes(source, rows, targets, [weight[own] for own in rows]), alone
 
 
 def blobs(seed, n=600, d=2, k=6, spread=1.5):
@@ -272,7 +272,9 @@ def test_what_features_leave_of_the_diagonal_is_part_of_the_kernel_matrix():
     G, rest = random.randn(60, 4), random.rand(60)
     target = np.where(G[:, 0] + random.randn(60) > 0, 1.0, -1.0)
     rows = [np.arange(60)] * 2
-    stack = Stack.of_classes(GramSource(G @ G.T + np.diag(rest)), rows, [target, -target], np.ones(60)).with_cost(0.7)
+    stack = Stack.of_classes(
+        GramSource(G @ G.T + np.diag(rest)), rows, [target, -target], [np.ones(len(own)) for own in rows]
+    ).with_cost(0.7)
     inside = stack_interior.steps_together(stack, G[stack.rows], rest[stack.rows], 1e-8)
     exact = solve(classification(stack.source, target, np.ones(60), cost=0.7), tol=1e-9)
     np.testing.assert_allclose(inside.beta[0], exact.beta, atol=1e-5)
@@ -304,7 +306,7 @@ def test_pivots_that_stall_change_one_side_at_a_time():
     rows = [np.arange(30 * k, 30 * (k + 1)) for k in range(40)]
     targets = [np.where(X[own, 0] + random.randn(30) > 0, 1.0, -1.0) for own in rows]
     source = Kernel.of("rbf", gamma=0.05, degree=None, coef0=None).source(X)
-    stack = Stack.of_classes(source, rows, targets, np.ones(len(X))).with_cost(10.0)
+    stack = Stack.of_classes(source, rows, targets, [np.ones(len(own)) for own in rows]).with_cost(10.0)
     blocks = Blocks.of(stack, stack.gram(), np.inf)
     found = pivot_together(blocks, start(blocks))
     assert np.count_nonzero(found.rounds == 0) <= 2
@@ -338,7 +340,9 @@ def test_kernel_values_and_rounds_are_counted():
     target = np.repeat([-1.0, 1.0], 10)
     source = kernel.source(random.randn(120, 3) + np.tile(target, 6)[:, None])
     rows = [np.arange(20 * k, 20 * (k + 1)) for k in range(6)]
-    found = solve_many(Stack.of_classes(source, rows, [target] * 6, np.ones(120)).with_budget(4.0))
+    found = solve_many(
+        Stack.of_classes(source, rows, [target] * 6, [np.ones(len(own)) for own in rows]).with_budget(4.0)
+    )
     for solution in found:
         assert solution.work.kernel_values == 400
         assert 3 <= solution.work.pivots == len(solution.work.factored) <= MOST_ROUNDS

@@ -31,6 +31,7 @@ import numpy as np
 from ..kernels.blas import dot, matmul
 from ..kernels.sources import BLOCK, row_blocks
 from .factor import cholesky, shifted_gram, solve_factorised
+from .problem import Bounds
 from .work import Tally
 
 ZERO, FREE, BOUND = (np.int8(code) for code in range(3))
@@ -58,7 +59,7 @@ class FixedSamples:
 
 
 @dataclass(frozen=True)
-class Block:
+class Block(Bounds):
     """The problem on m variables whose Gram matrix is stored, the others held at zero or at their bound.
 
     `lam_range` are the least and the largest lam: the cost twice, where one is given. `features`, if known, have
@@ -117,16 +118,6 @@ class Block:
     def of_rows(self, values):
         """The sum of the values of the variables of each row of the Gram matrix."""
         return values if self.row is None else np.bincount(self.row, values, len(self.gram))
-
-    @cached_property
-    def sign(self):
-        """sign_i of the block's variables."""
-        return np.sign(self.bound)
-
-    @cached_property
-    def weight(self):
-        """s_i of the block's variables."""
-        return np.abs(self.bound)
 
     @cached_property
     def least_weight(self):

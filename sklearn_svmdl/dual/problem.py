@@ -45,8 +45,22 @@ _SMALLEST = np.finfo(float).tiny
 BEYOND_REACH = (Status.INFEASIBLE_BUDGET, Status.OUT_OF_REACH)
 
 
+class Bounds:
+    """What the unit bounds `bound`, t_i = s_i sign_i, of some variables tell, of one problem or of many; 0 is none."""
+
+    @cached_property
+    def sign(self):
+        """sign_i: which side of p_i costs slack."""
+        return np.sign(self.bound)
+
+    @cached_property
+    def weight(self):
+        """s_i, what a unit of slack of each variable weighs."""
+        return np.abs(self.bound)
+
+
 @dataclass(frozen=True)
-class DualProblem:
+class DualProblem(Bounds):
     """One problem in signed form; exactly one of budget and cost is given.
 
     Parameters
@@ -86,16 +100,6 @@ class DualProblem:
     def n_distinct(self):
         """The number of samples that the kernel values are of: of a regression half as many as variables."""
         return self.source.distinct.n_samples
-
-    @cached_property
-    def sign(self):
-        """sign_i: which side of p_i costs slack."""
-        return np.sign(self.bound)
-
-    @cached_property
-    def weight(self):
-        """s_i, what a unit of slack of each variable weighs."""
-        return np.abs(self.bound)
 
     @cached_property
     def constant(self):

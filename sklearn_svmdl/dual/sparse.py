@@ -152,6 +152,7 @@ class ConjugateGradients:
         unit = inverse / inverse.sum()
 
         def product(x):
+            """(K_FF + delta I) x."""
             block.tally.kernel_values += 2 * len(x)
             return X @ (X_transposed @ x) + delta * x
 

@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .problem import least_slack_intercept, slack_of
+from .problem import Bounds, least_slack_intercept, slack_of
 from .working_set import dense_features
 
 # |w|^2 that is this small a share of the sum of its terms' sizes has lost its digits.
@@ -18,7 +18,7 @@ _CANCELLED = 1e-6
 
 
 @dataclass(frozen=True)
-class Stack:
+class Stack(Bounds):
     """k problems on up to m variables each.
 
     Parameters
@@ -38,16 +38,17 @@ class Stack:
     cost: np.ndarray | None = None
 
     @classmethod
-    def of_classes(cls, source, rows, targets, weight):
-        """Soft-margin classifiers: lists of k arrays, the samples of each problem and their targets -1.0 and +1.0.
-
-        `weight` (n,) are those of all samples.
+    def of_classes(cls, source, rows, targets, weights):
+        """Soft-margin classifiers: lists of k arrays, the samples of each problem, their targets -1.0 and +1.0, and
+        weights.
         """
         sizes = np.array([len(of_one) for of_one in rows])
         there = np.arange(sizes.max()) < sizes[:, None]
-        samples, target = np.zeros(there.shape, dtype=np.intp), np.zeros(there.shape)
+        samples = np.zeros(there.shape, dtype=np.intp)
+        target, weight = np.zeros((2, *there.shape))
         samples[there], target[there] = np.concatenate(rows), np.concatenate(targets)
-        return cls(source, samples, target, target * weight[samples])
+        weight[there] = np.concatenate(weights)
+        return cls(source, samples, target, target * weight)
 
     def __len__(self):
         return len(self.bound)
@@ -56,16 +57,6 @@ class Stack:
     def sizes(self):
         """The number of variables of each problem."""
         return np.count_nonzero(self.bound, axis=1)
-
-    @cached_property
-    def sign(self):
-        """sign_i."""
-        return np.sign(self.bound)
-
-    @cached_property
-    def weight(self):
-        """s_i."""
-        return np.abs(self.bound)
 
     @property
     def least_weight(self):

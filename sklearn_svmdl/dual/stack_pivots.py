@@ -14,7 +14,7 @@ import numpy as np
 from .active_set import EXACT, LAM_RANGE, PULLED, TOLERANCES, sides_asked_for
 from .factor import cholesky, solve_factorised
 from .kkt import BOUND, FREE, ROUNDING, UNITS, ZERO
-from .problem import least_slack_intercept, slack_of
+from .problem import Bounds, least_slack_intercept, slack_of
 
 # The proximal weights of the pivotings that follow each other, in units of 1 / lam or of the scale, whichever is more,
 # and at last of the scale; and the rounds of all of them. Up to this share of the free samples may be on the wrong side
@@ -55,7 +55,7 @@ class Fixed(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Blocks:
+class Blocks(Bounds):
     """k blocks of m variables each, one a row.
 
     gram : ndarray (k, m, m)
@@ -89,8 +89,6 @@ class Blocks:
 
     def take(self, which):
         """Some of the blocks."""
-        if len(which) == len(self.scale) and which.dtype != bool:
-            return self
         own = (getattr(self, field.name) for field in fields(self))
         return Blocks(
             *(part.take(which) if isinstance(part, Fixed) else part if part is None else part[which] for part in own)
@@ -103,16 +101,6 @@ class Blocks:
         kept = ("sign", "weight", "largest")
         vars(other).update({name: getattr(self, name) for name in kept})
         return other
-
-    @cached_property
-    def sign(self):
-        """sign_i."""
-        return np.sign(self.bound)
-
-    @cached_property
-    def weight(self):
-        """s_i."""
-        return np.abs(self.bound)
 
     @cached_property
     def largest(self):

@@ -37,7 +37,7 @@ def score_together(make, candidates, samples, folds, scoring):
 
 
 class FoldsTogether:
-    """Walks over the costs of a kernel on all folds at once, of which each fold then takes its own.
+    """The walk over the costs of a kernel on all folds at once, of which each fold then takes its own.
 
     Parameters
     ----------
@@ -45,37 +45,34 @@ class FoldsTogether:
     """
 
     def __init__(self, folds):
-        self._folds, self._walk, self._found = folds, None, {}
+        self._folds, self._found = folds, None
 
     def solutions(self, models, samples, fold):
         """For each model one solution for each task on this fold, None where it has to be solved alone; None where all
         have to.
         """
-        first = models[0]
-        walk = first.kernel, first.gamma, first.degree, tuple(model.C for model in models)
-        if walk != self._walk:
-            self._walk, self._found = walk, self._solved(models, samples)
+        # The first fold that asks waits for all of them.
+        if self._found is None:
+            self._found = self._solved(models, samples)
         return self._found.get(fold.number)
 
     def _solved(self, models, samples):
         """The solutions by the numbers of the folds."""
         first, everyone = models[0], np.arange(len(samples.y))
         prepared = [self._prepared(first, samples, fold) for fold in self._folds]
-        kernel = prepared[0][2]
-        if kernel is None or any(other != kernel for _, _, other in prepared):
+        if not all(prepared):
+            return {}
+        unit, kernel = prepared[0][0].weight_unit, prepared[0][2]
+        if any(other != kernel or data.weight_unit != unit for data, _, other in prepared):
             return {}
         rows, targets, weights = [], [], []
         for fold, (data, tasks, _) in zip(self._folds, prepared, strict=True):
             rows += [fold.train[data.kept[task.rows]] for task in tasks]
             targets += [task.target for task in tasks]
-            weights += [data.weight[task.rows] for task in tasks]
+            weights += [data.weight[task.rows] / unit for task in tasks]
         source = samples.base.source(kernel, everyone, room="all")
-        stack = Stack.of_classes(source, rows, targets, np.ones(len(everyone)))
-        bound = stack.bound.copy()
-        bound[bound != 0] *= np.concatenate(weights)
-        found = walk_many(
-            replace(stack, bound=bound), [model.C for model in models], tol=first.tol, max_iter=first.max_iter
-        )
+        stack, costs = Stack.of_classes(source, rows, targets, weights), [unit * model.C for model in models]
+        found = walk_many(stack, costs, tol=first.tol, max_iter=first.max_iter)
         ends = np.cumsum([0, *(len(tasks) for _, tasks, _ in prepared)])
         return {
             fold.number: [row[start:stop] for row in found]
@@ -84,13 +81,10 @@ class FoldsTogether:
 
     @staticmethod
     def _prepared(model, samples, fold):
-        """The samples of a fold that count, its tasks, and the kernel; no kernel where they cannot be fitted."""
+        """The samples of a fold that count, its tasks and the kernel; None where it cannot be fitted."""
         try:
             data, tasks = model._tasks_of(samples.X[fold.train], samples.y[fold.train], samples.weight[fold.train])
         except ValueError:
-            return None, (), None
-        return (
-            data,
-            tasks,
-            resolved_kernel(model.kernel, data, gamma=model.gamma, degree=model.degree, coef0=model.coef0),
-        )
+            return None
+        kernel = resolved_kernel(model.kernel, data, gamma=model.gamma, degree=model.degree, coef0=model.coef0)
+        return data, tasks, kernel

@@ -150,13 +150,18 @@ class Training:
 
     def stack(self, tasks):
         """Several of the tasks as a `Stack`, and what relative budgets of each are fractions of, in its scale."""
-        data, unit = self.data, self.data.weight_unit
+        data = self.data
         rows, targets = [task.rows for task in tasks], [task.target for task in tasks]
-        stack = Stack.of_classes(self.source, rows, targets, data.weight / unit)
+
+        def weighted(weight):
+            """The stack where the samples have these weights."""
+            weight = weight / data.weight_unit
+            return Stack.of_classes(self.source, rows, targets, [weight[own] for own in rows])
+
+        stack = weighted(data.weight)
         whole = stack.largest_budget
         if data.has_class_weights:
-            unweighted = Stack.of_classes(self.source, rows, targets, data.sample_weight / unit)
-            whole = np.maximum(whole, unweighted.largest_budget)
+            whole = np.maximum(whole, weighted(data.sample_weight).largest_budget)
         return stack, whole
 
     @property
