@@ -93,12 +93,14 @@ def sides_asked_for(side, inward, at_margin, magnitude, upper, at_bound):
     side, inward, magnitude, upper : ndarrays (n,), or (k, n) of k problems: the guess, sign_i (p_i - f(x_i)), sign_i
         beta_i, lam s_i
     at_margin, at_bound : how far on the wrong side of the margin, and beyond an end of 0 .. upper relative to the
-        largest upper of the free, nothing is wrong
+        largest dual or the largest upper of the free, whichever is less, nothing is wrong
     """
     wanted, free = side.copy(), side == FREE
     wanted[(side == ZERO) & (inward > at_margin)] = FREE
     wanted[(side == BOUND) & (inward < -at_margin)] = FREE
-    slip = at_bound * np.maximum.reduce(free * upper, axis=-1, keepdims=True)
+    largest, bound = (np.maximum.reduce(of, axis=-1, keepdims=True) for of in (np.abs(magnitude), free * upper))
+    # Bounds may be far beyond all duals, where the budget is next to nothing.
+    slip = at_bound * np.minimum(largest, bound)
     wanted[free & (magnitude < -slip)] = ZERO
     wanted[free & (magnitude > (1.0 + at_bound) * upper)] = BOUND
     return wanted

@@ -189,7 +189,7 @@ def _solve_small(stack, rows, reach, tol, solutions, most_rounds=MOST_ROUNDS):
 
 def _enter_least_slack(stack, rows, reach, tol, solutions):
     """Enter the solutions of least slack where they show that no hyperplane keeps the budget."""
-    part = stack.take(rows).narrowed()
+    part = stack.take(rows)
     hardest = part.with_cost(_HARDEST / part.spreads)
     found = _with_costs(hardest, reach, tol)
     which = np.flatnonzero([solution is not None for solution in found])

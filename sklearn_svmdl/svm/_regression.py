@@ -60,9 +60,7 @@ class RegressionTask:
 
     def duals(self, solution):
         """One signed dual for each sample: those of the two sides add up."""
-        above, below = _sides(solution.beta)
-        # A free dual may be beyond zero by rounding, where it would be one of the other side.
-        return np.maximum(above, 0.0) + np.minimum(below, 0.0)
+        return _sides(solution.beta).sum(axis=0)
 
     def slack(self, solution):
         """One slack for each sample: that of the side on which it leaves the tube."""
