@@ -1,6 +1,8 @@
 """Many problems at once: each solution is the one that the problem has alone."""
 
+import warnings
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -386,3 +388,21 @@ def test_a_stack_that_cannot_be_solved_spoils_no_answer(spoilt):
     with np.errstate(all="ignore"):
         found = solve_many(stacked(problems))
     assert found[1] is None
+
+
+def test_few_samples_of_many_features_that_no_hyperplane_separates_end():
+    """Of the problems that pivots leave some have fewer samples than features."""
+    told = 0
+    for seed in range(40):
+        random = np.random.RandomState(seed)
+        X, y = random.randn(12, 4), random.randint(0, 5, 12)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            model = BudgetSVC(C=0.0, kernel="linear").fit(X, y)
+        told += len(caught)
+        alone = [
+            BudgetSVC(C=0.0, kernel="linear").feasible_budget(X[np.isin(y, pair)], y[np.isin(y, pair)])[0][0]
+            for pair in combinations(np.unique(y), 2)
+        ]
+        np.testing.assert_allclose(model.budget_, alone, rtol=1e-6, atol=1e-6)
+    assert told > 0
