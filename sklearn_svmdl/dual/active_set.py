@@ -35,12 +35,12 @@ _UNCLEAR = 0.1
 _CORRECTIONS = {np.dtype(np.float64): ((0.2, 1e-6), (0.0, 1e-12)), np.dtype(np.float32): ((0.2, 1e-5),)}
 # lam may change by this factor in one round.
 LAM_RANGE = 10.0
-# The proximal weight, relative to the block's scale, falls by this factor from the heaviest as soon as no more than
-# this share of the free samples are on the wrong side. At each of the lightest an exact solution is tried where they
-# are no more than another share. A rough solution takes a weight between. Where lam is more than so many times the
-# inverse scale no weight is of use: interior steps cost less.
-_HEAVIEST, _FALL, _LIGHTEST, _SOON, _CLOSE = 0.3, 0.5, (0.01, 0.001, 1e-4, 1e-5, 1e-6), 0.5, 0.05
-_ROUGHLY_HELD, _HARDEST = 0.1, 1e4
+# The proximal weight, relative to the block's scale, falls from the heaviest to the lightest of each stage, by a factor
+# as soon as no more than a share of the free samples are on the wrong side. An exact solution is tried where they are
+# no more than another share, and patience is for where the first fails. A rough solution takes a weight between. Where
+# lam is more than so many times the inverse scale no weight is of use: interior steps cost less.
+_HEAVIEST, _CLOSE, _ROUGHLY_HELD, _HARDEST = 0.3, 0.05, 0.1, 1e4
+_STAGES = ((1e-2, 0.5, 0.5), *((lightest, 0.7, 0.1) for lightest in (1e-3, 1e-4, 1e-5, 1e-6)))
 # The loss of a regression is smooth over these shares of a typical residual, one after the other: from the third on
 # where pivots went astray, from the fourth on where the sides are known roughly, and never by a proximal weight of more
 # than the widest, relative to the block's scale. This share of the free samples may stay on the wrong side.
@@ -259,9 +259,9 @@ def pivot_ever_closer(block, start, overlook=0.0):
     Where that goes astray the weight falls further. The state is not settled where nothing did.
     """
     weight, start = _HEAVIEST, replace(start, settled=False)
-    for lightest in _LIGHTEST:
-        start, weight, share = _approach(block, start, weight, lightest)
-        if weight >= lightest:
+    for stage in _STAGES:
+        start, weight, share = _approach(block, start, weight, *stage)
+        if weight >= stage[0]:
             break
         if share <= _CLOSE:
             done = pivot_exactly(block, start, overlook)
@@ -270,7 +270,7 @@ def pivot_ever_closer(block, start, overlook=0.0):
     return start
 
 
-def _approach(block, state, weight, lightest):
+def _approach(block, state, weight, lightest, fall, soon):
     """Pivots with a proximal weight that falls to below the lightest, around the last duals within their bounds.
 
     Returns
@@ -280,7 +280,7 @@ def _approach(block, state, weight, lightest):
     float : how many samples were on the wrong side at last, as a share of the free ones
     """
     side, point, conditions, centre, share = state.side, state.point, None, None, np.inf
-    for _ in range(_MOST_ROUNDS):
+    for _ in range(2 * _MOST_ROUNDS):
         if block.tally.left <= 0:
             break
         if centre is None:
@@ -297,8 +297,8 @@ def _approach(block, state, weight, lightest):
         side, share = balanced(block, solved.wanted, solved.residual), wrong / max(1, len(conditions.free))
         stalled = 0 if wrong < fewest else stalled + 1
         fewest = min(fewest, wrong)
-        if share <= _SOON:
-            weight, centre = _FALL * weight, None
+        if share <= soon:
+            weight, centre = fall * weight, None
         if weight < lightest or stalled >= _PATIENCE:
             break
     return State(side, point), weight, share
