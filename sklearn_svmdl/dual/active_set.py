@@ -344,7 +344,7 @@ def solve_block(block, start, effort=Effort(), trusted=True):
 
 def step_inside(block, start, effort=Effort()):
     """Step inside the bounds until the sides can be told, and pivot from there."""
-    if block.tally.left <= 0:
+    if block.tally.left <= 0 or not effort.gaps:
         return replace(start, settled=False)
     for inside in _interior_solutions(block, start.point, effort.gaps[:2] if effort.rough else effort.gaps):
         # Few of these sides are wrong: single precision would mistake others.

@@ -14,10 +14,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ..kernels.blas import dot, matmul
-from .active_set import State
+from .active_set import Effort, State
 from .interior import PSTRF, InteriorSolver, operator_in_features
 from .kkt import BOUND, FREE, ZERO, Block, FixedSamples, Point
-from .levels import coarse_problem, stratified_share
+from .smooth import smooth_plane
 from .working_set import TooLarge, dense_features, inward, near_margin, nearest, refine, whole_block
 
 # Features that are known are few up to this share of the samples, those that are found up to another, as pivots cost
@@ -39,15 +39,15 @@ _MOST_FREE = 20
 # Relative gaps at which sides are handed over; samples beside the margin that join the free ones and as many others.
 _GAPS = (1e-4, 1e-6, 1e-9)
 _NEAR_COUNT = 50
+# Pivots alone.
+_PIVOTS = Effort(gaps=())
 # A working set that outgrows its start so many times started from sides that could not be told yet.
 _MOST_WORKING = 4
-# From so many samples, and so many a feature, on the steps begin on one in so many of them, to this relative gap.
-_MANY, _MANY_PER_FEATURE, _RATIO, _GAP_BELOW = 4000, 100, 8, 1e-3
-# The share's error in f leaves about so many times sqrt(features / samples) of all samples near the margin; of as many
-# as these this share may be held on the wrong side. What is held there takes part, so many times at most.
-_BAND, _FEW_WRONG, _MOST_TURNS = 2.0, 0.01, 10
-# A cost that buys too much slack is raised by this factor, its square the next time, and so on up to the last.
-_LARGER, _LARGEST = 3.0, 100.0
+# From so many samples, and so many a feature, on a smooth loss tells who is near the margin.
+_MANY, _MANY_PER_FEATURE = 1000, 30
+# So many times the samples within its width are near the margin; of as many as these this share may be held on the
+# wrong side. What is held there takes part, so many times at most.
+_BAND, _FEW_WRONG, _MOST_TURNS = 4, 0.01, 10
 _SMALLEST = np.finfo(float).tiny
 
 
@@ -163,9 +163,16 @@ def solve_in_features(problem, features, workspace, lam):
     near = _near_margin(within, X, rest, lam, workspace.tally)
     if near is not None:
         state = _exact(problem, near, reach, workspace)
-        if state.settled and (problem.cost is not None or state.point.lam < problem.largest_cost):
+        if state.settled and not _is_idle(problem, state.point):
             return state
     return _exact(problem, _everywhere(within, X, rest, lam, workspace.tally), reach, workspace)
+
+
+def _is_idle(problem, point):
+    """Whether lam is the largest although less would keep the budget."""
+    if problem.budget is None or point.lam < problem.largest_cost:
+        return False
+    return dot(problem.weight, np.maximum(inward(problem, point), 0.0)) <= problem.budget
 
 
 def _exact(problem, steps, reach, workspace):
@@ -178,7 +185,9 @@ def _exact(problem, steps, reach, workspace):
             continue
         near = near_margin(problem, state, _NEAR_COUNT, problem.n_samples)
         try:
-            done, _ = refine(problem, state, near, workspace, most=_MOST_WORKING * np.count_nonzero(near))
+            most = _MOST_WORKING * np.count_nonzero(near)
+            effort = Effort() if gap == _GAPS[-1] else _PIVOTS
+            done, _ = refine(problem, state, near, workspace, effort, most=most)
         except TooLarge:
             continue
         if done.settled:
@@ -192,36 +201,23 @@ def _everywhere(problem, X, rest, lam, tally):
 
 
 def _near_margin(problem, X, rest, lam, tally):
-    """The interior steps on the samples near the margin, as a share of all samples tells them.
+    """The interior steps on the samples near the margin, as a smooth loss tells them.
 
-    None where there are few samples, or no hyperplane of the share keeps its budget.
+    None where there are few samples. Where no hyperplane seems to keep the budget, those of the largest cost.
     """
     n, r = X.shape
     if problem.source.index is not None or n < max(_MANY, _MANY_PER_FEATURE * r) or np.any(rest):
         return None
-    chosen = stratified_share(problem.sign, _RATIO, np.random.RandomState(0))
-    share = len(chosen) / n
-    # The same hyperplane costs fewer samples more each.
-    few = coarse_problem(problem, chosen).within(problem.largest_cost / share)
-    few = few if problem.cost is None else few.with_cost(problem.cost / share)
-    below = few, X[chosen], rest[chosen], lam / share, tally
-    point = (_near_margin(*below) or _everywhere(*below)).go_on(_GAP_BELOW)[0].point
-    w, lam = matmul(X[chosen].T, point.beta), share * point.lam
-    point = Point(None, lam, point.intercept, matmul(X, w))
-    count = min(int(_BAND * n * np.sqrt(r / len(chosen))), n - 1)
-    larger = _LARGER
-    while problem.budget is not None and tally.left > 0:
-        if lam >= problem.largest_cost:
-            return None
-        # From too large a lam a few long steps lead back, from one too small many short ones lead on.
-        lam, larger = min(larger * lam, problem.largest_cost), min(larger**2, _LARGEST)
-        steps = _Steps(problem.with_cost(lam), X, rest, count, point._replace(lam=lam), tally)
-        point = steps.go_on(_GAP_BELOW)[0].point
-        # What the slack may still fall by.
-        unsure = steps.iterate.gap / lam
-        if dot(problem.weight, np.maximum(inward(problem, point), 0.0)) <= problem.budget + unsure:
-            break
-    return _Steps(problem, X, rest, count, point, tally)
+    plane = smooth_plane(problem, X, lam, tally)
+    if plane is None:
+        return None
+    if problem.budget is not None and plane.lam >= problem.largest_cost:
+        problem = problem.with_cost(problem.largest_cost)
+        plane = plane._replace(lam=problem.cost)
+    point = Point(None, plane.lam, plane.intercept, matmul(X, plane.w))
+    into = inward(problem, point)
+    near = _BAND * np.count_nonzero((into > 0) & (into < plane.width)) + _NEAR_COUNT
+    return _Steps(problem, X, rest, min(near, n), point, tally)
 
 
 class _Steps:
