@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..kernels.blas import dot, matmul
-from .active_set import Effort, State
+from .active_set import Effort, State, solve_block
 from .interior import PSTRF, InteriorSolver, operator_in_features
 from .kkt import BOUND, FREE, ZERO, Block, FixedSamples, Point
 from .smooth import smooth_plane
@@ -41,6 +41,8 @@ _GAPS = (1e-4, 1e-6, 1e-9)
 _NEAR_COUNT = 50
 # Pivots alone.
 _PIVOTS = Effort(gaps=())
+# Up to so many samples pivots see all of them.
+_FEW_SAMPLES = 300
 # A working set that outgrows its start so many times started from sides that could not be told yet.
 _MOST_WORKING = 4
 # From so many samples, and so many a feature, on a smooth loss tells who is near the margin.
@@ -176,23 +178,32 @@ def _is_idle(problem, point):
 
 
 def _exact(problem, steps, reach, workspace):
-    """The state of all samples by pivots near the margin, from where interior steps end."""
+    """The state of all samples by pivots near the margin, from where interior steps end.
+
+    Where pivots fail on features that are known, a smaller gap tells the sides better.
+    """
+    are_known = np.isinf(reach)
     for gap in _GAPS:
-        state, flees = steps.go_on(gap, follows=np.isinf(reach))
+        state, flees = steps.go_on(gap, follows=are_known)
         if flees or state.point.lam > reach:
             break
         if np.count_nonzero(state.side == FREE) > _MOST_FREE * (steps.X.shape[1] + 1):
             continue
-        near = near_margin(problem, state, _NEAR_COUNT, problem.n_samples)
-        try:
-            most = _MOST_WORKING * np.count_nonzero(near)
-            effort = Effort() if gap == _GAPS[-1] else _PIVOTS
-            done, _ = refine(problem, state, near, workspace, effort, most=most)
-        except TooLarge:
-            continue
+        done = _by_pivots(problem, state, workspace, _PIVOTS if are_known and gap > _GAPS[-1] else Effort())
         if done.settled:
             return done
     return state
+
+
+def _by_pivots(problem, state, workspace, effort):
+    """The state by pivots on all samples where they are few, else on those near the margin."""
+    if problem.n_samples <= _FEW_SAMPLES:
+        return solve_block(whole_block(problem, problem.source.distinct.whole(), workspace.tally), state, effort)
+    near = near_margin(problem, state, _NEAR_COUNT, problem.n_samples)
+    try:
+        return refine(problem, state, near, workspace, effort, most=_MOST_WORKING * np.count_nonzero(near))[0]
+    except TooLarge:
+        return state
 
 
 def _everywhere(problem, X, rest, lam, tally):
