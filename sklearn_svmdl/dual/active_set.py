@@ -3,9 +3,10 @@
 The primal-dual active set method (Hintermueller, Ito, Kunisch, SIAM J. Optim. 2002; block pivoting in Judice, Pires,
 Comput. Oper. Res. 1994) on the joint conditions in (beta, lam, b): solve them for a guess of the sides, move all
 samples that contradict the guess, repeat. No step length, no ratio test; a dozen factorisations where it works. It may
-cycle: where a round leaves no fewer samples on the wrong side, and few, the most wrong alone are moved; when the kernel
-matrix is nearly singular that is no help, so it gives up and says so. Rounds far from the end are taken in single
-precision; a solution that is accepted is one in the precision of the kernel values.
+cycle: where a round leaves no fewer samples on the wrong side, and few, or frees more than can be in few features, the
+most wrong alone are moved; when the kernel matrix is nearly singular that is no help, so it gives up and says so.
+Rounds far from the end are taken in single precision; a solution that is accepted is one in the precision of the kernel
+values.
 """
 
 from dataclasses import dataclass, replace
@@ -172,6 +173,11 @@ def _most_wrong(block, solved):
     return some
 
 
+def _is_crowded(block, side):
+    """Whether more samples are free than are at a vertex: in few features their conditions contradict each other."""
+    return block.features is not None and np.count_nonzero(side == FREE) > block.features.shape[1] + 1
+
+
 def pivot(block, state, delta=EXACT, overlook=0.0, cache=None):
     """Pivot from a state with proximal weight delta * block.scale around its duals.
 
@@ -212,7 +218,7 @@ def pivot(block, state, delta=EXACT, overlook=0.0, cache=None):
             return State(wanted, point, settled=True, exact=overlook == 0.0, pivoted=True)
         if stalled >= _PATIENCE or wrong > _ASTRAY * fewest + _SOME_WRONG:
             break
-        if stalled and solved.stands and wrong < _CALM * len(solved.conditions.free):
+        if (stalled or _is_crowded(block, wanted)) and solved.stands and wrong < _CALM * len(solved.conditions.free):
             wanted = _most_wrong(block, solved)
         side = balanced(block, wanted, residual)
     cache.conditions = None

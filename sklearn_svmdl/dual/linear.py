@@ -9,6 +9,7 @@ variables, a smooth kernel in two dimensions. The steps need no more than the si
 duals cannot make matter will do: the pivots that follow see the kernel itself.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy as np
 from ..kernels.blas import dot, matmul
 from .active_set import Effort, State, solve_block
 from .interior import PSTRF, InteriorSolver, operator_in_features
-from .kkt import BOUND, FREE, ZERO, Block, FixedSamples, Point
+from .kkt import BOUND, FREE, ZERO, Block, FixedSamples, Point, point_at
 from .smooth import smooth_plane
 from .working_set import TooLarge, dense_features, inward, near_margin, nearest, refine, whole_block
 
@@ -41,8 +42,8 @@ _GAPS = (1e-4, 1e-6, 1e-9)
 _NEAR_COUNT = 50
 # Pivots alone.
 _PIVOTS = Effort(gaps=())
-# Up to so many samples pivots see all of them.
-_FEW_SAMPLES = 300
+# How far a sample may be held on the wrong side of the margin.
+_WRONG = 1e-9
 # A working set that outgrows its start so many times started from sides that could not be told yet.
 _MOST_WORKING = 4
 # From so many samples, and so many a feature, on a smooth loss tells who is near the margin.
@@ -184,26 +185,75 @@ def _exact(problem, steps, reach, workspace):
     """
     are_known = np.isinf(reach)
     for gap in _GAPS:
-        state, flees = steps.go_on(gap, follows=are_known)
+        state, flees = steps.go_on(gap, follows=are_known, few=_FEW_WRONG if gap == _GAPS[0] else 0.0)
         if flees or state.point.lam > reach:
             break
         if np.count_nonzero(state.side == FREE) > _MOST_FREE * (steps.X.shape[1] + 1):
             continue
-        done = _by_pivots(problem, state, workspace, _PIVOTS if are_known and gap > _GAPS[-1] else Effort())
+        if are_known and problem.source.index is None:
+            effort = _PIVOTS if gap > _GAPS[-1] else Effort()
+            done = _at_vertex(problem, steps.X, state, workspace.tally, effort)
+        else:
+            done = _by_pivots(problem, state, workspace, Effort())
         if done.settled:
             return done
     return state
 
 
 def _by_pivots(problem, state, workspace, effort):
-    """The state by pivots on all samples where they are few, else on those near the margin."""
-    if problem.n_samples <= _FEW_SAMPLES:
-        return solve_block(whole_block(problem, problem.source.distinct.whole(), workspace.tally), state, effort)
+    """The state by pivots on the samples near the margin, which see the kernel itself."""
     near = near_margin(problem, state, _NEAR_COUNT, problem.n_samples)
     try:
         return refine(problem, state, near, workspace, effort, most=_MOST_WORKING * np.count_nonzero(near))[0]
     except TooLarge:
         return state
+
+
+def _at_vertex(problem, X, state, tally, effort):
+    """The state by pivots on the samples near the margin, of known features: those held elsewhere add but their sum.
+
+    Those that turn out to stand wrong take part.
+    """
+    near = near_margin(problem, state, _NEAR_COUNT, problem.n_samples)
+    most = _MOST_WORKING * np.count_nonzero(near)
+    while np.count_nonzero(near) <= most:
+        (here,) = near.nonzero()
+        held = np.where(near | (state.side != BOUND), 0.0, problem.bound)
+        w = matmul(X.T, held)
+        block = _block_near(problem, X[here], here, held, w, tally)
+        block = replace(block, gram=problem.source.block(here, here))
+        start = State(state.side[here], point_at(block, state.point.beta[here], state.point.lam, state.point.intercept))
+        solved = solve_block(block, start, effort)
+        if not solved.settled:
+            break
+        state = _spread(X, here, held, w, solved)
+        wrong = _held_wrong(problem, state.point, near, held, _WRONG)
+        if len(wrong) == 0:
+            return state
+        near[wrong] = True
+    return replace(state, settled=False)
+
+
+def _block_near(problem, X, here, held, w, tally):
+    """The block of the samples `here`, X, where others are held at their bounds `held`, with the sum w."""
+    fixed = FixedSamples(matmul(X, w), dot(w, w), dot(problem.linear, held), float(held.sum()))
+    given = problem.charge, fixed, problem.lam_range, X, None, tally
+    return Block(None, problem.linear[here], problem.bound[here], *given)
+
+
+def _held_wrong(problem, point, near, held, tolerance):
+    """The samples outside `near` that the point has on the wrong side of the margin."""
+    into = inward(problem, point) * np.where(held == 0, 1.0, -1.0)
+    into[near] = 0.0
+    return np.flatnonzero(into > tolerance)
+
+
+def _spread(X, here, held, w, solved):
+    """The state of all samples: those `here` as solved, the others where they are held."""
+    lam, beta, side = solved.point.lam, solved.point.lam * held, np.where(held == 0, ZERO, BOUND)
+    side[here], beta[here] = solved.side, solved.point.beta
+    fit = matmul(X, lam * w + matmul(X[here].T, solved.point.beta))
+    return replace(solved, side=side, point=Point(beta, lam, solved.point.intercept, fit))
 
 
 def _everywhere(problem, X, rest, lam, tally):
@@ -257,12 +307,9 @@ class _Steps:
         if here is None:
             block = whole_block(problem, None, self.tally, X)
         else:
-            t = self.t
-            t[here] = 0.0
-            self.w, X, rest = matmul(X.T, t), X[here], rest[here]
-            fixed = FixedSamples(matmul(X, self.w), dot(self.w, self.w), dot(problem.linear, t), float(t.sum()))
-            given = problem.charge, fixed, problem.lam_range, X, None, self.tally
-            block = Block(None, problem.linear[here], problem.bound[here], *given)
+            self.t[here] = 0.0
+            self.w, X, rest = matmul(X.T, self.t), X[here], rest[here]
+            block = _block_near(problem, X, here, self.t, self.w, self.tally)
         self.solver = InteriorSolver(block, operator_in_features(X, rest, block.row, self.tally))
         self.iterate = self.solver.start(lam)
 
@@ -278,30 +325,20 @@ class _Steps:
             inside = self.solver.solve(self.iterate, gap)
             flees = inside.flees
         self.iterate = inside.iterate
-        return State(inside.side, inside.point) if self.here is None else self._spread(inside), flees
+        state = State(inside.side, inside.point)
+        return state if self.here is None else _spread(self.X, self.here, self.t, self.w, state), flees
 
-    def go_on(self, gap, follows=True):
-        """As `once`; where samples that are held stand wrong they take part, and the steps begin anew."""
+    def go_on(self, gap, follows=True, few=_FEW_WRONG):
+        """As `once`; where more than a few samples that are held stand wrong they take part, and the steps begin anew.
+
+        `few` is a share of those that take part.
+        """
         for _ in range(_MOST_TURNS):
             state, flees = self.once(gap, follows)
             if self.here is None or self.tally.left <= 0:
                 break
-            wrong = self._wrong(state)
-            if len(wrong) <= _FEW_WRONG * len(self.here):
+            wrong = _held_wrong(self.problem, state.point, self.here, self.t, 0.0)
+            if len(wrong) <= few * len(self.here):
                 break
             self._begin(np.concatenate([self.here, wrong]), state.point.lam)
         return state, flees
-
-    def _wrong(self, state):
-        """The samples that are held on the wrong side."""
-        into = inward(self.problem, state.point)
-        into[self.here] = 0.0
-        return np.flatnonzero(into * np.where(self.t == 0, 1.0, -1.0) > 0)
-
-    def _spread(self, inside):
-        """The state of all samples: those near as solved, the others where they stand."""
-        lam, X = inside.point.lam, self.X
-        side, beta = np.where(self.t == 0, ZERO, BOUND), lam * self.t
-        side[self.here], beta[self.here] = inside.side, inside.point.beta
-        fit = matmul(X, lam * self.w + matmul(X[self.here].T, inside.point.beta))
-        return State(side, Point(beta, lam, inside.point.intercept, fit))

@@ -26,7 +26,7 @@ _MOST_LOOKS, _SHORTEST = 4, 0.1
 _STANDS, _LEAST_POWER, _LEAST_LEFT, _LONGEST = 0.1, 1e-3, 0.1, 2.3
 # From too large a lam a few long steps lead back, from one too small many short ones lead on: so many times what the
 # smooth loss cannot tell of the slack is allowed for.
-_GENEROUS = 2.0
+_GENEROUS = 6.0
 # What keeps the curvature in b apart from that in w where too few samples are within the width.
 _SINGULAR = 1e-10
 _SMALLEST = np.finfo(float).tiny

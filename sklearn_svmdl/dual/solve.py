@@ -69,7 +69,7 @@ def solve(problem, *, solver="auto", tol=1e-3, max_iter=100_000, cache_size=200.
         return constant_solution(problem)
     tally = Tally(max_iter)
     counted = problem.counted(tally)
-    if is_direct(problem, Buffer.of(cache_size, problem.n_distinct)):
+    if problem.source.n_features is None and is_direct(problem, Buffer.of(cache_size, problem.n_distinct)):
         counted = counted.stored()
     counted = reachable(counted)
     counted, solution = SOLVERS[solver](counted, tally, tol, cache_size)
