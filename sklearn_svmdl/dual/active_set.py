@@ -178,6 +178,25 @@ def _is_crowded(block, side):
     return block.features is not None and np.count_nonzero(side == FREE) > block.features.shape[1] + 1
 
 
+def _first_wrong(block, before, solved):
+    """A round's guess but for the sample that is the first on the wrong side on the way to its solution."""
+    side, after = solved.conditions.side, solved.point
+    (changes,) = (solved.wanted != side).nonzero()
+    held, to_zero = side[changes] != FREE, solved.wanted[changes] == ZERO
+
+    def distances(point, residual):
+        """How far each is from where it is wrong."""
+        magnitude, upper = block.sign[changes] * point.beta[changes], point.lam * block.weight[changes]
+        return np.where(held, np.abs(residual[changes]), np.where(to_zero, magnitude, upper - magnitude))
+
+    near = np.maximum(distances(before, block.linear - before.fit - before.intercept), 0.0)
+    beyond = np.abs(distances(after, solved.residual)) + np.finfo(float).tiny
+    first = changes[np.argmin(near / (near + beyond))]
+    some = side.copy()
+    some[first] = solved.wanted[first]
+    return some
+
+
 def pivot(block, state, delta=EXACT, overlook=0.0, cache=None):
     """Pivot from a state with proximal weight delta * block.scale around its duals.
 
@@ -218,7 +237,9 @@ def pivot(block, state, delta=EXACT, overlook=0.0, cache=None):
             return State(wanted, point, settled=True, exact=overlook == 0.0, pivoted=True)
         if stalled >= _PATIENCE or wrong > _ASTRAY * fewest + _SOME_WRONG:
             break
-        if (stalled or _is_crowded(block, wanted)) and solved.stands and wrong < _CALM * len(solved.conditions.free):
+        if _is_crowded(block, wanted):
+            wanted = _first_wrong(block, state.point, solved)
+        elif stalled and solved.stands and wrong < _CALM * len(solved.conditions.free):
             wanted = _most_wrong(block, solved)
         side = balanced(block, wanted, residual)
     cache.conditions = None

@@ -16,9 +16,9 @@ from .levels import coarse_problem, stratified_share
 
 # From so many samples on one in so many of them is first.
 _MANY, _RATIO = 8000, 8
-# The width at first; it falls by this factor until no more than so many samples a feature are within it. The most
-# steps.
-_WIDEST, _NARROWER, _FEW_WITHIN, _MOST_STEPS = 2.0, 0.25, 5, 50
+# The width at first; it falls by this factor until no more than so many samples a feature, or this share of all, are
+# within it. The most steps.
+_WIDEST, _NARROWER, _FEW_WITHIN, _SHARE_WITHIN, _MOST_STEPS = 2.0, 0.25, 5, 0.01, 50
 # How far a step goes is told in so many looks, each no less than this share of the last.
 _MOST_LOOKS, _SHORTEST = 4, 0.1
 # lam stands when a step changes it by no more than this share. The slack is thought to fall no slower than by this
@@ -117,7 +117,7 @@ class _SmoothLoss:
         moved = np.count_nonzero(((share > 0) != (before > 0)) | ((share < 1) != (before < 1)))
         if length < 1.0 or moved > within:
             return False
-        if within <= _FEW_WITHIN * (r + 1):
+        if within <= max(_FEW_WITHIN * (r + 1), _SHARE_WITHIN * len(share)):
             return abs(wanted - lam) <= _STANDS * lam
         self.plane = self.plane._replace(width=_NARROWER * width)
         self.share = self._share(self.into)
