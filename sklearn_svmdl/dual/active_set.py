@@ -173,9 +173,13 @@ def _most_wrong(block, solved):
     return some
 
 
-def _is_crowded(block, side):
-    """Whether more samples are free than are at a vertex: in few features their conditions contradict each other."""
-    return block.features is not None and np.count_nonzero(side == FREE) > block.features.shape[1] + 1
+def _crowds(block, side, wanted):
+    """Whether no more samples are free than can be at a vertex, but are to be: in few features these contradict each
+    other, unless they are equal."""
+    if block.features is None:
+        return False
+    most = block.features.shape[1] + 1
+    return np.count_nonzero(side == FREE) <= most < np.count_nonzero(wanted == FREE)
 
 
 def _first_wrong(block, before, solved):
@@ -237,7 +241,7 @@ def pivot(block, state, delta=EXACT, overlook=0.0, cache=None):
             return State(wanted, point, settled=True, exact=overlook == 0.0, pivoted=True)
         if stalled >= _PATIENCE or wrong > _ASTRAY * fewest + _SOME_WRONG:
             break
-        if _is_crowded(block, wanted):
+        if _crowds(block, side, wanted):
             wanted = _first_wrong(block, state.point, solved)
         elif stalled and solved.stands and wrong < _CALM * len(solved.conditions.free):
             wanted = _most_wrong(block, solved)
