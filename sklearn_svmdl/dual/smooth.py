@@ -117,9 +117,12 @@ class _SmoothLoss:
         moved = np.count_nonzero(((share > 0) != (before > 0)) | ((share < 1) != (before < 1)))
         if length < 1.0 or moved > within:
             return False
-        if within <= max(_FEW_WITHIN * (r + 1), _SHARE_WITHIN * len(share)):
+        few = max(_FEW_WITHIN * (r + 1), int(_SHARE_WITHIN * len(share)))
+        if within <= few:
             return abs(wanted - lam) <= _STANDS * lam
-        self.plane = self.plane._replace(width=_NARROWER * width)
+        # Half of these stay: where lam is small all slacks are about the same.
+        least = np.partition(self.into[(share > 0) & (share < 1)], few // 2)[few // 2]
+        self.plane = self.plane._replace(width=max(_NARROWER * width, least))
         self.share = self._share(self.into)
         return False
 
