@@ -1,8 +1,8 @@
 """Few features: interior steps in their dimension find the sides of all samples, the active set the solution.
 
-K = X X' makes a step cost O(n d^2) instead of O(n^3), and K beta two products with X. Where samples are many a share of
-them tells nearly where the others stand, and the steps see those near the margin only. At most d + 1 samples are free
-at a vertex: the working set is small, however many samples there are.
+K = X X' makes a step cost O(n d^2) instead of O(n^3), and K beta two products with X. Where samples are many a smooth
+loss tells nearly where they stand (`smooth`), and the steps see those near the margin only. At most d + 1 samples are
+free at a vertex: the working set is small, however many samples there are.
 
 Every kernel is linear in some features, and many a kernel matrix is, but for a little, that of few: a polynomial of few
 variables, a smooth kernel in two dimensions. The steps need no more than the sides, so features that leave out what the
