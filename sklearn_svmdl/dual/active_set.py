@@ -3,9 +3,10 @@
 The primal-dual active set method (Hintermueller, Ito, Kunisch, SIAM J. Optim. 2002; block pivoting in Judice, Pires,
 Comput. Oper. Res. 1994) on the joint conditions in (beta, lam, b): solve them for a guess of the sides, move all
 samples that contradict the guess, repeat. No step length, no ratio test; a dozen factorisations where it works. It may
-cycle: where a round leaves no fewer samples on the wrong side, and few, the most wrong alone are moved; when the kernel
-matrix is nearly singular that is no help, so it gives up and says so. Rounds far from the end are taken in single
-precision; a solution that is accepted is one in the precision of the kernel values.
+cycle: where a round leaves no fewer samples on the wrong side, and few, or frees more than can be in few features, the
+most wrong alone are moved; when the kernel matrix is nearly singular that is no help, so it gives up and says so.
+Rounds far from the end are taken in single precision; a solution that is accepted is one in the precision of the kernel
+values.
 """
 
 from dataclasses import dataclass, replace
@@ -174,6 +175,34 @@ def _most_wrong(block, solved):
     return some
 
 
+def _crowds(block, side, wanted):
+    """Whether no more samples are free than can be at a vertex, but are to be: in few features these contradict each
+    other, unless they are equal."""
+    if block.features is None:
+        return False
+    most = block.features.shape[1] + 1
+    return np.count_nonzero(side == FREE) <= most < np.count_nonzero(wanted == FREE)
+
+
+def _first_wrong(block, before, solved):
+    """A round's guess but for the sample that is the first on the wrong side on the way to its solution."""
+    side, after = solved.conditions.side, solved.point
+    (changes,) = (solved.wanted != side).nonzero()
+    held, to_zero = side[changes] != FREE, solved.wanted[changes] == ZERO
+
+    def distances(point, residual):
+        """How far each is from where it is wrong."""
+        magnitude, upper = block.sign[changes] * point.beta[changes], point.lam * block.weight[changes]
+        return np.where(held, np.abs(residual[changes]), np.where(to_zero, magnitude, upper - magnitude))
+
+    near = np.maximum(distances(before, block.linear - before.fit - before.intercept), 0.0)
+    beyond = np.abs(distances(after, solved.residual)) + np.finfo(float).tiny
+    first = changes[np.argmin(near / (near + beyond))]
+    some = side.copy()
+    some[first] = solved.wanted[first]
+    return some
+
+
 def pivot(block, state, delta=EXACT, overlook=0.0, cache=None):
     """Pivot from a state with proximal weight delta * block.scale around its duals.
 
@@ -217,7 +246,9 @@ def pivot(block, state, delta=EXACT, overlook=0.0, cache=None):
             return State(wanted, point, settled=True, exact=overlook == 0.0, pivoted=True)
         if stalled >= _PATIENCE or astray:
             break
-        if stalled and solved.stands and wrong < _CALM * len(solved.conditions.free):
+        if _crowds(block, side, wanted):
+            wanted = _first_wrong(block, state.point, solved)
+        elif stalled and solved.stands and wrong < _CALM * len(solved.conditions.free):
             wanted = _most_wrong(block, solved)
         side = balanced(block, wanted, residual)
     cache.conditions = None
@@ -369,7 +400,7 @@ def solve_block(block, start, effort=Effort(), trusted=True):
 
 def step_inside(block, start, effort=Effort()):
     """Step inside the bounds until the sides can be told, and pivot from there."""
-    if block.tally.left <= 0:
+    if block.tally.left <= 0 or not effort.gaps:
         return replace(start, settled=False)
     for inside in _interior_solutions(block, start.point, effort.gaps[:2] if effort.rough else effort.gaps):
         # Few of these sides are wrong: single precision would mistake others.

@@ -13,6 +13,8 @@ MEGABYTE = 2**20
 BLOCK = 2**20
 # Kernel values that are copied to two places at a time: 512 kB.
 _COPIED = 2**16
+# Where fewer samples than one in so many take part in a sum, they are gathered.
+_GATHERED = 4
 # Where fewer rows than one in so many take part, single values are copied instead of whole rows.
 _FEW_ROWS = 3
 
@@ -143,14 +145,24 @@ class KernelSource(_Source):
         out = np.zeros((n_rows, *values.shape[1:]))
         if len(columns) == 0:
             return out
-        right, values = self.rows.take(columns), values.astype(self.dtype, copy=False)
+        values = values.astype(self.dtype, copy=False)
         if self.kernel.spec.combine:
             self._count(n_rows + len(columns))
+            right, values = self._summands(columns, values)
             return self.kernel.spec.combine(self.rows if rows is None else self.rows.take(rows), right, values)
+        right = self.rows.take(columns)
         for piece, room in blocks_in_turn(n_rows, len(columns), self.dtype):
             left = self.rows.take(piece if rows is None else rows[piece])
             out[piece] = matmul(self._between(left, right, room), values)
         return out
+
+    def _summands(self, columns, values):
+        """Samples and their values: all samples, some with zeros, where to gather most of them would cost more."""
+        if _GATHERED * len(columns) < self.n_samples:
+            return self.rows.take(columns), values
+        everywhere = np.zeros((self.n_samples, *values.shape[1:]), self.dtype)
+        everywhere[columns] = values
+        return self.rows, everywhere
 
     def stored(self):
         """The same kernel values as a stored Gram matrix, exactly symmetric: half of it is evaluated."""
