@@ -342,15 +342,16 @@ def _solve_near(part, near, guess):
     outside = part.bound != 0
     np.put_along_axis(outside, columns, False, axis=1)
     held = np.where(outside & (guess.side == BOUND), part.bound, 0.0)
-    pull, side, shape = (np.take_along_axis(v, columns, axis=1) for v in (part.products(held), guess.side, guess.shape))
-    unspent = np.zeros(len(part))
-    fixed = Fixed(pull, unspent, unspent, held.sum(axis=1))
+    pull, unspent = part.products(held), np.zeros(len(part))
+    pulls, side, shape = (np.take_along_axis(v, columns, axis=1) for v in (pull, guess.side, guess.shape))
+    fixed = Fixed(pulls, unspent, unspent, held.sum(axis=1))
     blocks = Blocks.of(part, part.gram(columns), np.inf, columns, fixed)
     found = pivot_together(blocks, guess._replace(side=side, shape=shape))
-    beta, side = part.cost[:, None] * held, guess.side.copy()
+    beta, side = np.zeros(held.shape), guess.side.copy()
     np.put_along_axis(beta, columns, found.beta, axis=1)
     np.put_along_axis(side, columns, found.side, axis=1)
-    fit = part.products(beta)
+    fit = part.products(beta) + part.cost[:, None] * pull
+    beta += part.cost[:, None] * held
     inward = part.sign * (part.linear - fit - found.intercept[:, None])
     wrong = np.where(outside, np.maximum(np.where(side == BOUND, -inward, inward) - _WRONG, 0.0), 0.0)
     return _Look(beta, fit, side, found.rounds, wrong)
