@@ -46,7 +46,7 @@ _FEW_FEATURES, _MOST_COST, _MOST_COST_FOUND = 0.6, 5e5, 4e6
 _BETWEEN, _SOME, _MOST_NEAR = 20, 0.2, 0.8
 # The relative gap at which sides are handed over, and that where what features leave changes f by more than so much, so
 # that they tell them roughly; with the free samples go as many that are near the margin and some.
-_GAP, _ROUGH_GAP, _TOLD, _NEAR_COUNT = 1e-6, 1e-3, 1e-6, 20
+_GAP, _ROUGH_GAP, _TOLD, _NEAR_COUNT = 1e-5, 1e-3, 1e-6, 20
 # How far on the wrong side of the margin a sample that is held may stand, and how often the others are looked at.
 _WRONG, _MOST_LOOKS = 1e-9, 10
 # Budgets with known features are pivoted for so many rounds before the cost of this over the scale tells whether any
