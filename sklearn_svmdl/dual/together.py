@@ -39,14 +39,15 @@ from .working_set import dense_features
 _SMALL, LARGEST = 64, 1000
 # The problems of a stack have at least this share of the variables of its largest, and take so many numbers an array.
 _ALIKE, _MOST_NUMBERS = 0.5, 2**21
-# Features are few up to this share of a problem's samples, and while a step takes no more multiplications with known
-# ones, and with those that are found: where more are known, the samples between the classes cost less to solve for.
-_FEW_FEATURES, _MOST_COST, _MOST_COST_FOUND = 0.6, 5e5, 4e6
+# Features that are found take the place of pivots up to a share of a problem's samples, and while a step takes no more
+# multiplications; the place of growth up to more. With more multiplications than these for known ones the samples
+# between the classes cost less to solve for.
+_FEW_FOUND, _SOME_FOUND, _MOST_COST = (0.25, 4e5), (0.6, 4e6), 5e5
 # They are so many of each class at first, and up to this share of all near the margin.
 _BETWEEN, _SOME, _MOST_NEAR = 20, 0.2, 0.8
 # The relative gap at which sides are handed over, and that where what features leave changes f by more than so much, so
 # that they tell them roughly; with the free samples go as many that are near the margin and some.
-_GAP, _ROUGH_GAP, _TOLD, _NEAR_COUNT = 1e-5, 1e-3, 1e-6, 20
+_GAP, _ROUGH_GAP, _TOLD, _NEAR_COUNT = 1e-5, 1e-4, 1e-6, 20
 # How far on the wrong side of the margin a sample that is held may stand, and how often the others are looked at.
 _WRONG, _MOST_LOOKS = 1e-9, 10
 # Budgets with known features are pivoted for so many rounds before the cost of this over the scale tells whether any
@@ -140,44 +141,53 @@ def _warm(last, warm, cold):
 
 def _with_budgets(stack, reach, tol):
     """Pivots of the small ones; where features are known budgets that nothing keeps are told before they take long."""
-    solutions = [None] * len(stack)
-    small = np.flatnonzero(stack.sizes <= _SMALL)
+    solutions, small = [None] * len(stack), stack.sizes <= _SMALL
     if stack.features is None:
-        _solve_small(stack, small, reach, tol, solutions)
+        _solve_small(stack, np.flatnonzero(small), reach, tol, solutions)
         return solutions
-    _solve_small(stack, small, reach, tol, solutions, _FIRST_ROUNDS)
-    left = np.intersect1d(_unsolved(solutions), small)
+    _solve_small(stack, np.flatnonzero(small), reach, tol, solutions, _FIRST_ROUNDS)
+    left = _unsolved(solutions, small)
     if len(left):
         _enter_least_slack(stack, left, reach, tol, solutions)
-        _solve_small(stack, np.intersect1d(_unsolved(solutions), left), reach, tol, solutions)
+        _solve_small(stack, _unsolved(solutions, small), reach, tol, solutions)
     return solutions
 
 
 def _with_costs(stack, reach, tol):
-    """Pivots of small ones; of others interior steps and pivots where features are known or found, else growth."""
-    solutions = [None] * len(stack)
-    if stack.features is None:
-        whole = stack.sizes**2 * len(stack) <= _MOST_NUMBERS
-        _solve_small(stack, np.flatnonzero(whole | (stack.sizes <= _SMALL)), reach, tol, solutions, _WHOLE_ROUNDS)
-    _solve_left(stack, tol, solutions)
+    """Interior steps and pivots where few features are known or found, pivots of the small ones, growth of others."""
+    solutions, large = [None] * len(stack), stack.sizes > _SMALL
+    if stack.features is not None:
+        _solve_left(stack, tol, solutions)
+        return solutions
+    features = _features(stack, np.flatnonzero(large), *_FEW_FOUND)
+    if features is not None:
+        _solve_in_features(stack, np.flatnonzero(large), features, tol, solutions)
+    whole = _unsolved(solutions, ~large | (stack.sizes**2 * len(stack) <= _MOST_NUMBERS))
+    _solve_small(stack, whole, reach, tol, solutions, _WHOLE_ROUNDS)
+    if features is None:
+        _solve_left(stack, tol, solutions)
     return solutions
 
 
 def _solve_left(stack, tol, solutions):
     """Enter what interior steps and pivots, or growth, settle of the problems without a solution."""
     left = _unsolved(solutions)
-    if len(left) == 0:
-        return
-    features = _features(stack, int(stack.sizes[left].max()), float(stack.cost[left].max()))
+    features = _features(stack, left, *_SOME_FOUND)
     if features is None:
         _solve_parts(stack, left, lambda m: (m // 2) ** 2, _grown, tol, solutions)
     else:
-        rank = features.X.shape[1] + 1
-        _solve_parts(stack, left, lambda m: m * rank, lambda part: _stepped(part, features), tol, solutions)
+        _solve_in_features(stack, left, features, tol, solutions)
 
 
-def _unsolved(solutions):
-    return np.flatnonzero([solution is None for solution in solutions])
+def _solve_in_features(stack, rows, features, tol, solutions):
+    """Enter what interior steps and pivots settle of some of the problems."""
+    rank = features.X.shape[1] + 1
+    _solve_parts(stack, rows, lambda m: m * rank, lambda part: _stepped(part, features), tol, solutions)
+
+
+def _unsolved(solutions, of=True):
+    """The problems, of those in a mask, without a solution."""
+    return np.flatnonzero([solution is None for solution in solutions] & np.asarray(of))
 
 
 def _solve_small(stack, rows, reach, tol, solutions, most_rounds=MOST_ROUNDS):
@@ -206,10 +216,13 @@ def _enter_least_slack(stack, rows, reach, tol, solutions):
             solutions[rows[k]] = least
 
 
-def _features(stack, m, cost):
-    """Features of all samples that are few beside m samples of a problem; None without."""
+def _features(stack, rows, few, most_cost):
+    """Features of all samples, known or found, that are few for some of the problems; None without."""
+    if len(rows) == 0:
+        return None
+    m = int(stack.sizes[rows].max())
     if stack.features is None:
-        return features_of(stack.source, m, cost, _FEW_FEATURES, _MOST_COST_FOUND)
+        return features_of(stack.source, m, float(stack.cost[rows].max()), few, most_cost)
     X = dense_features(stack.source.features)
     return Features(X, np.zeros(len(X))) if m * X.shape[1] ** 2 <= _MOST_COST else None
 
