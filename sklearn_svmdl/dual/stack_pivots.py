@@ -20,7 +20,8 @@ from .problem import Bounds, least_slack_intercept, slack_of
 # and at last of the scale; and the rounds of all of them. Up to this share of the free samples may be on the wrong side
 # where the next begins.
 _STAGES, MOST_ROUNDS = np.array([0.1, 0.03, 0.01, 0.003, 0.0003, EXACT]), 60
-ROUGHLY, NEARLY, EXACTLY = 0, len(_STAGES) - 3, len(_STAGES) - 1
+# Where little, the cost alone, the sides roughly, or all is known.
+ROUGHLY, AFTER_LAST, NEARLY, EXACTLY = 0, 1, 3, len(_STAGES) - 1
 _OVERLOOKED = 0.5
 # Up to this share of them the next is the last.
 _FEW_WRONG = 0.05

@@ -19,6 +19,7 @@ from .linear import Features, features_of
 from .problem import DualSolution, Status, certificate, largest_error
 from .stack_interior import MOST_STEPS, steps_together
 from .stack_pivots import (
+    AFTER_LAST,
     EXACTLY,
     MOST_ROUNDS,
     NEARLY,
@@ -42,7 +43,7 @@ _ALIKE, _MOST_NUMBERS = 0.5, 2**21
 # Features that are found take the place of pivots up to a share of a problem's samples, and while a step takes no more
 # multiplications; the place of growth up to more. With more multiplications than these for known ones the samples
 # between the classes cost less to solve for.
-_FEW_FOUND, _SOME_FOUND, _MOST_COST = (0.25, 4e5), (0.6, 4e6), 5e5
+_FEW_FOUND, _FEW_IN_WALKS, _SOME_FOUND, _MOST_COST = (0.25, 4e5), (0.2, 1e6), (0.6, 4e6), 5e5
 # They are so many of each class at first, and up to this share of all near the margin.
 _BETWEEN, _SOME, _MOST_NEAR = 20, 0.2, 0.8
 # The relative gap at which sides are handed over, and that where what features leave changes f by more than so much, so
@@ -103,40 +104,50 @@ def walk_together(stack, costs, tol):
 def _walk_part(part, rows, costs, tol, solutions):
     """Enter the solutions of the rows for each cost.
 
-    What pivots did not settle at a cost begins with other steps at the next, until no sample is at its bound: then a
-    larger cost changes nothing.
+    Where features are few interior steps in these solve anew, else pivots go on from the last cost, and where that
+    leads nowhere from nothing. Pivots that led nowhere at a cost are not tried at the next.
     """
     tally = Tally()
     part = part.with_cost(costs[0]).counted(tally)
-    blocks, going = Blocks.of(part, part.gram(), np.inf), np.ones(len(part), bool)
-    last = Guess(np.zeros(part.bound.shape, np.int8), np.zeros(part.bound.shape), part.cost, None)
+    blocks, going, known = Blocks.of(part, part.gram(), np.inf), np.ones(len(part), bool), np.zeros(len(part), bool)
+    side, duals = np.zeros(part.bound.shape, np.int8), np.zeros(part.bound.shape)
     for cost, found in zip(costs, solutions, strict=True):
         here, blocks, own = part.with_cost(cost), blocks.at_cost(cost), [None] * len(part)
-        warm, cold = (last.shape != 0).any(axis=1), start(blocks)
-        for which, guess in ((going, _warm(last, warm, cold)), (going & warm, cold)):
-            some = np.flatnonzero(which & [solution is None for solution in own])
-            # One that cannot be solved leaves all of them to other steps.
-            with suppress(np.linalg.LinAlgError):
-                if len(some):
-                    _enter(own, some, here.take(some), _pivoted(blocks.take(some), guess.take(some)), tally, tol)
-        going = np.array([solution is not None for solution in own])
-        _solve_left(here, tol, own)
+        # Without a sample at its bound the last solution is that of this cost, too: a look at it counts as a pivot.
+        same = np.flatnonzero(known & ~(side == BOUND).any(axis=1))
+        if len(same):
+            again = _Solved(duals[same], here.cost[same], blocks.fit(duals)[same], np.ones(len(same), int))
+            _enter(own, same, here.take(same), again, tally, tol)
+        left = _unsolved(own)
+        features = _features(here, left, *_FEW_IN_WALKS)
+        if features is not None:
+            _solve_in_features(here, left, features, tol, own)
+        _pivot_on(own, _unsolved(own, going & known), here, blocks, _from_last(side, duals / cost), tally, tol)
+        _pivot_on(own, _unsolved(own, going), here, blocks, lambda blocks, _: start(blocks), tally, tol)
+        solved = np.array([solution is not None for solution in own])
+        known |= solved
+        going = solved | ~known
         for k, (row, solution) in enumerate(zip(rows.tolist(), own, strict=True)):
             found[row] = solution
             if solution is not None:
                 n = len(solution.beta)
-                last.shape[k, :n] = solution.beta
-                last.side[k, :n] = sides_of(solution.beta, part.bound[k, :n], cost)
-        going |= (last.shape != 0).any(axis=1) & ~(last.side == BOUND).any(axis=1)
+                duals[k, :n] = solution.beta
+                side[k, :n] = sides_of(solution.beta, part.bound[k, :n], cost)
 
 
-def _warm(last, warm, cold):
-    """Where to begin: from the sides and duals of the last cost where there are any, else from nothing."""
-    side, shape = (np.where(warm[:, None], *both) for both in ((last.side, cold.side), (last.shape, cold.shape)))
-    shape[warm] /= cold.lam[warm, None]
-    # Without a sample at its bound it is the solution of this cost, too.
-    same = warm & ~(last.side == BOUND).any(axis=1)
-    return cold._replace(side=side, shape=shape, stage=np.where(same, EXACTLY, cold.stage))
+def _from_last(side, shape):
+    """Where pivots begin that go on from these."""
+    return lambda blocks, rows: Guess(side[rows], shape[rows], blocks.most_lam, np.full(len(rows), AFTER_LAST))
+
+
+def _pivot_on(solutions, rows, stack, blocks, begin, tally, tol):
+    """Enter what pivots on all samples settle of the rows, from begin(blocks, rows)."""
+    if len(rows) == 0:
+        return
+    some = blocks.take(rows) if len(rows) < len(stack) else blocks
+    # One that cannot be solved leaves all of them to others.
+    with suppress(np.linalg.LinAlgError):
+        _enter(solutions, rows, stack.take(rows), _pivoted(some, begin(some, rows)), tally, tol)
 
 
 def _with_budgets(stack, reach, tol):
