@@ -1,10 +1,10 @@
 """Many problems at once: what one problem alone would go through, of all of them in each call of numpy.
 
-Small ones are pivoted whole (`stack_pivots`). Where few features tell the kernel values, interior steps
-(`stack_interior`) tell the sides of all samples, else the samples between the classes are the first guess; pivots solve
-exactly for the samples near the margin, all others held where they are, and those that then stand wrong join them until
-none does. What the problems have in common, kernel values and features, is evaluated once. The certificate is that of
-one problem alone; problems that do not settle are left to `solve`.
+Where few features tell the kernel values, known ones or found, interior steps (`stack_interior`) tell the sides of all
+samples. Other problems are pivoted whole (`stack_pivots`) where they are small; else the samples between the classes
+are the first guess. Pivots solve exactly for the samples near the margin, all others held where they are, and those
+that then stand wrong join them until none does. What the problems have in common, kernel values and features, is
+evaluated once. The certificate is that of one problem alone; problems that do not settle are left to `solve`.
 """
 
 from contextlib import suppress
