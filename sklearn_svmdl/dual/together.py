@@ -36,14 +36,15 @@ from .stack_pivots import (
 from .work import Tally, Work
 from .working_set import dense_features
 
-# Problems of up to so many variables are pivoted whole, and of up to so many near the margin.
-_SMALL, LARGEST = 64, 1000
+# Problems of up to so many variables are pivoted whole, of up to so many before features are sought, and of up to so
+# many near the margin.
+_SMALL, _MEDIUM, LARGEST = 64, 128, 1000
 # The problems of a stack have at least this share of the variables of its largest, and take so many numbers an array.
 _ALIKE, _MOST_NUMBERS = 0.5, 2**21
 # Features that are found take the place of pivots up to a share of a problem's samples, and while a step takes no more
 # multiplications; the place of growth up to more. With more multiplications than these for known ones the samples
 # between the classes cost less to solve for.
-_FEW_FOUND, _FEW_IN_WALKS, _SOME_FOUND, _MOST_COST = (0.25, 4e5), (0.2, 1e6), (0.6, 4e6), 5e5
+_FEW_FOUND, _FEW_IN_WALKS, _SOME_FOUND, _MOST_COST = (0.2, 4e5), (0.2, 1e6), (0.6, 4e6), 5e5
 # They are so many of each class at first, and up to this share of all near the margin.
 _BETWEEN, _SOME, _MOST_NEAR = 20, 0.2, 0.8
 # The relative gap at which sides are handed over, and that where what features leave changes f by more than so much, so
@@ -166,17 +167,19 @@ def _with_budgets(stack, reach, tol):
 
 def _with_costs(stack, reach, tol):
     """Interior steps and pivots where few features are known or found, pivots of the small ones, growth of others."""
-    solutions, large = [None] * len(stack), stack.sizes > _SMALL
+    solutions, large = [None] * len(stack), np.flatnonzero(stack.sizes > _MEDIUM)
     if stack.features is not None:
         _solve_left(stack, tol, solutions)
         return solutions
-    features = _features(stack, np.flatnonzero(large), *_FEW_FOUND)
+    features = _features(stack, large, *_FEW_FOUND)
     if features is not None:
-        _solve_in_features(stack, np.flatnonzero(large), features, tol, solutions)
-    whole = _unsolved(solutions, ~large | (stack.sizes**2 * len(stack) <= _MOST_NUMBERS))
+        _solve_in_features(stack, large, features, tol, solutions)
+    whole = _unsolved(solutions, (stack.sizes <= _SMALL) | (stack.sizes**2 * len(stack) <= _MOST_NUMBERS))
     _solve_small(stack, whole, reach, tol, solutions, _WHOLE_ROUNDS)
     if features is None:
         _solve_left(stack, tol, solutions)
+    else:
+        _solve_in_features(stack, _unsolved(solutions, stack.sizes <= _MEDIUM), features, tol, solutions)
     return solutions
 
 
