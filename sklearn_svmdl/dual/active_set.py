@@ -98,9 +98,9 @@ def sides_asked_for(side, inward, at_margin, magnitude, upper, at_bound):
     at_margin, at_bound : how far on the wrong side of the margin, and beyond an end of 0 .. upper relative to the
         largest dual or the largest upper of the free, whichever is less, nothing is wrong
     """
-    wanted, free = side.copy(), side == FREE
-    wanted[(side == ZERO) & (inward > at_margin)] = FREE
-    wanted[(side == BOUND) & (inward < -at_margin)] = FREE
+    free = side == FREE
+    # Those at zero join from inward on, those at their bound from outward.
+    wanted = np.where((FREE - side) * inward > at_margin, FREE, side)
     largest, bound = (np.maximum.reduce(of, axis=-1, keepdims=True) for of in (np.abs(magnitude), free * upper))
     # Bounds may be far beyond all duals, where the budget is next to nothing.
     slip = at_bound * np.minimum(largest, bound)
