@@ -26,8 +26,8 @@ _SMALL, _NEARLY_ALL = 400, 0.95
 # The working set reaches this share of the expected number of new free samples, and some more, beyond the expected
 # window.
 _SLACK_SHARE, _SLACK_COUNT, _SLACK_OF_NEW = 0.5, 30, 0.03
-# From this share of free samples on, count instead of trusting signs. Samples of the level below within this share of
-# the window's width belong to the working set too.
+# From this share of free samples on, and of a regression, count instead of trusting signs. Samples of the level below
+# within this share of the window's width belong to the working set too.
 _MOSTLY_FREE, _OLD_SHARE = 0.03, 0.175
 # Coarse levels follow lam to this share of where the finest does: further out their lam says nothing about it.
 _COARSE_REACH = 1e-4
@@ -172,8 +172,9 @@ def predict(problem, chosen, coarse, capacity):
     into = inward(problem, point._replace(fit=fit))
     new = new[np.argsort(-into[new], kind="stable")]
     free, bound = expected_counts(coarse, len(new))
-    if free > _MOSTLY_FREE * len(new):
-        # Where most samples end up on the margin the sign says little; the counts carry over.
+    if free > _MOSTLY_FREE * len(new) or problem.source.index is not None:
+        # Where most samples end up on the margin the sign says little, and residuals of samples that a regression has
+        # not seen are larger than they will be; the counts carry over.
         side[new[:bound]], side[new[bound : bound + free]] = BOUND, FREE
     else:
         side[new] = np.where(into[new] > 0, BOUND, ZERO)
