@@ -54,15 +54,16 @@ class Level:
 
 
 def cold_state(problem):
-    """The limit lam -> 0, with the lam that the budget may ask for; of a regression the constant, all samples free."""
+    """The limit lam -> 0, with the lam that the budget may ask for; of a regression the constant, half of the samples
+    outside its tube free: they tell nearly what all would, for an eighth."""
     unit, lam = starting_point(problem)
-    lam = likely_lam(problem, lam)
+    lam = min(max(likely_lam(problem, lam), problem.lam_range[0]), problem.lam_range[1])
     zeros = np.zeros(problem.n_samples)
     if problem.source.index is not None:
-        lam = min(max(lam, problem.lam_range[0]), problem.lam_range[1])
-        return State(np.full(problem.n_samples, FREE), Point(zeros, lam, problem.constant, zeros))
+        outside = problem.sign * (problem.linear - problem.constant) > 0
+        free = outside & (problem.source.index % 2 == 0)
+        return State(np.where(free if free.any() else outside, FREE, ZERO), Point(zeros, lam, problem.constant, zeros))
     side = np.where(np.abs(unit) >= problem.weight, BOUND, FREE).astype(np.int8)
-    lam = min(max(lam, problem.lam_range[0]), problem.lam_range[1])
     return State(side, Point(lam * unit, lam, 0.0, zeros))
 
 
