@@ -36,10 +36,12 @@ _UNCLEAR = 0.1
 _CORRECTIONS = {np.dtype(np.float64): ((0.2, 1e-6), (0.0, 1e-12)), np.dtype(np.float32): ((0.2, 1e-5),)}
 # lam may change by this factor in one round.
 LAM_RANGE = 10.0
-# The proximal weight, relative to the block's scale, falls by this factor from the heaviest to the lightest, at which
-# an exact solution is tried, as soon as no more than this share of the free samples are on the wrong side. A rough
-# solution takes a weight between.
-_HEAVIEST, _FALL, _LIGHTEST, _SOON, _ROUGHLY_HELD = 0.3, 0.5, (0.01, 0.001), 0.5, 0.1
+# The proximal weight, relative to the block's scale, falls by this factor from the heaviest as soon as no more than
+# this share of the free samples are on the wrong side. At each of the lightest an exact solution is tried where they
+# are no more than another share. A rough solution takes a weight between. Where lam is more than so many times the
+# inverse scale no weight is of use: interior steps cost less.
+_HEAVIEST, _FALL, _LIGHTEST, _SOON, _CLOSE = 0.3, 0.5, (0.01, 0.001, 1e-4, 1e-5, 1e-6), 0.5, 0.05
+_ROUGHLY_HELD, _HARDEST = 0.1, 1e4
 # The loss of a regression is smooth over these shares of a typical residual, one after the other: from the third on
 # where pivots went astray, from the fourth on where the sides are known roughly, and never by a proximal weight of more
 # than the widest, relative to the block's scale. This share of the free samples may stay on the wrong side. Where
@@ -203,9 +205,12 @@ def pivot(block, state, delta=EXACT, overlook=0.0, cache=None):
             if not cache.gives_up(factor):
                 break
             continue
-        point, wanted, residual = solved.point, solved.wanted, solved.residual
+        now = np.count_nonzero(solved.wanted != side)
+        astray = now > _ASTRAY * fewest + _SOME_WRONG
+        if astray and cache.gives_up(factor):
+            continue
+        point, wanted, residual, wrong = solved.point, solved.wanted, solved.residual, now
         cache.conditions, centre = solved.conditions, centre._replace(lam=point.lam)
-        wrong = np.count_nonzero(wanted != side)
         stalled = 0 if wrong < fewest else stalled + 1
         fewest = min(fewest, wrong)
         if block.is_single and stalled == 0 and solved.stands and wrong < _UNCLEAR * len(solved.conditions.free):
@@ -213,7 +218,7 @@ def pivot(block, state, delta=EXACT, overlook=0.0, cache=None):
         enough = wrong == 0 and solved.exact or wrong < overlook * len(solved.conditions.free)
         if enough and solved.stands:
             return State(wanted, point, settled=True, exact=overlook == 0.0, pivoted=True)
-        if stalled >= _PATIENCE or wrong > _ASTRAY * fewest + _SOME_WRONG:
+        if stalled >= _PATIENCE or astray:
             break
         if number == _LOST and delta == EXACT and not block.lam_is_free and wrong > len(solved.conditions.free):
             break
@@ -260,38 +265,48 @@ def pivot_ever_closer(block, start, overlook=0.0):
     """
     weight, start = _HEAVIEST, replace(start, settled=False)
     for lightest in _LIGHTEST:
-        start, weight = _approach(block, start, weight, lightest)
-        done = pivot_exactly(block, start, overlook)
-        if done.settled:
-            return done
+        start, weight, share = _approach(block, start, weight, lightest)
+        if weight >= lightest:
+            break
+        if share <= _CLOSE:
+            done = pivot_exactly(block, start, overlook)
+            if done.settled:
+                return done
     return start
 
 
 def _approach(block, state, weight, lightest):
-    """Pivots with a proximal weight that falls to the lightest, around the last duals within their bounds.
+    """Pivots with a proximal weight that falls to below the lightest, around the last duals within their bounds.
 
     Returns
     -------
     State : not settled
-    float : the weight to go on with
+    float : the weight to go on with; not below the lightest where pivots stopped improving
+    float : how many samples were on the wrong side at last, as a share of the free ones
     """
-    side, point, conditions, centre = state.side, state.point, None, None
+    side, point, conditions, centre, share = state.side, state.point, None, None, np.inf
     for _ in range(_MOST_ROUNDS):
-        if weight < lightest or block.tally.left <= 0:
+        if block.tally.left <= 0:
             break
         if centre is None:
             shape = np.clip(block.sign * point.beta, 0.0, point.lam * block.weight) * block.sign
             centre = ProximalTerm.around(block, weight, shape, point.lam)
+            fewest, stalled = np.inf, 0
         block.tally.pivots += 1
         try:
             solved = solve_round(block, side, centre, conditions, None)
         except np.linalg.LinAlgError:
             break
         conditions, point = solved.conditions, solved.point
-        if np.count_nonzero(solved.wanted != side) <= _SOON * len(conditions.free):
+        wrong = np.count_nonzero(solved.wanted != side)
+        side, share = balanced(block, solved.wanted, solved.residual), wrong / max(1, len(conditions.free))
+        stalled = 0 if wrong < fewest else stalled + 1
+        fewest = min(fewest, wrong)
+        if share <= _SOON:
             weight, centre = _FALL * weight, None
-        side = balanced(block, solved.wanted, solved.residual)
-    return State(side, point), weight
+        if weight < lightest or stalled >= _PATIENCE:
+            break
+    return State(side, point), weight, share
 
 
 def pivot_smoothly(block, start, effort=Effort(), known=_MISLED):
@@ -335,14 +350,24 @@ def pivot_block(block, start, effort=Effort(), trusted=True):
         if done.settled:
             return done
     start = replace(start, settled=False)
+    if block.row is None:
+        return _pivot_held(block, start, effort)
     if trusted and not effort.rough:
         return start
-    if block.row is None and effort.rough:
-        return replace(pivot(block, start, _ROUGHLY_HELD, effort.overlook), exact=False, pivoted=False)
-    if block.row is None:
-        return pivot_ever_closer(block, start, effort.overlook)
     known = 0 if not start.point.beta.any() else _MISLED if trusted else _ROUGHLY
     return pivot_smoothly(block, start, effort, known)
+
+
+def _pivot_held(block, start, effort):
+    """Pivots of classes with a proximal weight: a rough solution near the start's duals, or ever closer to the exact
+    one."""
+    if effort.rough:
+        done = pivot(block, start, _ROUGHLY_HELD, effort.overlook)
+        if done.settled:
+            return replace(done, exact=False, pivoted=False)
+    if start.point.lam * block.scale > _HARDEST:
+        return start
+    return pivot_ever_closer(block, start, effort.overlook)
 
 
 def solve_block(block, start, effort=Effort(), trusted=True):

@@ -252,7 +252,7 @@ def polish(problem, part, state, workspace):
     distance = np.abs(inward(share, here.point))
     nearest = np.partition(distance, _FEWEST)[_FEWEST] if len(rows) > _FEWEST else np.inf
     inside = (here.side == FREE) | (distance <= max(_NEAR, nearest))
-    solved, _ = refine(share, here, inside, workspace)
+    solved, _ = refine(share, here, inside, workspace, trusted=state.pivoted)
     beta, fit = np.zeros(problem.n_samples), point.fit.copy()
     side[rows], beta[rows], fit[rows] = solved.side, solved.point.beta, solved.point.fit
     return replace(solved, side=side, point=Point(beta, solved.point.lam, solved.point.intercept, fit))

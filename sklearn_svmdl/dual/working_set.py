@@ -371,7 +371,7 @@ def refine(problem, state, inside, workspace, effort=_EFFORT, *, bound_sum=None,
         if len(working.outside) == 0 or (state.settled and len(wrong) == 0):
             if state.exact or now == effort:
                 return state, working.bound_sum
-            now, trusted = effort, True
+            now, trusted = effort, state.pivoted
         elif workspace.tally.left <= 0:
             break
         else:
