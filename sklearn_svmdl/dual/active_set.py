@@ -21,9 +21,8 @@ from .kkt import BOUND, FREE, ZERO, Point, ProximalTerm, TooRough, is_balanced, 
 EXACT = 1e-11
 # Rounds without fewer samples on the wrong side before the pivoting gives up, and rounds in all.
 _PATIENCE, _MOST_ROUNDS = 4, 30
-# It has gone astray where so many times the fewest samples that were on the wrong side, and some, are there; of a
-# regression at a given cost also where more than are free still are in this round.
-_ASTRAY, _SOME_WRONG, _LOST = 4, 20, 2
+# It has gone astray where so many times the fewest samples that were on the wrong side, and some, are there.
+_ASTRAY, _SOME_WRONG = 4, 20
 # A round that leaves no fewer samples on the wrong side, and no more than this share of the free ones, moves this share
 # of them alone, the most wrong: all at once they may cycle.
 _CALM, _MOVED = 0.5, 0.25
@@ -194,7 +193,7 @@ def pivot(block, state, delta=EXACT, overlook=0.0, cache=None):
     centre = ProximalTerm.around(block, delta, point.beta, point.lam)
     fewest, wrong, stalled, nearest = np.inf, block.n_samples, 0, None
     cache = SolverCache(block.dtype) if cache is None else cache
-    for number in range(_MOST_ROUNDS):
+    for _ in range(_MOST_ROUNDS):
         if block.tally.left <= 0:
             break
         block.tally.pivots += 1
@@ -218,8 +217,7 @@ def pivot(block, state, delta=EXACT, overlook=0.0, cache=None):
         enough = wrong == 0 and solved.exact or wrong < overlook * len(solved.conditions.free)
         if enough and solved.stands:
             return State(wanted, point, settled=True, exact=overlook == 0.0, pivoted=True)
-        is_lost = number == _LOST and delta == EXACT and wrong > len(solved.conditions.free)
-        if stalled >= _PATIENCE or astray or (is_lost and block.row is not None and not block.lam_is_free):
+        if stalled >= _PATIENCE or astray:
             break
         if stalled and solved.stands and wrong < _CALM * len(solved.conditions.free):
             wanted = _most_wrong(block, solved)
