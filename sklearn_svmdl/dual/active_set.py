@@ -44,8 +44,10 @@ _HEAVIEST, _CLOSE, _ROUGHLY_HELD, _HARDEST = 0.3, 0.05, 0.1, 1e4
 _STAGES = ((1e-2, 0.5, 0.5), *((lightest, 0.7, 0.1) for lightest in (1e-3, 1e-4, 1e-5, 1e-6)))
 # The loss of a regression is smooth over these shares of a typical residual, one after the other: from the third on
 # where pivots went astray, from the fourth on where the sides are known roughly, and never by a proximal weight of more
-# than the widest, relative to the block's scale. This share of the free samples may stay on the wrong side.
+# than the widest, relative to the block's scale. This share of the free samples may stay on the wrong side. Where
+# pivots go astray they go on from the share so many before, so many times.
 _SMOOTHED, _MISLED, _ROUGHLY, _SMOOTHLY, _WIDEST = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003), 2, 3, 0.3, 0.4
+_BACK, _MOST_FALLS = 2, 1
 # Where interior steps begin, what a factor of the kernel matrix leaves of k(x, x) may change f by this share of a
 # typical residual.
 _UNSEEN = 1e-3
@@ -335,22 +337,26 @@ def _approach(block, state, weight, lightest, fall, soon):
     return State(side, point), weight, share
 
 
-def pivot_smoothly(block, start, effort=Effort(), shares=_SMOOTHED[_MISLED:]):
+def pivot_smoothly(block, start, effort=Effort(), known=_MISLED):
     """Pivot on the samples of a regression with a loss that is smooth over shares of a typical residual, one after the
-    other, and exactly unless a rough solution will do.
+    other from the one numbered `known` on, and exactly unless a rough solution will do.
 
     A proximal term around zero, of weight delta, lets the price of slack rise to lam over slacks of up to delta lam
-    instead of at once. As it falls it leads from least squares to the loss itself, a few rounds at a time. Where the
-    pivots do not settle the state is the last, not settled.
+    instead of at once. As it falls it leads from least squares to the loss itself, a few rounds at a time; where a
+    share is too small for that it grows again. Where the pivots do not settle the state is the last, not settled.
     """
     zeros, lam = np.zeros(block.n_samples), start.point.lam
     zero = Point(zeros, lam, start.point.intercept, lam * block.fixed.pull)
     typical = np.abs(block.linear - zero.intercept).mean() / (lam * block.scale)
     smoothed = block.at_cost(lam)
-    for share in [share for share in shares if share * typical <= _WIDEST] or shares[-1:]:
-        start = pivot(smoothed, replace(start, point=zero), share * typical, _SMOOTHLY)
-        if not start.settled:
+    weights = [share * typical for share in _SMOOTHED if share * typical <= _WIDEST] or [_SMOOTHED[-1] * typical]
+    number, falls = min(known, len(weights) - 1), 0
+    while number < len(weights):
+        start = pivot(smoothed, replace(start, point=zero), weights[number], _SMOOTHLY)
+        falls += not start.settled
+        if falls > _MOST_FALLS or not start.settled and number == 0:
             return start
+        number = number + 1 if start.settled else max(0, number - _BACK)
     if effort.rough and not block.lam_is_free:
         return replace(start, exact=False, pivoted=False)
     return pivot_exactly(block, start, effort.overlook)
@@ -377,7 +383,7 @@ def pivot_block(block, start, effort=Effort(), trusted=True):
     if trusted and not effort.rough:
         return start
     known = 0 if not start.point.beta.any() else _MISLED if trusted else _ROUGHLY
-    return pivot_smoothly(block, start, effort, _SMOOTHED[known:])
+    return pivot_smoothly(block, start, effort, known)
 
 
 def _pivot_held(block, start, effort):
