@@ -201,7 +201,7 @@ def _solve_in_features(stack, rows, features, tol, solutions):
 
 def _unsolved(solutions, of=True):
     """The problems, of those in a mask, without a solution."""
-    return np.flatnonzero([solution is None for solution in solutions] & np.asarray(of))
+    return np.flatnonzero(np.array([solution is None for solution in solutions], dtype=bool) & of)
 
 
 def _solve_small(stack, rows, reach, tol, solutions, most_rounds=MOST_ROUNDS):
