@@ -15,6 +15,9 @@ from threadpoolctl import threadpool_info
 
 RESULTS = Path(__file__).parent / "results"
 _MOST_RUNS = 51
+# Up to so many samples a problem of a corpus is small. The median and the 95th percentile of the ratios that are aimed
+# at, beyond and up to it.
+_SMALL, _GOALS = 300, {"more than": (1.0, 3.0), "up to": (2.0, 5.0)}
 # Short calls are repeated until about this many seconds are spent: their noise is relatively larger.
 _SECONDS = 3.0
 
@@ -74,6 +77,20 @@ def markdown(header, rows):
     """A Markdown table of strings."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def by_size(counts, ratios):
+    """What came of the ratios of a corpus, a line for the larger problems and one for the small, by their samples."""
+    counts, ratios, lines = np.asarray(counts), np.asarray(ratios), []
+    for size, (median, most) in _GOALS.items():
+        some = ratios[(counts > _SMALL) == (size == "more than")]
+        if len(some):
+            of = np.percentile(some, [50, 95, 100])
+            lines.append(
+                f"* {len(some)} cells of {size} {_SMALL} samples: median ratio {of[0]:.2f} (goal {median:g}), "
+                f"95 % within {of[1]:.1f} (goal {most:g}), worst {of[2]:.1f}"
+            )
+    return lines
 
 
 def header():

@@ -19,7 +19,7 @@ from sklearn.svm import SVC
 
 from sklearn_svmdl import BudgetSVC
 
-from ._common import RESULTS, header, markdown, say, seconds, write
+from ._common import RESULTS, by_size, header, markdown, say, seconds, write
 from ._quality import quality
 from .defaults import HELD_OUT as ORDINARY_HELD_OUT
 from .defaults import KNOWN as ORDINARY
@@ -28,9 +28,8 @@ _GAMMAS, _BUDGETS, _QUICK_ROWS = np.geomspace(0.01, 100.0, 5), 8, 60
 _N_KERNELS = 3 + len(_GAMMAS)
 # The smallest budget is this many times C_min, or this share of C_max where the classes are separable.
 _ABOVE_LEAST, _LEAST_SHARE, _LARGEST_SHARE = 1.01, 1e-3, 0.9
-# Up to so many samples a problem is small. The median and the 95th percentile that are aimed at, beyond and up to it;
-# no cell is to take both so many times as long and so many seconds.
-_SMALL, _GOALS, _MOST_RATIO, _MOST_SECONDS = 300, {"more": (1.0, 3.0), "up to": (2.0, 5.0)}, 5.0, 0.2
+# No cell is to take both so many times as long and so many seconds.
+_MOST_RATIO, _MOST_SECONDS = 5.0, 0.2
 # How often both sides of a cell are timed, by the processor's time: the cells are many, so that one tells enough.
 _TURNS = 1
 # Where libsvm takes more steps than these it is stopped, and said to be.
@@ -187,15 +186,7 @@ def all_cells(half, quick, jobs):
 
 def summary(cells):
     """The goals, and what came of them."""
-    lines = []
-    for size, (median, most) in _GOALS.items():
-        ratios = [cell.ratio for cell in cells if (cell.n > _SMALL) == (size == "more")]
-        if ratios:
-            of = np.percentile(ratios, [50, 95, 100])
-            lines.append(
-                f"* {len(ratios)} cells of {size.replace('more', 'more than')} {_SMALL} samples: median ratio "
-                f"{of[0]:.2f} (goal {median:g}), 95 % within {of[1]:.1f} (goal {most:g}), worst {of[2]:.1f}"
-            )
+    lines = by_size([cell.n for cell in cells], [cell.ratio for cell in cells])
     cliffs, open_ = sum(cell.is_cliff for cell in cells), sum(not cell.certified for cell in cells)
     lines.append(f"* beyond {_MOST_RATIO:g} times SVC and {_MOST_SECONDS:g} s: {cliffs} cells (goal 0)")
     lines.append(f"* without a certificate within tol: {open_} cells of ours; SVC stopped: {_stopped(cells)}")

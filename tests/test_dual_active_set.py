@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from blocks import block_of, block_optimum, free_state, random_block, random_problem
+from sklearn.datasets import make_classification
 
 from sklearn_svmdl.dual import active_set
 from sklearn_svmdl.dual.active_set import (
@@ -77,9 +78,10 @@ def nearly_singular(n=120):
 
 
 def test_interior_steps_solve_what_pivoting_does_not_settle():
-    problem = nearly_singular()
+    cost = 1e6
+    problem = nearly_singular().with_cost(cost)
     block = block_of(problem)
-    start = free_state(block)
+    start = free_state(block, cost)
     assert not pivot(block, start).settled
     tally = Tally()
     done = solve_block(replace(block, tally=tally), start)
@@ -87,6 +89,17 @@ def test_interior_steps_solve_what_pivoting_does_not_settle():
     assert tally.done().iterations <= 200
     solution = certify(problem, done.point.beta, done.point.lam, tally.done(), 1e-6)
     assert solution.status is Status.OPTIMAL
+
+
+def test_single_precision_that_goes_astray_is_given_up():
+    # Where samples that are nearly the same leave, a factor in single precision that follows them loses its digits.
+    X, y = make_classification(1300, 5, n_informative=3, weights=[0.99], flip_y=0, random_state=3)
+    gram = np.exp(-13.0 * np.square(X[:, None] - X).sum(axis=2))
+    problem = classification(GramSource(gram), np.where(y > 0, 1.0, -1.0), np.ones(1300)).with_cost(1.0)
+    block = block_of(problem)
+    done = pivot(block, free_state(block, 1.0))
+    assert done.settled and done.exact
+    assert_optimal(problem, done.point)
 
 
 def test_a_proximal_weight_that_falls_settles_what_exact_pivots_do_not():

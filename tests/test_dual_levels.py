@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sklearn.datasets import make_classification, make_moons
+from sklearn.datasets import make_classification, make_friedman1, make_moons
 from threadpoolctl import threadpool_limits
 
 from sklearn_svmdl import BudgetSVC
@@ -184,6 +184,20 @@ def test_all_memory_in_use_stays_near_the_limit(fraction):
     passing = 2 * 8 * BLOCK / MEGABYTE
     assert peak <= megabytes + passing + 1000 * n / MEGABYTE
     assert 8 * n**2 / MEGABYTE > 2 * peak
+
+
+def test_a_tube_whose_free_samples_nearly_fill_the_memory_is_solved_in_it():
+    n = 1600
+    X, y = make_friedman1(n, noise=1.0, random_state=0)
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    problem = regression(KERNELS["rbf"].source(X), y, np.ones(n), 0.5, cost=50.0)
+    enough = solve(problem, tol=1e-6)
+    free = np.count_nonzero((enough.beta != 0) & (np.abs(enough.beta) < 50.0 * (1.0 - 1e-9)))
+    # Room for a twentieth more than are free.
+    solution = solve(problem, tol=1e-6, cache_size=1.25 * 8 * (1.05 * free) ** 2 / MEGABYTE)
+    assert free > 0.6 * n
+    assert solution.status is Status.OPTIMAL and solution.work.pair_steps == 0
+    assert solution.norm == pytest.approx(enough.norm, rel=1e-6)
 
 
 def test_margin_beyond_the_memory_is_said_so():

@@ -271,8 +271,8 @@ def test_a_walk_on_demand_takes_less_than_its_points_from_nothing():
         [sum(getattr(solution.work, count) for solution in each[1:]) for each in (path, alone)]
         for count in ("kernel_values", "pivots")
     )
-    # Each from the last: .28 of the pivots when this was written.
-    assert values[0] < 0.8 * values[1] and pivots[0] < 0.5 * pivots[1]
+    # Each from the last: .40 of the kernel values and .53 of the pivots when this was written.
+    assert values[0] < 0.5 * values[1] and pivots[0] < 0.6 * pivots[1]
 
 
 def test_kernel_values_of_a_walk_are_those_that_the_kernel_function_was_asked_for(monkeypatch):

@@ -36,14 +36,18 @@ _UNCLEAR = 0.1
 _CORRECTIONS = {np.dtype(np.float64): ((0.2, 1e-6), (0.0, 1e-12)), np.dtype(np.float32): ((0.2, 1e-5),)}
 # lam may change by this factor in one round.
 LAM_RANGE = 10.0
-# The proximal weight, relative to the block's scale, falls by this factor from the heaviest to the lightest, at which
-# an exact solution is tried, as soon as no more than this share of the free samples are on the wrong side. A rough
-# solution takes a weight between.
-_HEAVIEST, _FALL, _LIGHTEST, _SOON, _ROUGHLY_HELD = 0.3, 0.5, (0.01, 0.001), 0.5, 0.1
+# The proximal weight, relative to the block's scale, falls from the heaviest to the lightest of each stage, by a factor
+# as soon as no more than a share of the free samples are on the wrong side. An exact solution is tried where they are
+# no more than another share, and patience is for where the first fails. A rough solution takes a weight between. Where
+# lam is more than so many times the inverse scale no weight is of use: interior steps cost less.
+_HEAVIEST, _CLOSE, _ROUGHLY_HELD, _HARDEST = 0.3, 0.05, 0.1, 1e4
+_STAGES = ((1e-2, 0.5, 0.5), *((lightest, 0.7, 0.1) for lightest in (1e-3, 1e-4, 1e-5, 1e-6)))
 # The loss of a regression is smooth over these shares of a typical residual, one after the other: from the third on
 # where pivots went astray, from the fourth on where the sides are known roughly, and never by a proximal weight of more
-# than the widest, relative to the block's scale. This share of the free samples may stay on the wrong side.
+# than the widest, relative to the block's scale. This share of the free samples may stay on the wrong side. Where
+# pivots go astray they go on from the share so many before, so many times.
 _SMOOTHED, _MISLED, _ROUGHLY, _SMOOTHLY, _WIDEST = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003), 2, 3, 0.3, 0.4
+_BACK, _MOST_FALLS = 2, 1
 # Where interior steps begin, what a factor of the kernel matrix leaves of k(x, x) may change f by this share of a
 # typical residual.
 _UNSEEN = 1e-3
@@ -96,9 +100,9 @@ def sides_asked_for(side, inward, at_margin, magnitude, upper, at_bound):
     at_margin, at_bound : how far on the wrong side of the margin, and beyond an end of 0 .. upper relative to the
         largest dual or the largest upper of the free, whichever is less, nothing is wrong
     """
-    wanted, free = side.copy(), side == FREE
-    wanted[(side == ZERO) & (inward > at_margin)] = FREE
-    wanted[(side == BOUND) & (inward < -at_margin)] = FREE
+    free = side == FREE
+    # Those at zero join from inward on, those at their bound from outward.
+    wanted = np.where((FREE - side) * inward > at_margin, FREE, side)
     largest, bound = (np.maximum.reduce(of, axis=-1, keepdims=True) for of in (np.abs(magnitude), free * upper))
     # Bounds may be far beyond all duals, where the budget is next to nothing.
     slip = at_bound * np.minimum(largest, bound)
@@ -229,9 +233,12 @@ def pivot(block, state, delta=EXACT, overlook=0.0, cache=None):
             if not cache.gives_up(factor):
                 break
             continue
-        point, wanted, residual = solved.point, solved.wanted, solved.residual
+        now = np.count_nonzero(solved.wanted != side)
+        astray = now > _ASTRAY * fewest + _SOME_WRONG
+        if astray and cache.gives_up(factor):
+            continue
+        point, wanted, residual, wrong = solved.point, solved.wanted, solved.residual, now
         cache.conditions, centre = solved.conditions, centre._replace(lam=point.lam)
-        wrong = np.count_nonzero(wanted != side)
         stalled = 0 if wrong < fewest else stalled + 1
         fewest = min(fewest, wrong)
         if block.is_single and stalled == 0 and solved.stands and wrong < _UNCLEAR * len(solved.conditions.free):
@@ -239,7 +246,7 @@ def pivot(block, state, delta=EXACT, overlook=0.0, cache=None):
         enough = wrong == 0 and solved.exact or wrong < overlook * len(solved.conditions.free)
         if enough and solved.stands:
             return State(wanted, point, settled=True, exact=overlook == 0.0, pivoted=True)
-        if stalled >= _PATIENCE or wrong > _ASTRAY * fewest + _SOME_WRONG:
+        if stalled >= _PATIENCE or astray:
             break
         if _crowds(block, side, wanted):
             wanted = _first_wrong(block, state.point, solved)
@@ -285,57 +292,71 @@ def pivot_ever_closer(block, start, overlook=0.0):
     Where that goes astray the weight falls further. The state is not settled where nothing did.
     """
     weight, start = _HEAVIEST, replace(start, settled=False)
-    for lightest in _LIGHTEST:
-        start, weight = _approach(block, start, weight, lightest)
-        done = pivot_exactly(block, start, overlook)
-        if done.settled:
-            return done
+    for stage in _STAGES:
+        start, weight, share = _approach(block, start, weight, *stage)
+        if weight >= stage[0]:
+            break
+        if share <= _CLOSE:
+            done = pivot_exactly(block, start, overlook)
+            if done.settled:
+                return done
     return start
 
 
-def _approach(block, state, weight, lightest):
-    """Pivots with a proximal weight that falls to the lightest, around the last duals within their bounds.
+def _approach(block, state, weight, lightest, fall, soon):
+    """Pivots with a proximal weight that falls to below the lightest, around the last duals within their bounds.
 
     Returns
     -------
     State : not settled
-    float : the weight to go on with
+    float : the weight to go on with; not below the lightest where pivots stopped improving
+    float : how many samples were on the wrong side at last, as a share of the free ones
     """
-    side, point, conditions, centre = state.side, state.point, None, None
-    for _ in range(_MOST_ROUNDS):
-        if weight < lightest or block.tally.left <= 0:
+    side, point, conditions, centre, share = state.side, state.point, None, None, np.inf
+    for _ in range(2 * _MOST_ROUNDS):
+        if block.tally.left <= 0:
             break
         if centre is None:
             shape = np.clip(block.sign * point.beta, 0.0, point.lam * block.weight) * block.sign
             centre = ProximalTerm.around(block, weight, shape, point.lam)
+            fewest, stalled = np.inf, 0
         block.tally.pivots += 1
         try:
             solved = solve_round(block, side, centre, conditions, None)
         except np.linalg.LinAlgError:
             break
         conditions, point = solved.conditions, solved.point
-        if np.count_nonzero(solved.wanted != side) <= _SOON * len(conditions.free):
-            weight, centre = _FALL * weight, None
-        side = balanced(block, solved.wanted, solved.residual)
-    return State(side, point), weight
+        wrong = np.count_nonzero(solved.wanted != side)
+        side, share = balanced(block, solved.wanted, solved.residual), wrong / max(1, len(conditions.free))
+        stalled = 0 if wrong < fewest else stalled + 1
+        fewest = min(fewest, wrong)
+        if share <= soon:
+            weight, centre = fall * weight, None
+        if weight < lightest or stalled >= _PATIENCE:
+            break
+    return State(side, point), weight, share
 
 
-def pivot_smoothly(block, start, effort=Effort(), shares=_SMOOTHED[_MISLED:]):
+def pivot_smoothly(block, start, effort=Effort(), known=_MISLED):
     """Pivot on the samples of a regression with a loss that is smooth over shares of a typical residual, one after the
-    other, and exactly unless a rough solution will do.
+    other from the one numbered `known` on, and exactly unless a rough solution will do.
 
     A proximal term around zero, of weight delta, lets the price of slack rise to lam over slacks of up to delta lam
-    instead of at once. As it falls it leads from least squares to the loss itself, a few rounds at a time. Where the
-    pivots do not settle the state is the last, not settled.
+    instead of at once. As it falls it leads from least squares to the loss itself, a few rounds at a time; where a
+    share is too small for that it grows again. Where the pivots do not settle the state is the last, not settled.
     """
     zeros, lam = np.zeros(block.n_samples), start.point.lam
     zero = Point(zeros, lam, start.point.intercept, lam * block.fixed.pull)
     typical = np.abs(block.linear - zero.intercept).mean() / (lam * block.scale)
     smoothed = block.at_cost(lam)
-    for share in [share for share in shares if share * typical <= _WIDEST] or shares[-1:]:
-        start = pivot(smoothed, replace(start, point=zero), share * typical, _SMOOTHLY)
-        if not start.settled:
+    weights = [share * typical for share in _SMOOTHED if share * typical <= _WIDEST] or [_SMOOTHED[-1] * typical]
+    number, falls = min(known, len(weights) - 1), 0
+    while number < len(weights):
+        start = pivot(smoothed, replace(start, point=zero), weights[number], _SMOOTHLY)
+        falls += not start.settled
+        if falls > _MOST_FALLS or not start.settled and number == 0:
             return start
+        number = number + 1 if start.settled else max(0, number - _BACK)
     if effort.rough and not block.lam_is_free:
         return replace(start, exact=False, pivoted=False)
     return pivot_exactly(block, start, effort.overlook)
@@ -357,14 +378,24 @@ def pivot_block(block, start, effort=Effort(), trusted=True):
         if done.settled:
             return done
     start = replace(start, settled=False)
+    if block.row is None:
+        return _pivot_held(block, start, effort)
     if trusted and not effort.rough:
         return start
-    if block.row is None and effort.rough:
-        return replace(pivot(block, start, _ROUGHLY_HELD, effort.overlook), exact=False, pivoted=False)
-    if block.row is None:
-        return pivot_ever_closer(block, start, effort.overlook)
     known = 0 if not start.point.beta.any() else _MISLED if trusted else _ROUGHLY
-    return pivot_smoothly(block, start, effort, _SMOOTHED[known:])
+    return pivot_smoothly(block, start, effort, known)
+
+
+def _pivot_held(block, start, effort):
+    """Pivots of classes with a proximal weight: a rough solution near the start's duals, or ever closer to the exact
+    one."""
+    if effort.rough:
+        done = pivot(block, start, _ROUGHLY_HELD, effort.overlook)
+        if done.settled:
+            return replace(done, exact=False, pivoted=False)
+    if start.point.lam * block.scale > _HARDEST:
+        return start
+    return pivot_ever_closer(block, start, effort.overlook)
 
 
 def solve_block(block, start, effort=Effort(), trusted=True):

@@ -26,8 +26,8 @@ _SMALL, _NEARLY_ALL = 400, 0.95
 # The working set reaches this share of the expected number of new free samples, and some more, beyond the expected
 # window.
 _SLACK_SHARE, _SLACK_COUNT, _SLACK_OF_NEW = 0.5, 30, 0.03
-# From this share of free samples on, count instead of trusting signs. Samples of the level below within this share of
-# the window's width belong to the working set too.
+# From this share of free samples on, and of a regression, count instead of trusting signs. Samples of the level below
+# within this share of the window's width belong to the working set too.
 _MOSTLY_FREE, _OLD_SHARE = 0.03, 0.175
 # Coarse levels follow lam to this share of where the finest does: further out their lam says nothing about it.
 _COARSE_REACH = 1e-4
@@ -54,15 +54,16 @@ class Level:
 
 
 def cold_state(problem):
-    """The limit lam -> 0, with the lam that the budget may ask for; of a regression the constant, all samples free."""
+    """The limit lam -> 0, with the lam that the budget may ask for; of a regression the constant, half of the samples
+    outside its tube free: they tell nearly what all would, for an eighth."""
     unit, lam = starting_point(problem)
-    lam = likely_lam(problem, lam)
+    lam = min(max(likely_lam(problem, lam), problem.lam_range[0]), problem.lam_range[1])
     zeros = np.zeros(problem.n_samples)
     if problem.source.index is not None:
-        lam = min(max(lam, problem.lam_range[0]), problem.lam_range[1])
-        return State(np.full(problem.n_samples, FREE), Point(zeros, lam, problem.constant, zeros))
+        outside = problem.sign * (problem.linear - problem.constant) > 0
+        free = outside & (problem.source.index % 2 == 0)
+        return State(np.where(free if free.any() else outside, FREE, ZERO), Point(zeros, lam, problem.constant, zeros))
     side = np.where(np.abs(unit) >= problem.weight, BOUND, FREE).astype(np.int8)
-    lam = min(max(lam, problem.lam_range[0]), problem.lam_range[1])
     return State(side, Point(lam * unit, lam, 0.0, zeros))
 
 
@@ -172,8 +173,9 @@ def predict(problem, chosen, coarse, capacity):
     into = inward(problem, point._replace(fit=fit))
     new = new[np.argsort(-into[new], kind="stable")]
     free, bound = expected_counts(coarse, len(new))
-    if free > _MOSTLY_FREE * len(new):
-        # Where most samples end up on the margin the sign says little; the counts carry over.
+    if free > _MOSTLY_FREE * len(new) or problem.source.index is not None:
+        # Where most samples end up on the margin the sign says little, and residuals of samples that a regression has
+        # not seen are larger than they will be; the counts carry over.
         side[new[:bound]], side[new[bound : bound + free]] = BOUND, FREE
     else:
         side[new] = np.where(into[new] > 0, BOUND, ZERO)
@@ -250,7 +252,7 @@ def polish(problem, part, state, workspace):
     distance = np.abs(inward(share, here.point))
     nearest = np.partition(distance, _FEWEST)[_FEWEST] if len(rows) > _FEWEST else np.inf
     inside = (here.side == FREE) | (distance <= max(_NEAR, nearest))
-    solved, _ = refine(share, here, inside, workspace)
+    solved, _ = refine(share, here, inside, workspace, trusted=state.pivoted)
     beta, fit = np.zeros(problem.n_samples), point.fit.copy()
     side[rows], beta[rows], fit[rows] = solved.side, solved.point.beta, solved.point.fit
     return replace(solved, side=side, point=Point(beta, solved.point.lam, solved.point.intercept, fit))

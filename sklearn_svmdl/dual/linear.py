@@ -22,8 +22,9 @@ from .smooth import smooth_plane
 from .working_set import TooLarge, dense_features, inward, near_margin, nearest, refine, whole_block
 
 # Features that are known are few up to this share of the samples, those that are found up to another, as pivots cost
-# less than more of them, up to so many, and while a step with them takes no more multiplications than this.
-_FEW_KNOWN, _FEW_FOUND, _MOST_FOUND, _MOST_COST = 0.35, 0.2, 96, 2e6
+# less than more of them, up to so many, and while a step with them takes no more multiplications than this, or so many
+# times as many where lam times a typical k(x, x) is large: pivots take longer there.
+_FEW_KNOWN, _FEW_FOUND, _MOST_FOUND, _MOST_COST, _HARD, _HARDER = 0.35, 0.2, 96, 2e6, 3.0, 5.0
 # lam times what found features leave of k(x, x) should change f by no more than this, and must by no more than so many
 # times it; they leave between so little and so much of a typical k(x, x). Where the most features leave no more than
 # so many times that on average they will do.
@@ -71,7 +72,7 @@ def features_of(source, n, lam, few=_FEW_FOUND, most_cost=_MOST_COST, finer=1.0)
     n : int, how many of them a problem has
     lam : float
     few : float, up to what share of n features that are found are few
-    most_cost : float, multiplications that a step with features that are found may take
+    most_cost : float, multiplications that a step with features that are found may take, where lam is not large
     finer : float, the search goes on to leave this share of what must be left, where the features stay few
 
     Returns
@@ -89,6 +90,7 @@ def features_of(source, n, lam, few=_FEW_FOUND, most_cost=_MOST_COST, finer=1.0)
         return None
     typical = max(float(diagonal.mean()), _LEAST_LEFT * largest)
     share = min(max(_UNSEEN / max(lam * typical, _SMALLEST), _LEAST_LEFT), _MOST_LEFT)
+    most_cost *= _HARDER if lam * typical > _HARD else 1.0
     most = int(min(_MOST_FOUND, few * n, np.sqrt(most_cost / n)))
     tolerance = max(finer * share * typical / largest, _LEAST_LEFT)
     if _left_of_some(source, n, most, tolerance * largest) > _ROUGHLY * share:

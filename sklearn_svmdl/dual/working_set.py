@@ -37,6 +37,8 @@ _WRONG, _ROUGHLY_WRONG = 1e-9, 1e-3
 # A working set that outgrew its memory starts again at this share of it; one of more samples than these moves, and
 # grows only where half of it is free: to touch more memory costs more than to let go of samples far from the margin.
 ROOM, _STEADY = 0.9, 2500
+# Where they were solved roughly, samples that are not free are at least one in so many of a set that moves.
+_ROUGHLY_FREE = 4
 _MOST_LOOKS = 40
 # A hard working set takes in all samples where they are no more than these times its own.
 _NEARLY_ALL = 1.6
@@ -251,7 +253,7 @@ class WorkingSet:
         """
         inside = state.side == FREE
         most = size - np.count_nonzero(inside)
-        if most <= 0 or not state.settled or (not state.exact and 2 * most < size):
+        if most <= 0 or not state.settled or (not state.exact and _ROUGHLY_FREE * most < size):
             raise TooLarge(size)
         entering = wrong[: most // 2]
         inside[entering] = True
@@ -369,7 +371,7 @@ def refine(problem, state, inside, workspace, effort=_EFFORT, *, bound_sum=None,
         if len(working.outside) == 0 or (state.settled and len(wrong) == 0):
             if state.exact or now == effort:
                 return state, working.bound_sum
-            now, trusted = effort, True
+            now, trusted = effort, state.pivoted
         elif workspace.tally.left <= 0:
             break
         else:

@@ -15,6 +15,8 @@ BLOCK = 2**20
 _COPIED = 2**16
 # Where fewer samples than one in so many take part in a sum, they are gathered.
 _GATHERED = 4
+# Kernel values that are copied singly at a time, for whose places the inner caches have room.
+_INDEXED = 2**14
 # Where fewer rows than one in so many take part, single values are copied instead of whole rows.
 _FEW_ROWS = 3
 
@@ -233,7 +235,12 @@ class GramSource(_Source):
 
     def blocks(self, rows):
         """K[rows_j, rows_j] (k, m, m) for each row j of an array (k, m)."""
-        return self._values(rows[:, :, None], rows[:, None, :])
+        k, m = rows.shape
+        out = np.empty((k, m, m))
+        for piece in row_blocks(k, m * m, size=_INDEXED):
+            some = rows[piece]
+            self._values(some[:, :, None], some[:, None, :], out[piece])
+        return out
 
     def fill(self, array, rows, columns):
         """array[...] = K[rows, columns]."""
@@ -258,11 +265,12 @@ class GramSource(_Source):
             out[piece] = matmul(self.block(rows[piece], columns), values)
         return out
 
-    def _values(self, rows, columns):
+    def _values(self, rows, columns, out=None):
         """Single values, of broadcast index arrays: from the flat matrix three times as fast as by two indices."""
-        if not self.gram.flags.c_contiguous:
-            return self.gram[rows, columns]
-        return self.gram.reshape(-1).take(rows * self.n_samples + columns)
+        # The matrix is symmetric.
+        flat = np.ascontiguousarray(self.gram.T if self.gram.flags.f_contiguous else self.gram).reshape(-1)
+        # Only where it need not raise numpy fills an array in place.
+        return flat.take(rows * self.n_samples + columns, out=out, mode="raise" if out is None else "clip")
 
     def _spread(self, columns, values):
         """K[:, columns] @ values, without a copy of the matrix."""
