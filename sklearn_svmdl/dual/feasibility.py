@@ -19,8 +19,9 @@ from .problem import least_slack_intercept, slack_of
 _RANK_TOLERANCE = 1e-10
 # Balances that are off by no more than this, relative to the sum of their terms' sizes, are so by rounding.
 _ROUNDING = 1e-12
-# A total slack is the least where what is shown of C_min falls short of it by no more than this share.
-_EQUAL = 1e-9
+# A total slack is the least where what is shown of C_min falls short of it by no more than this share: rounding at the
+# largest cost.
+_EQUAL = 2e-8
 # Beyond this many features the kernel counts as strictly positive definite.
 _MOST_FEATURES = 500
 
