@@ -62,6 +62,19 @@ def test_intercept_has_the_least_total_slack_and_is_the_middle_of_all_that_have(
     assert b == pytest.approx(0.5 * (best.min() + best.max()), abs=1e-12)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_intercepts_of_many_problems_are_those_of_each(seed):
+    """Filled up with variables of weight 0, which are none."""
+    random = np.random.RandomState(seed)
+    gradient, sign = random.randint(-6, 7, (4, 30)) / 2, random.choice([-1.0, 1.0], (4, 30))
+    weight = random.choice([0.0, 0.5, 1.0, 2.0], (4, 30))
+    sign[:, :2], weight[:, :2] = [-1.0, 1.0], 1.0
+    found = least_slack_intercept(gradient, np.where(weight > 0, sign, 0.0), weight)
+    for b, g, s, w in zip(found, gradient, sign, weight, strict=True):
+        there = w > 0
+        assert b == pytest.approx(least_slack_intercept(g[there], s[there], w[there]), abs=1e-12)
+
+
 # The problem
 
 

@@ -167,6 +167,19 @@ def test_kernel_values_are_counted(X):
     assert counts(GramSource(X @ X.T)) == [0, 0, 0, 0, 0, 0]
 
 
+def test_blocks_of_a_stored_matrix_are_the_same_in_any_layout():
+    """More values than are copied at a time; a matrix in Fortran order, and one that is a part of another."""
+    random = np.random.RandomState(0)
+    Z = random.randn(300, 4)
+    K, rows = Z @ Z.T, np.stack([random.permutation(300)[:90] for _ in range(5)])
+    part = np.empty((600, 600))[::2, ::2]
+    part[...] = K
+    for gram in (K, np.asfortranarray(K), part):
+        blocks = GramSource(gram).blocks(rows)
+        for block, own in zip(blocks, rows, strict=True):
+            np.testing.assert_allclose(block, K[np.ix_(own, own)], rtol=1e-12, atol=1e-14)
+
+
 def test_indexed_source_counts_what_is_evaluated(X):
     index = np.concatenate([np.arange(40), np.arange(5)])
     assert counts(IndexedSource(Kernel.of("rbf", **PARAMS).source(X), index)) == [35, 280, 35, 0, 0, 6]

@@ -4,7 +4,7 @@
 `problem`      the convex problem in signed form, its solution, and the certificate
 `solve`        one entry: problem in, certified solution out, with its counts of work
 `levels`       coarse to fine, single precision before double
-`linear`       few features, known or found: interior steps in their dimension
+`linear`       few features, known or found: interior steps in their dimension;  `smooth` who is near the margin there
 `sparse`       many sparse features: pivots with conjugate gradients, no kernel matrix
 `working_set`  the samples near the margin are solved, the others held and looked at
 `active_set`   pivoting: every variable on the wrong side changes side at once

@@ -3,9 +3,10 @@
 The primal-dual active set method (Hintermueller, Ito, Kunisch, SIAM J. Optim. 2002; block pivoting in Judice, Pires,
 Comput. Oper. Res. 1994) on the joint conditions in (beta, lam, b): solve them for a guess of the sides, move all
 samples that contradict the guess, repeat. No step length, no ratio test; a dozen factorisations where it works. It may
-cycle: where a round leaves no fewer samples on the wrong side, and few, the most wrong alone are moved; when the kernel
-matrix is nearly singular that is no help, so it gives up and says so. Rounds far from the end are taken in single
-precision; a solution that is accepted is one in the precision of the kernel values.
+cycle: where a round leaves no fewer samples on the wrong side, and few, or frees more than can be in few features, the
+most wrong alone are moved; when the kernel matrix is nearly singular that is no help, so it gives up and says so.
+Rounds far from the end are taken in single precision; a solution that is accepted is one in the precision of the kernel
+values.
 """
 
 from dataclasses import dataclass, replace
@@ -35,12 +36,12 @@ _UNCLEAR = 0.1
 _CORRECTIONS = {np.dtype(np.float64): ((0.2, 1e-6), (0.0, 1e-12)), np.dtype(np.float32): ((0.2, 1e-5),)}
 # lam may change by this factor in one round.
 LAM_RANGE = 10.0
-# The proximal weight, relative to the block's scale, falls by this factor from the heaviest as soon as no more than
-# this share of the free samples are on the wrong side. At each of the lightest an exact solution is tried where they
-# are no more than another share. A rough solution takes a weight between. Where lam is more than so many times the
-# inverse scale no weight is of use: interior steps cost less.
-_HEAVIEST, _FALL, _LIGHTEST, _SOON, _CLOSE = 0.3, 0.5, (0.01, 0.001, 1e-4, 1e-5, 1e-6), 0.5, 0.05
-_ROUGHLY_HELD, _HARDEST = 0.1, 1e4
+# The proximal weight, relative to the block's scale, falls from the heaviest to the lightest of each stage, by a factor
+# as soon as no more than a share of the free samples are on the wrong side. An exact solution is tried where they are
+# no more than another share, and patience is for where the first fails. A rough solution takes a weight between. Where
+# lam is more than so many times the inverse scale no weight is of use: interior steps cost less.
+_HEAVIEST, _CLOSE, _ROUGHLY_HELD, _HARDEST = 0.3, 0.05, 0.1, 1e4
+_STAGES = ((1e-2, 0.5, 0.5), *((lightest, 0.7, 0.1) for lightest in (1e-3, 1e-4, 1e-5, 1e-6)))
 # The loss of a regression is smooth over these shares of a typical residual, one after the other: from the third on
 # where pivots went astray, from the fourth on where the sides are known roughly, and never by a proximal weight of more
 # than the widest, relative to the block's scale. This share of the free samples may stay on the wrong side. Where
@@ -99,9 +100,9 @@ def sides_asked_for(side, inward, at_margin, magnitude, upper, at_bound):
     at_margin, at_bound : how far on the wrong side of the margin, and beyond an end of 0 .. upper relative to the
         largest dual or the largest upper of the free, whichever is less, nothing is wrong
     """
-    wanted, free = side.copy(), side == FREE
-    wanted[(side == ZERO) & (inward > at_margin)] = FREE
-    wanted[(side == BOUND) & (inward < -at_margin)] = FREE
+    free = side == FREE
+    # Those at zero join from inward on, those at their bound from outward.
+    wanted = np.where((FREE - side) * inward > at_margin, FREE, side)
     largest, bound = (np.maximum.reduce(of, axis=-1, keepdims=True) for of in (np.abs(magnitude), free * upper))
     # Bounds may be far beyond all duals, where the budget is next to nothing.
     slip = at_bound * np.minimum(largest, bound)
@@ -176,6 +177,34 @@ def _most_wrong(block, solved):
     return some
 
 
+def _crowds(block, side, wanted):
+    """Whether no more samples are free than can be at a vertex, but are to be: in few features these contradict each
+    other, unless they are equal."""
+    if block.features is None:
+        return False
+    most = block.features.shape[1] + 1
+    return np.count_nonzero(side == FREE) <= most < np.count_nonzero(wanted == FREE)
+
+
+def _first_wrong(block, before, solved):
+    """A round's guess but for the sample that is the first on the wrong side on the way to its solution."""
+    side, after = solved.conditions.side, solved.point
+    (changes,) = (solved.wanted != side).nonzero()
+    held, to_zero = side[changes] != FREE, solved.wanted[changes] == ZERO
+
+    def distances(point, residual):
+        """How far each is from where it is wrong."""
+        magnitude, upper = block.sign[changes] * point.beta[changes], point.lam * block.weight[changes]
+        return np.where(held, np.abs(residual[changes]), np.where(to_zero, magnitude, upper - magnitude))
+
+    near = np.maximum(distances(before, block.linear - before.fit - before.intercept), 0.0)
+    beyond = np.abs(distances(after, solved.residual)) + np.finfo(float).tiny
+    first = changes[np.argmin(near / (near + beyond))]
+    some = side.copy()
+    some[first] = solved.wanted[first]
+    return some
+
+
 def pivot(block, state, delta=EXACT, overlook=0.0, cache=None):
     """Pivot from a state with proximal weight delta * block.scale around its duals.
 
@@ -219,7 +248,9 @@ def pivot(block, state, delta=EXACT, overlook=0.0, cache=None):
             return State(wanted, point, settled=True, exact=overlook == 0.0, pivoted=True)
         if stalled >= _PATIENCE or astray:
             break
-        if stalled and solved.stands and wrong < _CALM * len(solved.conditions.free):
+        if _crowds(block, side, wanted):
+            wanted = _first_wrong(block, state.point, solved)
+        elif stalled and solved.stands and wrong < _CALM * len(solved.conditions.free):
             wanted = _most_wrong(block, solved)
         side = balanced(block, wanted, residual)
     cache.conditions = None
@@ -261,9 +292,9 @@ def pivot_ever_closer(block, start, overlook=0.0):
     Where that goes astray the weight falls further. The state is not settled where nothing did.
     """
     weight, start = _HEAVIEST, replace(start, settled=False)
-    for lightest in _LIGHTEST:
-        start, weight, share = _approach(block, start, weight, lightest)
-        if weight >= lightest:
+    for stage in _STAGES:
+        start, weight, share = _approach(block, start, weight, *stage)
+        if weight >= stage[0]:
             break
         if share <= _CLOSE:
             done = pivot_exactly(block, start, overlook)
@@ -272,7 +303,7 @@ def pivot_ever_closer(block, start, overlook=0.0):
     return start
 
 
-def _approach(block, state, weight, lightest):
+def _approach(block, state, weight, lightest, fall, soon):
     """Pivots with a proximal weight that falls to below the lightest, around the last duals within their bounds.
 
     Returns
@@ -282,7 +313,7 @@ def _approach(block, state, weight, lightest):
     float : how many samples were on the wrong side at last, as a share of the free ones
     """
     side, point, conditions, centre, share = state.side, state.point, None, None, np.inf
-    for _ in range(_MOST_ROUNDS):
+    for _ in range(2 * _MOST_ROUNDS):
         if block.tally.left <= 0:
             break
         if centre is None:
@@ -299,8 +330,8 @@ def _approach(block, state, weight, lightest):
         side, share = balanced(block, solved.wanted, solved.residual), wrong / max(1, len(conditions.free))
         stalled = 0 if wrong < fewest else stalled + 1
         fewest = min(fewest, wrong)
-        if share <= _SOON:
-            weight, centre = _FALL * weight, None
+        if share <= soon:
+            weight, centre = fall * weight, None
         if weight < lightest or stalled >= _PATIENCE:
             break
     return State(side, point), weight, share
@@ -375,7 +406,7 @@ def solve_block(block, start, effort=Effort(), trusted=True):
 
 def step_inside(block, start, effort=Effort()):
     """Step inside the bounds until the sides can be told, and pivot from there."""
-    if block.tally.left <= 0:
+    if block.tally.left <= 0 or not effort.gaps:
         return replace(start, settled=False)
     for inside in _interior_solutions(block, start.point, effort.gaps[:2] if effort.rough else effort.gaps):
         # Few of these sides are wrong: single precision would mistake others.

@@ -35,6 +35,9 @@ from .kkt import BOUND, FREE, ZERO, Point, sides_of_rows
 
 # Steps of one run. A budget that asks for a large lam takes most of them; a cost takes 10 to 25.
 MOST_STEPS = 100
+# At a given cost the first duals are at most so many times as long as is best in their direction, but no shorter than
+# this share of half of their bounds.
+_LONGER, _SHORTEST_START = 10.0, 0.01
 # How much of the way to the boundary a step may go.
 _SHORT_OF_BOUNDARY = 0.995
 # A shorter step than this leads nowhere.
@@ -103,26 +106,24 @@ class Factored:
 
     def __init__(self, G, tally, rest=0.0):
         self.G, self.rest, self.tally, self.rank = G, rest, tally, G.shape[1]
+        # Whether nothing of the kernel matrix was left on the diagonal.
+        self.is_exact = not np.any(rest)
         self.with_one = np.column_stack([G, np.ones(len(G))])
         self.largest = float(np.einsum("ij,ij->i", G, G).max(initial=0.0))
         # To touch fresh memory at every step would cost more than to fill it.
         self.scaled = np.empty(self.with_one.shape)
 
-    @property
-    def is_exact(self):
-        """Whether nothing of the kernel matrix was left on the diagonal."""
-        return not np.any(self.rest)
-
     def apply(self, values, new=np.empty):
         """K @ values."""
         out = product_into(new(len(values)), self.G, matmul(self.G.T, values))
-        out += np.multiply(self.rest, values, out=new(len(values)))
+        if not self.is_exact:
+            out += np.multiply(self.rest, values, out=new(len(values)))
         return out
 
     def solver(self, D, new=np.empty):
         """A function that solves as that of `_Dense` does; one correction mends the digits that a small D cancels."""
         G, r = self.with_one, self.rank
-        D = np.add(D, self.rest, out=new(len(D)))
+        D = D if self.is_exact else np.add(D, self.rest, out=new(len(D)))
         inverse = np.divide(1.0, D, out=new(len(D)))
         np.multiply(G, np.sqrt(inverse, out=new(len(D)))[:, None], out=self.scaled)
         H = matmul(self.scaled.T, self.scaled)
@@ -402,9 +403,17 @@ class InteriorSolver:
         return self.at_cost(high).solve(self.start(high), gap)
 
     def start(self, lam):
-        """Duals in the middle of their bounds, balanced as far as their room allows, and slacks to match."""
+        """Duals in the middle of their bounds, balanced as far as their room allows, and slacks to match.
+
+        At a given cost they are no longer than some times what the dual objective asks for in their direction.
+        """
         block = self.block
         below = 0.5 * lam * _balancing_share(block) * block.weight
+        if not self.lam_is_free and block.fixed.total == 0.0:
+            beta = block.sign * below
+            reward, curvature = dot(block.linear - lam * block.fixed.pull, beta), dot(beta, self.operator.apply(beta))
+            most = max(_LONGER * reward, _SHORTEST_START * curvature)
+            below *= most / curvature if most < curvature else 1.0
         open_residual = block.linear - self._fit(block.sign * below, lam)
         middle = float(np.median(open_residual))
         residual = block.sign * (open_residual - middle)

@@ -1,28 +1,30 @@
 """Few features: interior steps in their dimension find the sides of all samples, the active set the solution.
 
-K = X X' makes a step cost O(n d^2) instead of O(n^3), and K beta two products with X. Where samples are many a share of
-them tells nearly where the others stand, and the steps see those near the margin only. At most d + 1 samples are free
-at a vertex: the working set is small, however many samples there are.
+K = X X' makes a step cost O(n d^2) instead of O(n^3), and K beta two products with X. Where samples are many a smooth
+loss tells nearly where they stand (`smooth`), and the steps see those near the margin only. At most d + 1 samples are
+free at a vertex: the working set is small, however many samples there are.
 
 Every kernel is linear in some features, and many a kernel matrix is, but for a little, that of few: a polynomial of few
 variables, a smooth kernel in two dimensions. The steps need no more than the sides, so features that leave out what the
 duals cannot make matter will do: the pivots that follow see the kernel itself.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from ..kernels.blas import dot, matmul
-from .active_set import State
+from .active_set import Effort, State, solve_block
 from .interior import PSTRF, InteriorSolver, operator_in_features
-from .kkt import BOUND, FREE, ZERO, Block, FixedSamples, Point
-from .levels import coarse_problem, stratified_share
+from .kkt import BOUND, FREE, ZERO, Block, FixedSamples, Point, point_at
+from .smooth import smooth_plane
 from .working_set import TooLarge, dense_features, inward, near_margin, nearest, refine, whole_block
 
 # Features that are known are few up to this share of the samples, those that are found up to another, as pivots cost
-# less than more of them, up to so many, and while a step with them takes no more multiplications than this.
-_FEW_KNOWN, _FEW_FOUND, _MOST_FOUND, _MOST_COST = 0.35, 0.2, 96, 2e6
+# less than more of them, up to so many, and while a step with them takes no more multiplications than this, or so many
+# times as many where lam times a typical k(x, x) is large: pivots take longer there.
+_FEW_KNOWN, _FEW_FOUND, _MOST_FOUND, _MOST_COST, _HARD, _HARDER = 0.35, 0.2, 96, 2e6, 3.0, 5.0
 # lam times what found features leave of k(x, x) should change f by no more than this, and must by no more than so many
 # times it; they leave between so little and so much of a typical k(x, x). Where the most features leave no more than
 # so many times that on average they will do.
@@ -39,15 +41,17 @@ _MOST_FREE = 20
 # Relative gaps at which sides are handed over; samples beside the margin that join the free ones and as many others.
 _GAPS = (1e-4, 1e-6, 1e-9)
 _NEAR_COUNT = 50
+# Pivots alone.
+_PIVOTS = Effort(gaps=())
+# How far a sample may be held on the wrong side of the margin.
+_WRONG = 1e-9
 # A working set that outgrows its start so many times started from sides that could not be told yet.
 _MOST_WORKING = 4
-# From so many samples, and so many a feature, on the steps begin on one in so many of them, to this relative gap.
-_MANY, _MANY_PER_FEATURE, _RATIO, _GAP_BELOW = 4000, 100, 8, 1e-3
-# The share's error in f leaves about so many times sqrt(features / samples) of all samples near the margin; of as many
-# as these this share may be held on the wrong side. What is held there takes part, so many times at most.
-_BAND, _FEW_WRONG, _MOST_TURNS = 2.0, 0.01, 10
-# A cost that buys too much slack is raised by this factor, its square the next time, and so on up to the last.
-_LARGER, _LARGEST = 3.0, 100.0
+# From so many samples, and so many a feature, on a smooth loss tells who is near the margin.
+_MANY, _MANY_PER_FEATURE = 1000, 30
+# So many times the samples within its width are near the margin; of as many as these this share may be held on the
+# wrong side. What is held there takes part, so many times at most.
+_BAND, _FEW_WRONG, _MOST_TURNS = 4, 0.01, 10
 _SMALLEST = np.finfo(float).tiny
 
 
@@ -68,7 +72,7 @@ def features_of(source, n, lam, few=_FEW_FOUND, most_cost=_MOST_COST, finer=1.0)
     n : int, how many of them a problem has
     lam : float
     few : float, up to what share of n features that are found are few
-    most_cost : float, multiplications that a step with features that are found may take
+    most_cost : float, multiplications that a step with features that are found may take, where lam is not large
     finer : float, the search goes on to leave this share of what must be left, where the features stay few
 
     Returns
@@ -86,6 +90,7 @@ def features_of(source, n, lam, few=_FEW_FOUND, most_cost=_MOST_COST, finer=1.0)
         return None
     typical = max(float(diagonal.mean()), _LEAST_LEFT * largest)
     share = min(max(_UNSEEN / max(lam * typical, _SMALLEST), _LEAST_LEFT), _MOST_LEFT)
+    most_cost *= _HARDER if lam * typical > _HARD else 1.0
     most = int(min(_MOST_FOUND, few * n, np.sqrt(most_cost / n)))
     tolerance = max(finer * share * typical / largest, _LEAST_LEFT)
     if _left_of_some(source, n, most, tolerance * largest) > _ROUGHLY * share:
@@ -163,27 +168,94 @@ def solve_in_features(problem, features, workspace, lam):
     near = _near_margin(within, X, rest, lam, workspace.tally)
     if near is not None:
         state = _exact(problem, near, reach, workspace)
-        if state.settled and (problem.cost is not None or state.point.lam < problem.largest_cost):
+        if state.settled and not _is_idle(problem, state.point):
             return state
     return _exact(problem, _everywhere(within, X, rest, lam, workspace.tally), reach, workspace)
 
 
+def _is_idle(problem, point):
+    """Whether lam is the largest although less would keep the budget."""
+    if problem.budget is None or point.lam < problem.largest_cost:
+        return False
+    return dot(problem.weight, np.maximum(inward(problem, point), 0.0)) <= problem.budget
+
+
 def _exact(problem, steps, reach, workspace):
-    """The state of all samples by pivots near the margin, from where interior steps end."""
+    """The state of all samples by pivots near the margin, from where interior steps end.
+
+    Where pivots fail on features that are known, a smaller gap tells the sides better.
+    """
+    are_known = np.isinf(reach)
     for gap in _GAPS:
-        state, flees = steps.go_on(gap, follows=np.isinf(reach))
+        state, flees = steps.go_on(gap, follows=are_known, few=_FEW_WRONG if gap == _GAPS[0] else 0.0)
         if flees or state.point.lam > reach:
             break
         if np.count_nonzero(state.side == FREE) > _MOST_FREE * (steps.X.shape[1] + 1):
             continue
-        near = near_margin(problem, state, _NEAR_COUNT, problem.n_samples)
-        try:
-            done, _ = refine(problem, state, near, workspace, most=_MOST_WORKING * np.count_nonzero(near))
-        except TooLarge:
-            continue
+        if are_known and problem.source.index is None:
+            effort = _PIVOTS if gap > _GAPS[-1] else Effort()
+            done = _at_vertex(problem, steps.X, state, workspace.tally, effort)
+        else:
+            done = _by_pivots(problem, state, workspace, Effort())
         if done.settled:
             return done
     return state
+
+
+def _by_pivots(problem, state, workspace, effort):
+    """The state by pivots on the samples near the margin, which see the kernel itself."""
+    near = near_margin(problem, state, _NEAR_COUNT, problem.n_samples)
+    try:
+        return refine(problem, state, near, workspace, effort, most=_MOST_WORKING * np.count_nonzero(near))[0]
+    except TooLarge:
+        return state
+
+
+def _at_vertex(problem, X, state, tally, effort):
+    """The state by pivots on the samples near the margin, of known features: those held elsewhere add but their sum.
+
+    Those that turn out to stand wrong take part.
+    """
+    near = near_margin(problem, state, _NEAR_COUNT, problem.n_samples)
+    most = _MOST_WORKING * np.count_nonzero(near)
+    while np.count_nonzero(near) <= most:
+        (here,) = near.nonzero()
+        held = np.where(near | (state.side != BOUND), 0.0, problem.bound)
+        w = matmul(X.T, held)
+        block = _block_near(problem, X[here], here, held, w, tally)
+        block = replace(block, gram=problem.source.block(here, here))
+        start = State(state.side[here], point_at(block, state.point.beta[here], state.point.lam, state.point.intercept))
+        solved = solve_block(block, start, effort)
+        if not solved.settled:
+            break
+        state = _spread(X, here, held, w, solved)
+        wrong = _held_wrong(problem, state.point, near, held, _WRONG)
+        if len(wrong) == 0:
+            return state
+        near[wrong] = True
+    return replace(state, settled=False)
+
+
+def _block_near(problem, X, here, held, w, tally):
+    """The block of the samples `here`, X, where others are held at their bounds `held`, with the sum w."""
+    fixed = FixedSamples(matmul(X, w), dot(w, w), dot(problem.linear, held), float(held.sum()))
+    given = problem.charge, fixed, problem.lam_range, X, None, tally
+    return Block(None, problem.linear[here], problem.bound[here], *given)
+
+
+def _held_wrong(problem, point, near, held, tolerance):
+    """The samples outside `near` that the point has on the wrong side of the margin."""
+    into = inward(problem, point) * np.where(held == 0, 1.0, -1.0)
+    into[near] = 0.0
+    return np.flatnonzero(into > tolerance)
+
+
+def _spread(X, here, held, w, solved):
+    """The state of all samples: those `here` as solved, the others where they are held."""
+    lam, beta, side = solved.point.lam, solved.point.lam * held, np.where(held == 0, ZERO, BOUND)
+    side[here], beta[here] = solved.side, solved.point.beta
+    fit = matmul(X, lam * w + matmul(X[here].T, solved.point.beta))
+    return replace(solved, side=side, point=Point(beta, lam, solved.point.intercept, fit))
 
 
 def _everywhere(problem, X, rest, lam, tally):
@@ -192,36 +264,23 @@ def _everywhere(problem, X, rest, lam, tally):
 
 
 def _near_margin(problem, X, rest, lam, tally):
-    """The interior steps on the samples near the margin, as a share of all samples tells them.
+    """The interior steps on the samples near the margin, as a smooth loss tells them.
 
-    None where there are few samples, or no hyperplane of the share keeps its budget.
+    None where there are few samples. Where no hyperplane seems to keep the budget, those of the largest cost.
     """
     n, r = X.shape
     if problem.source.index is not None or n < max(_MANY, _MANY_PER_FEATURE * r) or np.any(rest):
         return None
-    chosen = stratified_share(problem.sign, _RATIO, np.random.RandomState(0))
-    share = len(chosen) / n
-    # The same hyperplane costs fewer samples more each.
-    few = coarse_problem(problem, chosen).within(problem.largest_cost / share)
-    few = few if problem.cost is None else few.with_cost(problem.cost / share)
-    below = few, X[chosen], rest[chosen], lam / share, tally
-    point = (_near_margin(*below) or _everywhere(*below)).go_on(_GAP_BELOW)[0].point
-    w, lam = matmul(X[chosen].T, point.beta), share * point.lam
-    point = Point(None, lam, point.intercept, matmul(X, w))
-    count = min(int(_BAND * n * np.sqrt(r / len(chosen))), n - 1)
-    larger = _LARGER
-    while problem.budget is not None and tally.left > 0:
-        if lam >= problem.largest_cost:
-            return None
-        # From too large a lam a few long steps lead back, from one too small many short ones lead on.
-        lam, larger = min(larger * lam, problem.largest_cost), min(larger**2, _LARGEST)
-        steps = _Steps(problem.with_cost(lam), X, rest, count, point._replace(lam=lam), tally)
-        point = steps.go_on(_GAP_BELOW)[0].point
-        # What the slack may still fall by.
-        unsure = steps.iterate.gap / lam
-        if dot(problem.weight, np.maximum(inward(problem, point), 0.0)) <= problem.budget + unsure:
-            break
-    return _Steps(problem, X, rest, count, point, tally)
+    plane = smooth_plane(problem, X, lam, tally)
+    if plane is None:
+        return None
+    if problem.budget is not None and plane.lam >= problem.largest_cost:
+        problem = problem.with_cost(problem.largest_cost)
+        plane = plane._replace(lam=problem.cost)
+    point = Point(None, plane.lam, plane.intercept, matmul(X, plane.w))
+    into = inward(problem, point)
+    near = _BAND * np.count_nonzero((into > 0) & (into < plane.width)) + _NEAR_COUNT
+    return _Steps(problem, X, rest, min(near, n), point, tally)
 
 
 class _Steps:
@@ -250,12 +309,9 @@ class _Steps:
         if here is None:
             block = whole_block(problem, None, self.tally, X)
         else:
-            t = self.t
-            t[here] = 0.0
-            self.w, X, rest = matmul(X.T, t), X[here], rest[here]
-            fixed = FixedSamples(matmul(X, self.w), dot(self.w, self.w), dot(problem.linear, t), float(t.sum()))
-            given = problem.charge, fixed, problem.lam_range, X, None, self.tally
-            block = Block(None, problem.linear[here], problem.bound[here], *given)
+            self.t[here] = 0.0
+            self.w, X, rest = matmul(X.T, self.t), X[here], rest[here]
+            block = _block_near(problem, X, here, self.t, self.w, self.tally)
         self.solver = InteriorSolver(block, operator_in_features(X, rest, block.row, self.tally))
         self.iterate = self.solver.start(lam)
 
@@ -271,30 +327,20 @@ class _Steps:
             inside = self.solver.solve(self.iterate, gap)
             flees = inside.flees
         self.iterate = inside.iterate
-        return State(inside.side, inside.point) if self.here is None else self._spread(inside), flees
+        state = State(inside.side, inside.point)
+        return state if self.here is None else _spread(self.X, self.here, self.t, self.w, state), flees
 
-    def go_on(self, gap, follows=True):
-        """As `once`; where samples that are held stand wrong they take part, and the steps begin anew."""
+    def go_on(self, gap, follows=True, few=_FEW_WRONG):
+        """As `once`; where more than a few samples that are held stand wrong they take part, and the steps begin anew.
+
+        `few` is a share of those that take part.
+        """
         for _ in range(_MOST_TURNS):
             state, flees = self.once(gap, follows)
             if self.here is None or self.tally.left <= 0:
                 break
-            wrong = self._wrong(state)
-            if len(wrong) <= _FEW_WRONG * len(self.here):
+            wrong = _held_wrong(self.problem, state.point, self.here, self.t, 0.0)
+            if len(wrong) <= few * len(self.here):
                 break
             self._begin(np.concatenate([self.here, wrong]), state.point.lam)
         return state, flees
-
-    def _wrong(self, state):
-        """The samples that are held on the wrong side."""
-        into = inward(self.problem, state.point)
-        into[self.here] = 0.0
-        return np.flatnonzero(into * np.where(self.t == 0, 1.0, -1.0) > 0)
-
-    def _spread(self, inside):
-        """The state of all samples: those near as solved, the others where they stand."""
-        lam, X = inside.point.lam, self.X
-        side, beta = np.where(self.t == 0, ZERO, BOUND), lam * self.t
-        side[self.here], beta[self.here] = inside.side, inside.point.beta
-        fit = matmul(X, lam * self.w + matmul(X[self.here].T, inside.point.beta))
-        return State(side, Point(beta, lam, inside.point.intercept, fit))

@@ -273,20 +273,19 @@ def least_slack_intercept(gradient, sign, weight):
     smallest gradient is (negative weight up to it) - (positive weight beyond it). Arrays (n,), or (k, n) of k problems,
     where variables of weight 0 are none.
     """
-    order = np.argsort(gradient, axis=-1, kind="stable")
+    n = gradient.shape[-1]
+    order = gradient.argsort(axis=-1, kind="stable")
+    if gradient.ndim > 1:
+        # Where all problems stand in a row.
+        order += n * np.arange(len(gradient))[:, None]
     total = np.where(sign > 0, weight, 0.0).sum(axis=-1)
     # One cumulative sum: the slope starts at -W+ and each kink, of either sign, raises it by its weight.
-    slope = np.cumsum(_along(weight, order), axis=-1) - total[..., None]
+    slope = weight.take(order).cumsum(axis=-1) - total[..., None]
     flat = 1e-12 * weight.sum(axis=-1)[..., None]
-    first = np.count_nonzero(slope < -flat, axis=-1)
-    last = np.minimum(np.count_nonzero(slope <= flat, axis=-1), gradient.shape[-1] - 1)
-    ends = np.stack([first, last], axis=-1)
-    return _along(gradient, _along(order, ends)).mean(axis=-1)
-
-
-def _along(values, order):
-    """values[order] along the last axis."""
-    return values[order] if values.ndim == 1 else np.take_along_axis(values, order, axis=-1)
+    first, last = (slope < -flat).sum(axis=-1), np.minimum((slope <= flat).sum(axis=-1), n - 1)
+    begin = n * np.arange(order.size // n).reshape(first.shape)
+    ends = (gradient.take(order.take(begin + end)) for end in (first, last))
+    return 0.5 * sum(ends)
 
 
 def kkt_violation(gradient, beta, upper, sign):

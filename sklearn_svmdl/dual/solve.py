@@ -69,7 +69,7 @@ def solve(problem, *, solver="auto", tol=1e-3, max_iter=100_000, cache_size=200.
         return constant_solution(problem)
     tally = Tally(max_iter)
     counted = problem.counted(tally)
-    if is_direct(problem, Buffer.of(cache_size, problem.n_distinct)):
+    if problem.source.n_features is None and is_direct(problem, Buffer.of(cache_size, problem.n_distinct)):
         counted = counted.stored()
     counted = reachable(counted)
     counted, solution = SOLVERS[solver](counted, tally, tol, cache_size)
@@ -169,7 +169,8 @@ def _attempt(problem, workspace, tol):
 
 def _block_steps(problem, workspace, tol):
     """The certified solution by block steps."""
-    tally, start = workspace.tally, cold_state(problem) if is_direct(problem, workspace.buffer) else None
+    tally, direct = workspace.tally, is_direct(problem, workspace.buffer)
+    start = cold_state(problem) if direct and problem.source.n_features is None else None
     lam = _first_lam(problem) if start is None else start.point.lam
     finer = 1.0 if problem.source.index is None else _FINER
     features = features_of(problem.source.distinct, problem.n_distinct, lam, finer=finer)
@@ -179,7 +180,8 @@ def _block_steps(problem, workspace, tol):
             solution = certified(problem, state, tally, tol)
             if solution.is_within(tol) or tally.left <= 0:
                 return solution
-    if start is not None:
+    if direct:
+        start = cold_state(problem) if start is None else start
         block = whole_block(problem, problem.source.distinct.whole(), tally)
         return certified(problem, solve_whole(problem, block, start, tally), tally, tol)
     if is_sparse(problem):
@@ -203,7 +205,7 @@ def _block_steps(problem, workspace, tol):
 def _first_lam(problem):
     """Where lam may begin, of a share of the samples where that of all would take all kernel values.
 
-    With the linear kernel and many samples it is larger: from too large a lam a few long steps lead back, from one too
+    With the linear kernel it is larger: from too large a lam a few long steps lead back, from one too
     small many short ones lead on.
     """
     if problem.budget is None:

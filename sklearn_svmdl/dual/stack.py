@@ -63,7 +63,7 @@ class Stack(Bounds):
         """The least s_i of each problem."""
         return np.where(self.bound, self.weight, np.inf).min(axis=1)
 
-    @property
+    @cached_property
     def largest_budget(self):
         """C_max of each problem."""
         constant = least_slack_intercept(self.linear, self.sign, self.weight)

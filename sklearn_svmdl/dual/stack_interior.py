@@ -13,6 +13,8 @@ from .kkt import BOUND, FREE, ZERO
 # Steps of one run: a cost takes 8 to 25.
 MOST_STEPS = 50
 _SHORT_OF_BOUNDARY = 0.995
+# Where duals begin, as a share of their bounds.
+_BEGUN = 0.05
 # Multipliers of variables that a problem does not have.
 _NOTHING = 1e-300
 
@@ -97,16 +99,17 @@ def steps_together(stack, features, rest, gap):
 
 
 def _first(on):
-    """Duals in the middle of their bounds, balanced, and multipliers to match: a, v, z, e (4, k, m), and b."""
+    """Duals within their bounds, balanced, and multipliers to match: a, v, z, e (4, k, m), and b."""
     positive = on.sign > 0
     up, down = (np.where(side, on.weight, 0.0).sum(axis=1) for side in (positive, ~positive))
     share = np.where(positive, np.minimum(1.0, down / up)[:, None], np.minimum(1.0, up / down)[:, None])
     upper = on.cost[:, None] * on.weight
-    below = 0.5 * share * upper
+    below = _BEGUN * share * upper
     residual = on.linear - on.fit(on.sign * below)
-    intercept = np.nanmedian(np.where(on.there, residual, np.nan), axis=1)
+    count = on.there.sum(axis=1)
+    intercept = np.sort(np.where(on.there, residual, np.inf), axis=1)[np.arange(len(count)), count // 2]
     inward = on.sign * (residual - intercept[:, None])
-    half = np.maximum(0.5 * np.abs(inward).sum(axis=1) / on.there.sum(axis=1), 1e-3)[:, None]
+    half = np.maximum(0.5 * np.abs(inward).sum(axis=1) / count, 1e-3)[:, None]
     pairs = np.stack([below, upper - below, np.maximum(-inward, 0.0) + half, np.maximum(inward, 0.0) + half])
     pairs[:2, ~on.there], pairs[2:, ~on.there] = 1.0, _NOTHING
     return pairs, intercept
@@ -114,7 +117,7 @@ def _first(on):
 
 def _longest(ratios):
     """The longest step of each problem that keeps all distances and multipliers positive."""
-    return 1.0 / np.maximum(-ratios.min(axis=(0, 2)), _NOTHING)
+    return 1.0 / np.maximum(-ratios.min(axis=2).min(axis=0), _NOTHING)
 
 
 class _System:
@@ -126,15 +129,15 @@ class _System:
         fit = on.fit(self.beta)
         self.residual = on.linear - fit - intercept[:, None]
         self.imbalance = -self.beta.sum(axis=1)
-        self.gap = np.einsum("pki,pki->k", pairs[:2], pairs[2:])
+        self.gap = (pairs[:2] * pairs[2:]).sum(axis=2).sum(axis=0)
         objective = np.einsum("ki,ki->k", self.beta, fit) + on.cost * np.einsum("ki,ki->k", on.weight, pairs[3])
         wrong = np.abs(on.sign * self.residual + pairs[2] - pairs[3]).max(axis=1)
         self.error = np.maximum(self.gap / objective, wrong)
         self.ratios = pairs[2:] / pairs[:2]
         self.inverse = on.there / (self.ratios[0] + self.ratios[1] + on.rest)
-        self.H = np.matmul(on.transposed * self.inverse[:, None, :], on.G)
-        rank = self.H.shape[1] - 1
-        self.H[:, np.arange(rank), np.arange(rank)] += 1.0
+        H = np.matmul(on.transposed * self.inverse[:, None, :], on.G)
+        np.einsum("kii->ki", H)[:, :-1] += 1.0
+        self.solution = np.linalg.inv(H)
 
     def direction(self, targets=None):
         """The step (4, k, m), and that of b, towards a z and v e equal to the targets (2, k, m), zero if None."""
@@ -144,7 +147,7 @@ class _System:
             rows, wanted = rows + on.sign * (asked[0] - asked[1]), wanted + asked
         inner = np.matmul(on.transposed, (rows * self.inverse)[:, :, None])
         inner[:, -1, 0] -= self.imbalance
-        inner = np.linalg.solve(self.H, inner)
+        inner = np.matmul(self.solution, inner)
         below = on.sign * (rows - np.matmul(on.G, inner)[:, :, 0]) * self.inverse
         step = np.empty(self.pairs.shape)
         step[0], step[1] = below, -below

@@ -12,22 +12,27 @@ from typing import NamedTuple
 import numpy as np
 
 from .active_set import EXACT, LAM_RANGE, PULLED, TOLERANCES, sides_asked_for
-from .factor import cholesky, solve_factorised
+from .factor import cholesky, shifted_gram, solve_factorised
 from .kkt import BOUND, FREE, ROUNDING, UNITS, ZERO
 from .problem import Bounds, least_slack_intercept, slack_of
 
 # The proximal weights of the pivotings that follow each other, in units of 1 / lam or of the scale, whichever is more,
 # and at last of the scale; and the rounds of all of them. Up to this share of the free samples may be on the wrong side
 # where the next begins.
-_STAGES, MOST_ROUNDS = np.array([0.1, 0.03, 0.01, 0.003, EXACT]), 60
-ROUGHLY, NEARLY, EXACTLY = 0, len(_STAGES) - 2, len(_STAGES) - 1
+_STAGES, MOST_ROUNDS = np.array([0.1, 0.03, 0.01, 0.003, 0.0003, EXACT]), 60
+# Where little, the cost alone, the sides roughly, or all is known.
+ROUGHLY, AFTER_LAST, NEARLY, EXACTLY = 0, 1, 3, len(_STAGES) - 1
 _OVERLOOKED = 0.5
+# Up to this share of them the next is the last.
+_FEW_WRONG = 0.05
 # Up to so many free samples one call of numpy solves the conditions of all blocks.
-_FEW_FREE = 24
+_FEW_FREE = 32
 # Rounds without fewer samples on the wrong side before a pivoting gives up.
 _PATIENCE = 8
 # Samples of this share, the nearest to the other class, are free at first.
 NEAREST = 0.5
+# What fills the conditions up has so many times the scale on their diagonal: it stays at zero.
+_FILLED = 1e30
 # The last entry of the conditions' diagonal, in units of 1 / scale: it keeps them regular where no sample is free.
 _REGULAR = 1e-14
 _EPS = np.finfo(float).eps
@@ -111,11 +116,11 @@ class Blocks(Bounds):
         """K beta."""
         return np.matmul(self.gram, beta[:, :, None])[:, :, 0]
 
-    def among(self, columns):
-        """Kernel values (k, f, f) among the variables `columns` (k, f) of each block."""
+    @cached_property
+    def first(self):
+        """The place (k, 1) of the first variable of each block where all stand in a row."""
         k, m = self.bound.shape
-        first = (columns + m * np.arange(k)[:, None]) * m
-        return self.gram.reshape(-1).take(first[:, :, None] + columns[:, None, :])
+        return m * np.arange(k)[:, None]
 
 
 def _spread(gram, there):
@@ -152,8 +157,10 @@ def start(blocks):
     softest = _softest(blocks)
     if blocks.budget is not None:
         return softest._replace(lam=np.clip(softest.lam, blocks.least_lam, blocks.most_lam))
-    near = nearest(blocks, blocks.fit(mean_difference(blocks.bound)), NEAREST)
     larger = (blocks.most_lam > softest.lam)[:, None]
+    if not larger.any():
+        return softest._replace(lam=blocks.most_lam)
+    near = nearest(blocks, blocks.fit(mean_difference(blocks.bound)), NEAREST)
     side = np.where(larger, np.where(near, FREE, ZERO), softest.side)
     return softest._replace(side=side, shape=np.where(larger, 0.0, softest.shape), lam=blocks.most_lam)
 
@@ -195,73 +202,71 @@ def _softest(blocks):
         0.0 if blocks.budget is None else blocks.budget
     )
     lam = np.divide(unspent, curvature, out=1.0 / blocks.scale, where=curvature > 0)
-    side = np.select([costly, at_constant], [BOUND, FREE], ZERO)
+    side = np.where(costly, BOUND, np.where(at_constant, FREE, ZERO))
     return Guess(side, shape, lam, np.full(len(lam), ROUGHLY))
 
 
 def _solve_round(blocks, guess, delta):
-    """The solution of the conditions for the guess: duals, lam, b, y - f - b, and whether lam meets the budget."""
-    free, t = guess.side == FREE, np.where(guess.side == BOUND, blocks.bound, 0.0)
-    fixed, shift = blocks.fixed, blocks.scale
+    """The solution of the conditions for the guess: duals, lam, b, y - f - b, whether lam meets the budget, and how
+    many are free."""
+    free, t = guess.side == FREE, blocks.bound * (guess.side == BOUND)
+    fixed, shift, count = blocks.fixed, blocks.scale, free.sum(axis=1)
     pull, total = blocks.fit(t) + fixed.pull, t.sum(axis=1) + fixed.total
-    count = np.count_nonzero(free, axis=1)
-    # The conditions of beta_F and b. The columns are those of the free, filled up with others that read beta_i = 0.
-    f = int(count.max())
-    columns = np.argsort(~free, axis=1, kind="stable")[:, :f]
-    is_free = np.arange(f) < count[:, None]
-    matrix = blocks.among(columns)
-    matrix += shift[:, None, None]
-    matrix *= is_free[:, :, None] & is_free[:, None, :]
-    np.einsum("kii->ki", matrix)[...] += np.where(is_free, delta[:, None], 1.0)
     coupling = pull + (shift * total)[:, None] - delta[:, None] * guess.shape
-    constant, slope = (is_free * np.take_along_axis(v, columns, axis=1) for v in (blocks.linear, coupling))
     if blocks.budget is None:
-        lam, stands = guess.lam, np.ones(len(t), bool)
-        solved, intercept = _bordered(matrix, (constant - lam[:, None] * slope,), (-lam * total,), is_free, shift)
-        solved, intercept = solved[0], intercept[0]
+        lam, stands = guess.lam, True
+        rows = blocks.linear - lam[:, None] * coupling, np.ones(t.shape)
+        (solved, of_ones), (sums, least) = _solved(blocks, free, count, delta, rows)
+        intercept = (sums + lam * total) / (least + _REGULAR / shift)
+        solved -= intercept[:, None] * of_ones
     else:
-        of, b = _bordered(matrix, (constant, slope), (np.zeros(len(t)), total), is_free, shift)
+        rows = blocks.linear, coupling, np.ones(t.shape)
+        (constant, slope, of_ones), (*sums, least) = _solved(blocks, free, count, delta, rows)
+        b = sums[0] / (least + _REGULAR / shift), (sums[1] - total) / (least + _REGULAR / shift)
+        constant, slope = constant - b[0][:, None] * of_ones, slope - b[1][:, None] * of_ones
         # The budget is spent.
         curvature = fixed.curvature + (t * (pull + fixed.pull)).sum(axis=1) + shift * total**2
         curvature += delta * (((t - guess.shape) ** 2).sum(axis=1) + 1.0)
         spare = (blocks.linear * t).sum(axis=1) + fixed.reward - blocks.budget + delta * guess.lam
-        fall = curvature - (slope * of[1]).sum(axis=1) - total * b[1]
-        excess = spare - (slope * of[0]).sum(axis=1) - total * b[0]
+        fall = curvature - (coupling * slope).sum(axis=1) - total * b[1]
+        excess = spare - (coupling * constant).sum(axis=1) - total * b[0]
         far = np.where(excess > 0, np.inf, 0.0)
         wanted = np.divide(excess, fall, out=far, where=fall > ROUNDING * np.abs(curvature))
         wanted = np.clip(wanted, blocks.least_lam, blocks.most_lam)
         lam = np.clip(wanted, guess.lam / LAM_RANGE, guess.lam * LAM_RANGE)
-        solved, intercept, stands = of[0] - lam[:, None] * of[1], b[0] - lam * b[1], lam == wanted
-    beta = lam[:, None] * t
-    np.put_along_axis(beta, columns, np.where(is_free, solved, np.take_along_axis(beta, columns, axis=1)), axis=1)
+        solved, intercept, stands = constant - lam[:, None] * slope, b[0] - lam * b[1], lam == wanted
+    beta = lam[:, None] * t + solved
     gradient = blocks.linear - blocks.fit(beta) - lam[:, None] * fixed.pull
     gradient -= delta[:, None] * (beta - lam[:, None] * guess.shape)
-    if f == 0 or not count.all():
+    if not count.all():
         intercept = np.where(count > 0, intercept, _middle_intercept(gradient, guess.side, blocks.bound))
-    return beta, lam, intercept, gradient - intercept[:, None], stands
+    return beta, lam, intercept, gradient - intercept[:, None], stands, count
 
 
-def _bordered(matrix, rhs, sums, is_free, shift):
-    """The solutions of A x + b 1 = r, 1'x = s on the free: for each of the rhs (k, f) and sums (k,) x and b."""
-    on = is_free.astype(float)
-    solved = _solved(matrix, np.stack([*rhs, on], axis=2), np.count_nonzero(is_free, axis=1))
-    of_ones = solved[:, :, -1]
-    least = (on * of_ones).sum(axis=1) + _REGULAR / shift
-    intercepts = [((on * solved[:, :, j]).sum(axis=1) - s) / least for j, s in enumerate(sums)]
-    return [solved[:, :, j] - b[:, None] * of_ones for j, b in enumerate(intercepts)], intercepts
+def _solved(blocks, free, count, delta, rows):
+    """A^-1 r of the free for each of the rows (k, m), zero elsewhere: (p, k, m), and its sums (p, k).
 
-
-def _solved(matrix, rhs, count):
-    """A^-1 R of each block: all at once, or where a factorisation costs more than a call one by one, of as many as are
-    free."""
-    if matrix.shape[1] <= _FEW_FREE:
-        return np.linalg.solve(matrix, rhs)
-    out = np.zeros(rhs.shape)
-    for solved, a, r, n in zip(out, matrix, rhs, count.tolist(), strict=True):
-        # LAPACK takes no system of nothing.
-        n = max(n, 1)
-        solved[:n] = solve_factorised(cholesky(a[:n, :n].copy()), np.asfortranarray(r[:n]))
-    return out
+    All blocks at once, those with fewer free filled up, or where a factorisation costs more than a call one by one.
+    """
+    rows = np.stack(rows)
+    out, most = np.zeros(rows.shape), int(count.max())
+    if most > _FEW_FREE:
+        shift, delta = blocks.scale.tolist(), delta.tolist()
+        for k, gram in enumerate(blocks.gram):
+            own = free[k].nonzero()[0]
+            if len(own):
+                upper = cholesky(shifted_gram(gram, own, shift[k], delta[k]))
+                out[:, k, own] = solve_factorised(upper, rows[:, k, own].T).T
+    elif most:
+        columns = (~free).argsort(axis=1, kind="stable")[:, :most]
+        places = columns + blocks.first
+        is_free = free.take(places)
+        matrix = blocks.gram.take(places[:, :, None] * free.shape[1] + columns[:, None, :])
+        matrix += blocks.scale[:, None, None]
+        np.einsum("kii->ki", matrix)[...] += np.where(is_free, delta[:, None], _FILLED * blocks.scale[:, None])
+        solved = np.linalg.solve(matrix, rows.reshape(len(rows), -1).take(places, axis=1).transpose(1, 2, 0))
+        out[:, free] = solved.transpose(2, 0, 1)[:, is_free]
+    return out, out.sum(axis=2)
 
 
 def _middle_intercept(gradient, side, bound):
@@ -318,25 +323,23 @@ def pivot_together(blocks, guess, most_rounds=MOST_ROUNDS):
     rows, fewest, stalled, going = np.arange(k), np.full(k, m), np.zeros(k, int), np.ones(k, bool)
     at_bound, at_margin = TOLERANCES[np.dtype(np.float64)]
     for number in range(1, most_rounds + 1):
-        last, sign = guess.stage == EXACTLY, blocks.sign
+        last, sign, least = guess.stage == EXACTLY, blocks.sign, _EPS * blocks.largest
         unit = np.where(last, blocks.scale, np.maximum(blocks.scale, 1.0 / guess.lam))
-        delta = np.maximum(_STAGES[guess.stage] * unit, m * _EPS * blocks.largest)
-        beta, lam, intercept, residual, stands = _solve_round(blocks, guess, delta)
+        delta = np.maximum(_STAGES[guess.stage] * unit, m * least)
+        beta, lam, intercept, residual, stands, n_free = _solve_round(blocks, guess, delta)
         upper, magnitude, inward = lam[:, None] * blocks.weight, sign * beta, sign * residual
-        tolerance = at_margin + UNITS * _EPS * blocks.largest * np.linalg.norm(beta, axis=1)
+        tolerance = at_margin + UNITS * least * np.sqrt(np.einsum("ki,ki->k", beta, beta))
         wanted = sides_asked_for(guess.side, inward, tolerance[:, None], magnitude, upper, at_bound)
-        changes = wanted != guess.side
-        count = np.count_nonzero(changes, axis=1)
-        enough = np.where(last, 0, _OVERLOOKED * np.count_nonzero(guess.side == FREE, axis=1))
-        agree = stands & (count <= enough)
-        pull = delta * np.abs(beta - lam[:, None] * guess.shape).max(axis=1)
-        done = going & agree & last & (pull <= PULLED)
+        count = (wanted != guess.side).sum(axis=1)
+        agree = stands & (count <= np.where(last, 0, _OVERLOOKED * n_free))
+        done = going & agree & last
         if done.any():
+            done &= delta * np.abs(beta - lam[:, None] * guess.shape).max(axis=1) <= PULLED
             for whole, part in zip(out[:4], (beta, lam, intercept, guess.side), strict=True):
                 whole[rows[done]] = part[done]
             out.rounds[rows[done]] = number
             going &= ~done
-        stalls = going & (count >= fewest) & ~agree
+        stalls = (count >= fewest) & ~agree
         stalled = np.where(stalls, stalled + 1, 0)
         going &= stalled < _PATIENCE
         if not going.any():
@@ -347,7 +350,8 @@ def pivot_together(blocks, guess, most_rounds=MOST_ROUNDS):
             wrong = np.where(guess.side == FREE, beyond, np.abs(residual))
             wanted[stalls] = _worst_only(guess.side[stalls], wanted[stalls], wrong[stalls])
         shape = np.where(agree[:, None], beta / lam[:, None], guess.shape)
-        guess = Guess(_balanced(wanted, residual, blocks), shape, lam, guess.stage + (agree & ~last))
+        stage = np.where(agree & (count <= _FEW_WRONG * n_free), EXACTLY, guess.stage + (agree & ~last))
+        guess = Guess(_balanced(wanted, residual, blocks), shape, lam, stage)
         # Those that are done go on until they are as many as the others: their kernel values would have to be copied.
         if 2 * np.count_nonzero(going) <= len(going):
             rows, fewest, stalled = rows[going], fewest[going], stalled[going]

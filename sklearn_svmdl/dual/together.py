@@ -1,10 +1,10 @@
 """Many problems at once: what one problem alone would go through, of all of them in each call of numpy.
 
-Small ones are pivoted whole (`stack_pivots`). Where few features tell the kernel values, interior steps
-(`stack_interior`) tell the sides of all samples, else the samples between the classes are the first guess; pivots solve
-exactly for the samples near the margin, all others held where they are, and those that then stand wrong join them until
-none does. What the problems have in common, kernel values and features, is evaluated once. The certificate is that of
-one problem alone; problems that do not settle are left to `solve`.
+Where few features tell the kernel values, known ones or found, interior steps (`stack_interior`) tell the sides of all
+samples. Other problems are pivoted whole (`stack_pivots`) where they are small; else the samples between the classes
+are the first guess. Pivots solve exactly for the samples near the margin, all others held where they are, and those
+that then stand wrong join them until none does. What the problems have in common, kernel values and features, is
+evaluated once. The certificate is that of one problem alone; problems that do not settle are left to `solve`.
 """
 
 from contextlib import suppress
@@ -19,6 +19,7 @@ from .linear import Features, features_of
 from .problem import DualSolution, Status, certificate, largest_error
 from .stack_interior import MOST_STEPS, steps_together
 from .stack_pivots import (
+    AFTER_LAST,
     EXACTLY,
     MOST_ROUNDS,
     NEARLY,
@@ -35,18 +36,20 @@ from .stack_pivots import (
 from .work import Tally, Work
 from .working_set import dense_features
 
-# Problems of up to so many variables are pivoted whole, and of up to so many near the margin.
-_SMALL, LARGEST = 64, 1000
+# Problems of up to so many variables are pivoted whole, of up to so many before features are sought, and of up to so
+# many near the margin.
+_SMALL, _MEDIUM, LARGEST = 64, 128, 1000
 # The problems of a stack have at least this share of the variables of its largest, and take so many numbers an array.
 _ALIKE, _MOST_NUMBERS = 0.5, 2**21
-# Features are few up to this share of a problem's samples, and while a step takes no more multiplications with known
-# ones, and with those that are found: where more are known, the samples between the classes cost less to solve for.
-_FEW_FEATURES, _MOST_COST, _MOST_COST_FOUND = 0.6, 5e5, 4e6
+# Features that are found take the place of pivots up to a share of a problem's samples, and while a step takes no more
+# multiplications; the place of growth up to more. With more multiplications than these for known ones the samples
+# between the classes cost less to solve for.
+_FEW_FOUND, _FEW_IN_WALKS, _SOME_FOUND, _MOST_COST = (0.2, 4e5), (0.2, 1e6), (0.6, 4e6), 5e5
 # They are so many of each class at first, and up to this share of all near the margin.
 _BETWEEN, _SOME, _MOST_NEAR = 20, 0.2, 0.8
 # The relative gap at which sides are handed over, and that where what features leave changes f by more than so much, so
 # that they tell them roughly; with the free samples go as many that are near the margin and some.
-_GAP, _ROUGH_GAP, _TOLD, _NEAR_COUNT = 1e-6, 1e-3, 1e-6, 20
+_GAP, _ROUGH_GAP, _TOLD, _NEAR_COUNT = 1e-5, 1e-4, 1e-6, 20
 # How far on the wrong side of the margin a sample that is held may stand, and how often the others are looked at.
 _WRONG, _MOST_LOOKS = 1e-9, 10
 # Budgets with known features are pivoted for so many rounds before the cost of this over the scale tells whether any
@@ -102,82 +105,103 @@ def walk_together(stack, costs, tol):
 def _walk_part(part, rows, costs, tol, solutions):
     """Enter the solutions of the rows for each cost.
 
-    What pivots did not settle at a cost begins with other steps at the next, until no sample is at its bound: then a
-    larger cost changes nothing.
+    Where features are few interior steps in these solve anew, else pivots go on from the last cost, and where that
+    leads nowhere from nothing. Pivots that led nowhere at a cost are not tried at the next.
     """
     tally = Tally()
     part = part.with_cost(costs[0]).counted(tally)
-    blocks, going = Blocks.of(part, part.gram(), np.inf), np.ones(len(part), bool)
-    last = Guess(np.zeros(part.bound.shape, np.int8), np.zeros(part.bound.shape), part.cost, None)
+    blocks, going, known = Blocks.of(part, part.gram(), np.inf), np.ones(len(part), bool), np.zeros(len(part), bool)
+    side, duals = np.zeros(part.bound.shape, np.int8), np.zeros(part.bound.shape)
     for cost, found in zip(costs, solutions, strict=True):
         here, blocks, own = part.with_cost(cost), blocks.at_cost(cost), [None] * len(part)
-        warm, cold = (last.shape != 0).any(axis=1), start(blocks)
-        for which, guess in ((going, _warm(last, warm, cold)), (going & warm, cold)):
-            some = np.flatnonzero(which & [solution is None for solution in own])
-            # One that cannot be solved leaves all of them to other steps.
-            with suppress(np.linalg.LinAlgError):
-                if len(some):
-                    _enter(own, some, here.take(some), _pivoted(blocks.take(some), guess.take(some)), tally, tol)
-        going = np.array([solution is not None for solution in own])
-        _solve_left(here, tol, own)
+        # Without a sample at its bound the last solution is that of this cost, too: a look at it counts as a pivot.
+        same = np.flatnonzero(known & ~(side == BOUND).any(axis=1))
+        if len(same):
+            again = _Solved(duals[same], here.cost[same], blocks.fit(duals)[same], np.ones(len(same), int))
+            _enter(own, same, here.take(same), again, tally, tol)
+        left = _unsolved(own)
+        features = _features(here, left, *_FEW_IN_WALKS)
+        if features is not None:
+            _solve_in_features(here, left, features, tol, own)
+        _pivot_on(own, _unsolved(own, going & known), here, blocks, _from_last(side, duals / cost), tally, tol)
+        _pivot_on(own, _unsolved(own, going), here, blocks, lambda blocks, _: start(blocks), tally, tol)
+        solved = np.array([solution is not None for solution in own])
+        known |= solved
+        going = solved | ~known
         for k, (row, solution) in enumerate(zip(rows.tolist(), own, strict=True)):
             found[row] = solution
             if solution is not None:
                 n = len(solution.beta)
-                last.shape[k, :n] = solution.beta
-                last.side[k, :n] = sides_of(solution.beta, part.bound[k, :n], cost)
-        going |= (last.shape != 0).any(axis=1) & ~(last.side == BOUND).any(axis=1)
+                duals[k, :n] = solution.beta
+                side[k, :n] = sides_of(solution.beta, part.bound[k, :n], cost)
 
 
-def _warm(last, warm, cold):
-    """Where to begin: from the sides and duals of the last cost where there are any, else from nothing."""
-    side, shape = (np.where(warm[:, None], *both) for both in ((last.side, cold.side), (last.shape, cold.shape)))
-    shape[warm] /= cold.lam[warm, None]
-    # Without a sample at its bound it is the solution of this cost, too.
-    same = warm & ~(last.side == BOUND).any(axis=1)
-    return cold._replace(side=side, shape=shape, stage=np.where(same, EXACTLY, cold.stage))
+def _from_last(side, shape):
+    """Where pivots begin that go on from these."""
+    return lambda blocks, rows: Guess(side[rows], shape[rows], blocks.most_lam, np.full(len(rows), AFTER_LAST))
+
+
+def _pivot_on(solutions, rows, stack, blocks, begin, tally, tol):
+    """Enter what pivots on all samples settle of the rows, from begin(blocks, rows)."""
+    if len(rows) == 0:
+        return
+    some = blocks.take(rows) if len(rows) < len(stack) else blocks
+    # One that cannot be solved leaves all of them to others.
+    with suppress(np.linalg.LinAlgError):
+        _enter(solutions, rows, stack.take(rows), _pivoted(some, begin(some, rows)), tally, tol)
 
 
 def _with_budgets(stack, reach, tol):
     """Pivots of the small ones; where features are known budgets that nothing keeps are told before they take long."""
-    solutions = [None] * len(stack)
-    small = np.flatnonzero(stack.sizes <= _SMALL)
+    solutions, small = [None] * len(stack), stack.sizes <= _SMALL
     if stack.features is None:
-        _solve_small(stack, small, reach, tol, solutions)
+        _solve_small(stack, np.flatnonzero(small), reach, tol, solutions)
         return solutions
-    _solve_small(stack, small, reach, tol, solutions, _FIRST_ROUNDS)
-    left = np.intersect1d(_unsolved(solutions), small)
+    _solve_small(stack, np.flatnonzero(small), reach, tol, solutions, _FIRST_ROUNDS)
+    left = _unsolved(solutions, small)
     if len(left):
         _enter_least_slack(stack, left, reach, tol, solutions)
-        _solve_small(stack, np.intersect1d(_unsolved(solutions), left), reach, tol, solutions)
+        _solve_small(stack, _unsolved(solutions, small), reach, tol, solutions)
     return solutions
 
 
 def _with_costs(stack, reach, tol):
-    """Pivots of small ones; of others interior steps and pivots where features are known or found, else growth."""
-    solutions = [None] * len(stack)
-    if stack.features is None:
-        whole = stack.sizes**2 * len(stack) <= _MOST_NUMBERS
-        _solve_small(stack, np.flatnonzero(whole | (stack.sizes <= _SMALL)), reach, tol, solutions, _WHOLE_ROUNDS)
-    _solve_left(stack, tol, solutions)
+    """Interior steps and pivots where few features are known or found, pivots of the small ones, growth of others."""
+    solutions, large = [None] * len(stack), np.flatnonzero(stack.sizes > _MEDIUM)
+    if stack.features is not None:
+        _solve_left(stack, tol, solutions)
+        return solutions
+    features = _features(stack, large, *_FEW_FOUND)
+    if features is not None:
+        _solve_in_features(stack, large, features, tol, solutions)
+    whole = _unsolved(solutions, (stack.sizes <= _SMALL) | (stack.sizes**2 * len(stack) <= _MOST_NUMBERS))
+    _solve_small(stack, whole, reach, tol, solutions, _WHOLE_ROUNDS)
+    if features is None:
+        _solve_left(stack, tol, solutions)
+    else:
+        _solve_in_features(stack, _unsolved(solutions, stack.sizes <= _MEDIUM), features, tol, solutions)
     return solutions
 
 
 def _solve_left(stack, tol, solutions):
     """Enter what interior steps and pivots, or growth, settle of the problems without a solution."""
     left = _unsolved(solutions)
-    if len(left) == 0:
-        return
-    features = _features(stack, int(stack.sizes[left].max()), float(stack.cost[left].max()))
+    features = _features(stack, left, *_SOME_FOUND)
     if features is None:
         _solve_parts(stack, left, lambda m: (m // 2) ** 2, _grown, tol, solutions)
     else:
-        rank = features.X.shape[1] + 1
-        _solve_parts(stack, left, lambda m: m * rank, lambda part: _stepped(part, features), tol, solutions)
+        _solve_in_features(stack, left, features, tol, solutions)
 
 
-def _unsolved(solutions):
-    return np.flatnonzero([solution is None for solution in solutions])
+def _solve_in_features(stack, rows, features, tol, solutions):
+    """Enter what interior steps and pivots settle of some of the problems."""
+    rank = features.X.shape[1] + 1
+    _solve_parts(stack, rows, lambda m: m * rank, lambda part: _stepped(part, features), tol, solutions)
+
+
+def _unsolved(solutions, of=True):
+    """The problems, of those in a mask, without a solution."""
+    return np.flatnonzero([solution is None for solution in solutions] & np.asarray(of))
 
 
 def _solve_small(stack, rows, reach, tol, solutions, most_rounds=MOST_ROUNDS):
@@ -206,10 +230,13 @@ def _enter_least_slack(stack, rows, reach, tol, solutions):
             solutions[rows[k]] = least
 
 
-def _features(stack, m, cost):
-    """Features of all samples that are few beside m samples of a problem; None without."""
+def _features(stack, rows, few, most_cost):
+    """Features of all samples, known or found, that are few for some of the problems; None without."""
+    if len(rows) == 0:
+        return None
+    m = int(stack.sizes[rows].max())
     if stack.features is None:
-        return features_of(stack.source, m, cost, _FEW_FEATURES, _MOST_COST_FOUND)
+        return features_of(stack.source, m, float(stack.cost[rows].max()), few, most_cost)
     X = dense_features(stack.source.features)
     return Features(X, np.zeros(len(X))) if m * X.shape[1] ** 2 <= _MOST_COST else None
 
@@ -342,15 +369,16 @@ def _solve_near(part, near, guess):
     outside = part.bound != 0
     np.put_along_axis(outside, columns, False, axis=1)
     held = np.where(outside & (guess.side == BOUND), part.bound, 0.0)
-    pull, side, shape = (np.take_along_axis(v, columns, axis=1) for v in (part.products(held), guess.side, guess.shape))
-    unspent = np.zeros(len(part))
-    fixed = Fixed(pull, unspent, unspent, held.sum(axis=1))
+    pull, unspent = part.products(held), np.zeros(len(part))
+    pulls, side, shape = (np.take_along_axis(v, columns, axis=1) for v in (pull, guess.side, guess.shape))
+    fixed = Fixed(pulls, unspent, unspent, held.sum(axis=1))
     blocks = Blocks.of(part, part.gram(columns), np.inf, columns, fixed)
     found = pivot_together(blocks, guess._replace(side=side, shape=shape))
-    beta, side = part.cost[:, None] * held, guess.side.copy()
+    beta, side = np.zeros(held.shape), guess.side.copy()
     np.put_along_axis(beta, columns, found.beta, axis=1)
     np.put_along_axis(side, columns, found.side, axis=1)
-    fit = part.products(beta)
+    fit = part.products(beta) + part.cost[:, None] * pull
+    beta += part.cost[:, None] * held
     inward = part.sign * (part.linear - fit - found.intercept[:, None])
     wrong = np.where(outside, np.maximum(np.where(side == BOUND, -inward, inward) - _WRONG, 0.0), 0.0)
     return _Look(beta, fit, side, found.rounds, wrong)

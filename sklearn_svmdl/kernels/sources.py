@@ -13,6 +13,10 @@ MEGABYTE = 2**20
 BLOCK = 2**20
 # Kernel values that are copied to two places at a time: 512 kB.
 _COPIED = 2**16
+# Where fewer samples than one in so many take part in a sum, they are gathered.
+_GATHERED = 4
+# Kernel values that are copied singly at a time, for whose places the inner caches have room.
+_INDEXED = 2**14
 # Where fewer rows than one in so many take part, single values are copied instead of whole rows.
 _FEW_ROWS = 3
 
@@ -143,14 +147,24 @@ class KernelSource(_Source):
         out = np.zeros((n_rows, *values.shape[1:]))
         if len(columns) == 0:
             return out
-        right, values = self.rows.take(columns), values.astype(self.dtype, copy=False)
+        values = values.astype(self.dtype, copy=False)
         if self.kernel.spec.combine:
             self._count(n_rows + len(columns))
+            right, values = self._summands(columns, values)
             return self.kernel.spec.combine(self.rows if rows is None else self.rows.take(rows), right, values)
+        right = self.rows.take(columns)
         for piece, room in blocks_in_turn(n_rows, len(columns), self.dtype):
             left = self.rows.take(piece if rows is None else rows[piece])
             out[piece] = matmul(self._between(left, right, room), values)
         return out
+
+    def _summands(self, columns, values):
+        """Samples and their values: all samples, some with zeros, where to gather most of them would cost more."""
+        if _GATHERED * len(columns) < self.n_samples:
+            return self.rows.take(columns), values
+        everywhere = np.zeros((self.n_samples, *values.shape[1:]), self.dtype)
+        everywhere[columns] = values
+        return self.rows, everywhere
 
     def stored(self):
         """The same kernel values as a stored Gram matrix, exactly symmetric: half of it is evaluated."""
@@ -221,7 +235,12 @@ class GramSource(_Source):
 
     def blocks(self, rows):
         """K[rows_j, rows_j] (k, m, m) for each row j of an array (k, m)."""
-        return self._values(rows[:, :, None], rows[:, None, :])
+        k, m = rows.shape
+        out = np.empty((k, m, m))
+        for piece in row_blocks(k, m * m, size=_INDEXED):
+            some = rows[piece]
+            self._values(some[:, :, None], some[:, None, :], out[piece])
+        return out
 
     def fill(self, array, rows, columns):
         """array[...] = K[rows, columns]."""
@@ -246,11 +265,12 @@ class GramSource(_Source):
             out[piece] = matmul(self.block(rows[piece], columns), values)
         return out
 
-    def _values(self, rows, columns):
+    def _values(self, rows, columns, out=None):
         """Single values, of broadcast index arrays: from the flat matrix three times as fast as by two indices."""
-        if not self.gram.flags.c_contiguous:
-            return self.gram[rows, columns]
-        return self.gram.reshape(-1).take(rows * self.n_samples + columns)
+        # The matrix is symmetric.
+        flat = np.ascontiguousarray(self.gram.T if self.gram.flags.f_contiguous else self.gram).reshape(-1)
+        # Only where it need not raise numpy fills an array in place.
+        return flat.take(rows * self.n_samples + columns, out=out, mode="raise" if out is None else "clip")
 
     def _spread(self, columns, values):
         """K[:, columns] @ values, without a copy of the matrix."""

@@ -49,8 +49,8 @@ def solve_tasks(training, C, unit, *, n_jobs, verbose, **limits):
         name = f"[{tasks[k].estimator}] {k + 1}/{len(tasks)} {tasks[k].name}"
         return Outcome.of(problem, C, unit, _solve_aloud(name, training, tasks[k], asked, limits))
 
-    if len(left) == 1:
-        found = [job(left[0])]
+    if len(left) <= 1:
+        found = [job(k) for k in left]
     else:
         with stopped_if_left():
             watched = delayed(Watched(job))
