@@ -289,14 +289,17 @@ class Effort:
 def pivot_ever_closer(block, start, overlook=0.0):
     """Pivot with a proximal weight that falls as soon as few samples are on the wrong side, and then exactly.
 
-    Where that goes astray the weight falls further. The state is not settled where nothing did.
+    Where that goes astray the weight falls further, until it leads to the same sides again. The state is not settled
+    where nothing did.
     """
-    weight, start = _HEAVIEST, replace(start, settled=False)
+    weight, start, tried = _HEAVIEST, replace(start, settled=False), None
+    close = _UNCLEAR if block.is_single else _CLOSE
     for stage in _STAGES:
         start, weight, share = _approach(block, start, weight, *stage)
-        if weight >= stage[0]:
+        if weight >= stage[0] or np.array_equal(start.side, tried):
             break
-        if share <= _CLOSE:
+        if share <= close:
+            tried = start.side
             done = pivot_exactly(block, start, overlook)
             if done.settled:
                 return done
