@@ -132,8 +132,9 @@ def _fit_and_squared_norm(model, problem, K, duals, p):
         fit = K @ duals
         return fit, duals @ fit
     X, w = problem.X.astype(LONG), model.coef_[p].astype(LONG)
-    # What is left of the sum of the duals, which should be zero, a mean far off magnifies.
-    terms = 1e-12 * (np.abs(duals) @ np.abs(X)) + abs(duals.sum()) * np.abs(X).max(axis=0)
+    # Features are centred; what is left of the sum of the duals, which should be zero, a mean far off magnifies.
+    sizes = np.abs(X) + np.abs(X.mean(axis=0))
+    terms = 1e-12 * (np.abs(duals) @ sizes) + abs(duals.sum()) * np.abs(X).max(axis=0)
     assert (np.abs(w - duals @ X) <= terms).all()
     return X @ w, w @ w
 
