@@ -12,6 +12,18 @@ _TORCHS = ("can't allocate memory", "out of memory")
 
 
 @contextmanager
+def memory_errors():
+    """Let a MemoryError of numpy's be one: scipy's wrappers of BLAS and LAPACK made by numpy 1.26 cannot repeat it, and
+    raise a TypeError from it."""
+    try:
+        yield
+    except TypeError as error:
+        if isinstance(error.__cause__, MemoryError):
+            raise error.__cause__ from None
+        raise
+
+
+@contextmanager
 def memory_advice(advice):
     """Let a MemoryError that the block raises end in advice, and make torch's a MemoryError.
 
@@ -20,10 +32,9 @@ def memory_advice(advice):
     advice : callable, returns a sentence that says what to try
     """
     try:
-        yield
-    except (MemoryError, RuntimeError, TypeError) as error:
-        # scipy's wrappers of BLAS made by numpy 1.26 cannot repeat numpy's MemoryError, and raise a TypeError from it.
-        error = error.__cause__ if isinstance(error, TypeError) and error.__cause__ is not None else error
+        with memory_errors():
+            yield
+    except (MemoryError, RuntimeError) as error:
         if not _is_for_want_of_memory(error) or error.__cause__ is not None:
             raise
         needed = (str(error) or "Memory ran out").rstrip(".")

@@ -116,6 +116,16 @@ def test_a_memory_error_that_was_wrapped_in_another_is_one():
             raise TypeError("mine") from cause
 
 
+def test_a_wrapped_memory_error_ends_a_search():
+    def scorer(model, X, y):
+        raise TypeError("missing 1 required positional argument: 'dtype'") from MemoryError("much")
+
+    X, y = load_iris(return_X_y=True)
+    for cv in (2, "loo"):
+        with pytest.raises(MemoryError, match="^much. "):
+            BudgetSVCCV(Cs=[1.0], cv=cv, scoring=scorer).fit(X, y)
+
+
 def test_functions_give_advice_too(monkeypatch):
     X, y = load_iris(return_X_y=True)
     model = BudgetSVC().fit(X, y)

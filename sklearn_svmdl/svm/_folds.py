@@ -5,6 +5,7 @@ from time import perf_counter
 
 import numpy as np
 
+from .._memory import memory_errors
 from ..dual.kkt import spread_of
 from ..dual.path import walk
 from ..dual.problem import BEYOND_REACH, Status
@@ -125,7 +126,8 @@ def score_walk(make, candidates, samples, fold, scoring):
     """
     start = perf_counter()
     try:
-        return [_outcomes(make, candidates, samples, fold, scoring, start)]
+        with memory_errors():
+            return [_outcomes(make, candidates, samples, fold, scoring, start)]
     except ENDS_THE_SEARCH:
         raise
     except Exception as error:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
-from .._memory import advising_on_memory
+from .._memory import advising_on_memory, memory_errors
 from .._typing import Floats, MatrixLike
 from ..dual.leave_one_out import left_out_decisions
 from ..dual.path import walk
@@ -142,7 +142,8 @@ def score_left_out(make, candidates, samples, fold, scoring):
     start = perf_counter()
     n = len(samples.y)
     try:
-        return _left_out_outcomes(make, candidates, samples, scoring, start)
+        with memory_errors():
+            return _left_out_outcomes(make, candidates, samples, scoring, start)
     except ENDS_THE_SEARCH:
         raise
     except Exception as error:

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.metrics import check_scoring
 
+from .._memory import memory_errors
 from .._sklearn_private import _check_method_params
 from ._messages import InfeasibleBudgetError, ProbabilitiesNeededError
 
@@ -86,7 +87,8 @@ class Scoring:
         """The scores by name on the test samples, and what went wrong."""
         routed = _check_method_params(np.empty((self.n_samples, 0)), self.metadata, indices=test)
         try:
-            found = self.scorer(model, X, y, **routed)
+            with memory_errors():
+                found = self.scorer(model, X, y, **routed)
         except ENDS_THE_SEARCH:
             raise
         except Exception as error:
