@@ -196,17 +196,17 @@ def _exact(problem, steps, reach, workspace):
             effort = _PIVOTS if gap > _GAPS[-1] else Effort()
             done = _at_vertex(problem, steps.X, state, workspace.tally, effort)
         else:
-            done = _by_pivots(problem, state, workspace, Effort())
+            done = _by_pivots(problem, state, workspace)
         if done.settled:
             return done
     return state
 
 
-def _by_pivots(problem, state, workspace, effort):
+def _by_pivots(problem, state, workspace):
     """The state by pivots on the samples near the margin, which see the kernel itself."""
     near = near_margin(problem, state, _NEAR_COUNT, problem.n_samples)
     try:
-        return refine(problem, state, near, workspace, effort, most=_MOST_WORKING * np.count_nonzero(near))[0]
+        return refine(problem, state, near, workspace, most=_MOST_WORKING * np.count_nonzero(near))[0]
     except TooLarge:
         return state
 

@@ -205,8 +205,8 @@ def _block_steps(problem, workspace, tol):
 def _first_lam(problem):
     """Where lam may begin, of a share of the samples where that of all would take all kernel values.
 
-    With the linear kernel it is larger: from too large a lam a few long steps lead back, from one too
-    small many short ones lead on.
+    With the linear kernel it is larger: from too large a lam a few long steps lead back, from one too small many short
+    ones lead on.
     """
     if problem.budget is None:
         return problem.cost

@@ -359,11 +359,11 @@ def refine(problem, state, inside, workspace, effort=_EFFORT, *, bound_sum=None,
     if len(distinct_samples(problem, inside)) > capacity:
         raise TooLarge(capacity)
     working = WorkingSet.around(problem, inside, state, bound_sum, workspace)
-    rough = effort if inside.all() or not effort.gaps else replace(effort, rough=True)
+    rough = effort if inside.all() else replace(effort, rough=True)
     now = rough
     for _ in range(_MOST_LOOKS):
         solved = working.solve(state, now, trusted)
-        if not solved.settled and (workspace.tally.left <= 0 or not effort.gaps):
+        if not solved.settled and workspace.tally.left <= 0:
             # The duals that this began with are worth more than those of sides that did not settle.
             break
         state = solved

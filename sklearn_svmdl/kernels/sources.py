@@ -268,7 +268,14 @@ class GramSource(_Source):
     def _values(self, rows, columns, out=None):
         """Single values, of broadcast index arrays: from the flat matrix three times as fast as by two indices."""
         # The matrix is symmetric.
-        flat = np.ascontiguousarray(self.gram.T if self.gram.flags.f_contiguous else self.gram).reshape(-1)
+        gram = self.gram.T if self.gram.flags.f_contiguous else self.gram
+        if not gram.flags.c_contiguous:
+            # Not by a copy of all of it for each piece.
+            found = gram[rows, columns]
+            if out is not None:
+                out[...] = found
+            return found
+        flat = gram.reshape(-1)
         # Only where it need not raise numpy fills an array in place.
         return flat.take(rows * self.n_samples + columns, out=out, mode="raise" if out is None else "clip")
 
