@@ -77,7 +77,9 @@ PARTS = [
     Part("linear: ... finer of a regression", {"solve._FINER": 1.0}),
     Part("linear: ... given up off their course", {"linear._FIRST_LOOK": 97, "linear._OF_EACH": 0}),
     Part("linear: features that are known", {"linear.dense_features": _none}),
-    Part("linear: samples near the margin alone", {"linear._MANY": _NEVER}),
+    Part(
+        "linear: samples near the margin alone", {"linear._MANY": (_NEVER, 0), "linear._MANY_WITH_BUDGET": (_NEVER, 0)}
+    ),
     Part("linear: lam begun larger", {"solve._LARGER": 1.0}),
     Part("smooth: a share of the samples first", {"smooth._MANY": _NEVER}),
     Part("smooth: lam begun larger", {"smooth._GENEROUS": 0.0}),
@@ -230,8 +232,8 @@ def _text(n, d, seed):
 
 def _few_against_many(few, many, seed):
     """Two classes that overlap, one of few samples."""
-    X, y = _MADE(20 * many, 6, random_state=seed)
-    rows = np.concatenate([np.flatnonzero(y == 0)[:many], np.flatnonzero(y == 1)[:few]])
+    X, y = _MADE(20 * many, 7, random_state=seed)
+    rows = np.concatenate([np.flatnonzero(y == 1)[:few], np.flatnonzero(y == 0)[:many]])
     return X[rows], y[rows]
 
 
