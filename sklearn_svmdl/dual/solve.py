@@ -270,14 +270,10 @@ def solved_or_beyond(solution, problem, tol):
     """The solution, or what it is where its lam is the largest within reach and its slack more than the budget."""
     if problem.budget is None or solution.lam < problem.largest_cost or solution.status is Status.MAX_ITER:
         return solution
-    spent = dot(problem.weight, solution.slack)
-    if spent <= problem.budget * (1.0 + tol):
-        return solution
-    if solution.lam * (spent - problem.budget) <= tol * 0.5 * solution.norm**2:
-        # Rounding alone keeps the hardest margin from the budget.
+    if solution.keeps(problem.budget, tol):
         kept = certify(problem, solution.beta, solution.lam, solution.work, tol)
-        if kept.status is Status.OPTIMAL:
-            return kept
+        return kept if kept.status is Status.OPTIMAL else solution
+    spent = solution.budget
     shown = _least_slack_shown(problem, solution)
     least = spent if is_least(spent, shown) else least_budget(problem, small=_SMALL_PROGRAMME)
     if least is None or problem.budget >= least * (1.0 - 1e-9):

@@ -222,7 +222,7 @@ def _enter_least_slack(stack, rows, tol, solutions):
     shown = least_slack_shown(part.features, part.linear, part.bound, beta, part.cost)
     for k, bound in zip(which, shown, strict=True):
         solution, budget = found[k], stack.budget[rows[k]]
-        if is_least(solution.budget, bound) and solution.budget > budget * (1.0 + tol):
+        if is_least(solution.budget, bound) and not solution.keeps(budget, tol):
             least = replace(solution, status=Status.INFEASIBLE_BUDGET, least_budget=solution.budget)
             solutions[rows[k]] = least
 
