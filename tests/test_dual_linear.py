@@ -229,14 +229,34 @@ def test_a_share_that_is_far_off_is_put_right():
     problem = many_samples({"cost": 0.01})
     X = problem.source.features
     wrong = Point(None, 0.01, 0.0, X @ -np.ones(6))
-    steps = _Steps(problem, X, np.zeros(len(X)), 500, wrong, Tally())
+    steps = _Steps(problem, X, np.zeros(len(X)), 1000, wrong, Tally())
     state, flees = steps.go_on(1e-8)
-    assert not flees and 500 < len(steps.here) < len(X)
+    assert not flees and 1000 < len(steps.here) < len(X)
     into = problem.sign * (problem.linear - state.point.fit - state.point.intercept)
     on_its_side = np.where(state.side == ZERO, into < 0, into > 0)
     on_its_side[steps.here] = True
     assert np.count_nonzero(~on_its_side) <= 0.01 * len(steps.here)
     assert np.linalg.norm(X.T @ state.point.beta) == pytest.approx(solve(problem, tol=1e-8).norm, rel=0.01)
+
+
+def test_a_share_that_cannot_balance_those_that_are_held_is_no_share():
+    """All of a class at their bound, and too few of the other near the margin to make up for them."""
+    problem = many_samples({"cost": 0.01})
+    X = problem.source.features
+    costly = Point(None, 0.01, 0.0, np.where(problem.sign > 0, -2.0, -1.0))
+    assert _Steps(problem, X, np.zeros(len(X)), 50, costly, Tally()).here is None
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_direction_that_tells_nothing_takes_few_steps_in_its_dimension(seed):
+    """Few samples of one class within the other: w = 0, and everyone of the larger class is on the margin."""
+    random = np.random.RandomState(seed)
+    X, y = random.standard_t(2, (1500, 2)), np.where(np.arange(1500) < 30, 1.0, -1.0)
+    solution = solve(classification(LINEAR.source(X), y, np.ones(1500)).with_cost(1.0))
+    assert solution.status is Status.OPTIMAL
+    assert solution.norm == pytest.approx(0.0, abs=1e-6)
+    assert solution.slack.sum() == pytest.approx(60.0, rel=1e-6)
+    assert max(solution.work.factored) <= 100 and solution.work.iterations <= 150
 
 
 def test_samples_that_are_held_on_the_wrong_side_of_a_vertex_take_part():

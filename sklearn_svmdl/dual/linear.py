@@ -51,8 +51,9 @@ _MOST_WORKING = 4
 # too, which interior steps alone may take long to find.
 _MANY, _MANY_WITH_BUDGET = (1000, 30), (300, 15)
 # So many times the samples within its width are near the margin; of as many as these this share may be held on the
-# wrong side. What is held there takes part, so many times at most.
-_BAND, _FEW_WRONG, _MOST_TURNS = 4, 0.01, 10
+# wrong side. What is held there takes part, so many times at most; where it is so many times as much as took part, and
+# a larger share of all, everyone does.
+_BAND, _FEW_WRONG, _MOST_TURNS, _OUTGROWN, _MOST_TAKEN = 4, 0.01, 10, 4, 0.3
 _SMALLEST = np.finfo(float).tiny
 
 
@@ -169,7 +170,8 @@ def solve_in_features(problem, features, workspace, lam):
     near = _near_margin(within, X, rest, lam, workspace.tally)
     if near is not None:
         state = _exact(problem, near, reach, workspace)
-        if state.settled and not _is_idle(problem, state.point):
+        everyone = near.here is None and near.problem is within
+        if everyone or (state.settled and not _is_idle(problem, state.point)):
             return state
     return _exact(problem, _everywhere(within, X, rest, lam, workspace.tally), reach, workspace)
 
@@ -285,6 +287,11 @@ def _near_margin(problem, X, rest, lam, tally):
     return _Steps(problem, X, rest, min(near, n), point, tally)
 
 
+def _balance(bound, total):
+    """Whether variables between zero and these bounds can make up for a total."""
+    return np.minimum(bound, 0.0).sum() <= -total <= np.maximum(bound, 0.0).sum()
+
+
 class _Steps:
     """Interior steps on the samples near the margin, the others held where a first hyperplane has them.
 
@@ -307,11 +314,14 @@ class _Steps:
 
     def _begin(self, here, lam):
         """Begin on these samples, on all if None."""
-        problem, X, rest, self.here = self.problem, self.X, self.rest, here
+        problem, X, rest = self.problem, self.X, self.rest
+        if here is not None:
+            self.t[here] = 0.0
+            here = here if _balance(problem.bound[here], self.t.sum()) else None
+        self.here = here
         if here is None:
             block = whole_block(problem, None, self.tally, X)
         else:
-            self.t[here] = 0.0
             self.w, X, rest = matmul(X.T, self.t), X[here], rest[here]
             block = _block_near(problem, X, here, self.t, self.w, self.tally)
         self.solver = InteriorSolver(block, operator_in_features(X, rest, block.row, self.tally))
@@ -344,5 +354,6 @@ class _Steps:
             wrong = _held_wrong(self.problem, state.point, self.here, self.t, 0.0)
             if len(wrong) <= few * len(self.here):
                 break
-            self._begin(np.concatenate([self.here, wrong]), state.point.lam)
+            is_lost = len(wrong) > max(_OUTGROWN * len(self.here), _MOST_TAKEN * len(self.X))
+            self._begin(None if is_lost else np.concatenate([self.here, wrong]), state.point.lam)
         return state, flees

@@ -223,8 +223,11 @@ def certified(problem, state, tally, tol):
         problem = problem.with_cost(problem.largest_cost)
     if state.settled:
         return certify(problem, beta, lam, tally.done(), tol)
-    # Duals from within their bounds, on those that their sides name, or where some samples alone would begin.
+    # Duals on the bounds that their sides name, from within them, or where some samples alone would begin.
     on_sides = np.select([state.side == ZERO, state.side == BOUND], [0.0, lam * problem.bound], beta)
+    solution = certify(problem, feasible_duals(problem, on_sides, lam), lam, tally.done(), tol)
+    if solution.is_within(tol):
+        return solution
     some = np.isin(np.arange(problem.n_samples), _probe(problem.n_samples))
     begun = np.where(some, lam * first_shape(problem), 0.0)
     ends = [_end(problem, feasible_duals(problem, duals, lam), lam) for duals in (beta, on_sides, begun)]
