@@ -10,7 +10,7 @@ from ..kernels.blas import dot
 from .buffer import Buffer
 from .feasibility import is_least, least_budget, least_slack_shown
 from .kkt import BOUND, FREE, ZERO, spread_of
-from .levels import coarse_problem, cold_state, polish, share_of, solve_levels
+from .levels import between_means, coarse_problem, cold_state, polish, share_of, solve_levels
 from .linear import features_of, solve_in_features
 from .problem import Status, certify, constant_solution, feasible_duals, least_slack_intercept, slack_of
 from .smo import ascend, first_shape
@@ -183,6 +183,7 @@ def _block_steps(problem, workspace, tol):
     if direct:
         start = cold_state(problem) if start is None else start
         block = whole_block(problem, problem.source.distinct.whole(), tally)
+        start = between_means(problem, start, block.scale) if problem.source.index is None else start
         return certified(problem, solve_whole(problem, block, start, tally), tally, tol)
     if is_sparse(problem):
         state = solve_sparse(problem, tally)
