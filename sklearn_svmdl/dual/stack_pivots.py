@@ -25,8 +25,8 @@ ROUGHLY, AFTER_LAST, NEARLY, EXACTLY = 0, 1, 3, len(_STAGES) - 1
 _OVERLOOKED = 0.5
 # Up to this share of them the next is the last.
 _FEW_WRONG = 0.05
-# Up to so many free samples one call of numpy solves the conditions of all blocks.
-_FEW_FREE = 32
+# Up to so many free samples one call of numpy solves the conditions of all blocks, where these are more than a few.
+_FEW_FREE, _FEW_BLOCKS = 32, 4
 # From so many variables on most of the time of a product goes to reading kernel values.
 _WIDE = 128
 # Rounds without fewer samples on the wrong side before a pivoting gives up.
@@ -260,7 +260,7 @@ def _solved(blocks, free, count, delta, rows):
     """
     rows = np.stack(rows)
     out, most = np.zeros(rows.shape), int(count.max())
-    if most > _FEW_FREE:
+    if most > _FEW_FREE or len(free) <= _FEW_BLOCKS:
         shift, delta = blocks.scale.tolist(), delta.tolist()
         for k, gram in enumerate(blocks.gram):
             own = free[k].nonzero()[0]
