@@ -41,7 +41,7 @@ LAM_RANGE = 10.0
 # exact solution is tried, given up where its first round leaves more than a share on the wrong side, and again at a
 # share of the weight. A rough solution takes a weight between. Where lam is more than so many times the inverse scale
 # no weight is of use: interior steps cost less.
-_HEAVIEST, _LIGHT, _LIGHTEST, _FAST, _PATIENT, _MOST_FALLING = 0.1, 1e-2, 1e-6, (0.5, 0.5), (0.7, 0.1), 150
+_HEAVIEST, _LIGHT, _LIGHTEST, _FAST, _PATIENT, _MOST_FALLING = 0.3, 1e-2, 1e-6, (0.5, 0.5), (0.7, 0.1), 150
 _CLOSE, _HOPE, _AGAIN, _ROUGHLY_HELD, _HARDEST = 0.05, 0.5, 0.3, 0.1, 1e4
 # The loss of a regression is smooth over these shares of a typical residual, one after the other: from the third on
 # where pivots went astray, from the fourth on where the sides are known roughly, and never by a proximal weight of more
