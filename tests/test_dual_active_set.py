@@ -120,6 +120,14 @@ def test_interior_steps_that_no_pivots_follow_are_a_rough_solution_at_best(monke
     assert rough.settled and not rough.exact
 
 
+def test_a_pivoting_without_hope_takes_one_round():
+    """Of a start that is far from the solution, and not of the solution itself."""
+    block = block_of(random_problem(0, n=60))
+    done = pivot(block, free_state(block), hope=0.1)
+    assert not done.settled and block.tally.pivots == 1
+    assert pivot(block, solve_block(block, free_state(block), trusted=False), hope=0.1).settled
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_pivots_from_the_solution_itself_are_one_or_two(seed):
     problem = random_problem(seed, n=60)

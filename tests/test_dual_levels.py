@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sklearn.datasets import make_classification, make_friedman1, make_moons
+from sklearn.datasets import make_blobs, make_classification, make_friedman1, make_moons
 from threadpoolctl import threadpool_limits
 
 from sklearn_svmdl import BudgetSVC
@@ -19,6 +19,7 @@ from sklearn_svmdl.dual.buffer import Buffer
 from sklearn_svmdl.dual.kkt import BOUND, FREE, ZERO
 from sklearn_svmdl.dual.levels import (
     Level,
+    between_means,
     coarse_problem,
     cold_state,
     hasty,
@@ -429,6 +430,30 @@ def test_threads_round_otherwise_and_change_nothing(kernel, fraction):
 
 
 # The cold start
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_first_sides_of_classes_at_a_small_cost_are_the_limit(seed):
+    """At a cost that next to no dual makes a difference at, each stands where the best constant leaves it."""
+    problem = problem_of("rbf", 100, 0.9, seed, weighted=True).with_cost(1e-6).stored()
+    cold = cold_state(problem)
+    state = between_means(problem, cold, 1.0)
+    np.testing.assert_array_equal(state.side, cold.side)
+
+
+@pytest.mark.parametrize("cost", [0.1, 1.0, 100.0])
+def test_first_sides_of_classes_follow_the_distance_from_the_other_class(cost):
+    """Along the difference of the means: zero, free, at bound, and the duals are within their bounds."""
+    X, y = make_blobs(80, 2, centers=[[-2.0, 0.0], [2.0, 0.0]], random_state=3)
+    problem = classification(Kernel("linear").source(X).stored(), 2.0 * y - 1.0, np.ones(80), cost=cost)
+    state = between_means(problem, cold_state(problem), 4.0)
+    along = problem.sign * (X @ (X[y == 1].mean(axis=0) - X[y == 0].mean(axis=0)))
+    for members in (y == 0, y == 1):
+        assert (np.diff(state.side[members][np.argsort(along[members])]) <= 0).all()
+    assert (state.side == FREE).any() and (state.side == ZERO).any()
+    magnitude = problem.sign * state.point.beta
+    assert (magnitude >= 0.0).all() and (magnitude <= cost).all()
+    assert (magnitude[state.side == BOUND] == cost).all() and (magnitude[state.side == ZERO] == 0.0).all()
 
 
 @pytest.mark.parametrize("cost", [None, 0.01])

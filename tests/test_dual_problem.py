@@ -85,6 +85,16 @@ def test_largest_budget_of_classes_is_twice_the_weight_of_the_lighter(seed):
     assert problem.largest_budget == pytest.approx(2 * min(s[y > 0].sum(), s[y < 0].sum()))
 
 
+@pytest.mark.parametrize(
+    "weights", [[1.0, 2.0, 4.0, 1.0], [1.0, 2.0, 1.0, 2.0], [0.3, 0.1, 0.1, 0.1], [3.0, 4.0, 1.0, 1.0]]
+)
+def test_constant_of_classes_is_the_intercept_of_least_slack(weights):
+    """The heavier class, and the middle where they tie, but for the rounding of their weights."""
+    target, weight = np.array([-1.0, 1.0, 1.0, 1.0]), np.array(weights)
+    problem = classification(GramSource(np.eye(4)), target, weight)
+    assert problem.constant == least_slack_intercept(target, target, weight)
+
+
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("epsilon", [0.0, 0.3])
 def test_regression_has_the_slack_of_either_side_of_the_tube(seed, epsilon):

@@ -17,7 +17,7 @@ from sklearn_svmdl.dual.kkt import FREE
 from sklearn_svmdl.dual.problem import DualProblem, Status, certify, classification, regression
 from sklearn_svmdl.dual.solve import solve, solve_many, walk_many
 from sklearn_svmdl.dual.stack import Stack
-from sklearn_svmdl.dual.stack_pivots import MOST_ROUNDS, Blocks, pivot_together, start
+from sklearn_svmdl.dual.stack_pivots import MOST_ROUNDS, Blocks, Fixed, pivot_together, start
 from sklearn_svmdl.dual.together import LARGEST, MOST_ITERATIONS
 from sklearn_svmdl.dual.work import Tally, Work
 from sklearn_svmdl.dual.working_set import whole_block
@@ -406,3 +406,27 @@ def test_few_samples_of_many_features_that_no_hyperplane_separates_end():
         ]
         np.testing.assert_allclose(model.budget_, alone, rtol=1e-6, atol=1e-6)
     assert told > 0
+
+
+# Which problems are pivoted whole
+
+
+def test_classes_are_mixed_where_many_samples_are_nearer_to_the_other():
+    random = np.random.RandomState(0)
+    y = np.repeat([0, 1, 2], 70)
+    X = 10.0 * np.array([[0.0, 0.0], [0.0, 0.0], [1.0, 0.0]])[y] + random.randn(210, 2)
+    stack, _ = of_classes(X, y, "rbf", gamma=0.1)
+    np.testing.assert_array_equal(together._are_mixed(stack, np.arange(3)), [True, False, False])
+    np.testing.assert_array_equal(together._are_mixed(stack, np.array([1])), [False, False, False])
+
+
+@pytest.mark.parametrize("n", [20, 300])
+@pytest.mark.parametrize("share", [0.05, 1.0])
+def test_products_of_blocks_are_those_of_their_kernel_matrices(n, share):
+    random = np.random.RandomState(n)
+    gram = random.randn(3, n, n)
+    gram = gram + gram.transpose(0, 2, 1)
+    beta = random.randn(3, n) * (random.uniform(size=(3, n)) < share)
+    bound = np.ones((3, n))
+    blocks = Blocks(gram, bound, bound, None, np.ones(3), np.ones(3), np.ones(3), Fixed.none((3, n)))
+    np.testing.assert_allclose(blocks.fit(beta), np.einsum("kij,kj->ki", gram, beta), atol=1e-11)

@@ -36,12 +36,13 @@ _UNCLEAR = 0.1
 _CORRECTIONS = {np.dtype(np.float64): ((0.2, 1e-6), (0.0, 1e-12)), np.dtype(np.float32): ((0.2, 1e-5),)}
 # lam may change by this factor in one round.
 LAM_RANGE = 10.0
-# The proximal weight, relative to the block's scale, falls from the heaviest to the lightest of each stage, by a factor
-# as soon as no more than a share of the free samples are on the wrong side. An exact solution is tried where they are
-# no more than another share, and patience is for where the first fails. A rough solution takes a weight between. Where
-# lam is more than so many times the inverse scale no weight is of use: interior steps cost less.
-_HEAVIEST, _CLOSE, _ROUGHLY_HELD, _HARDEST = 0.3, 0.05, 0.1, 1e4
-_STAGES = ((1e-2, 0.5, 0.5), *((lightest, 0.7, 0.1) for lightest in (1e-3, 1e-4, 1e-5, 1e-6)))
+# The proximal weight, relative to the block's scale, falls from the heaviest to the lightest, by a factor as soon as no
+# more than a share of the free samples are on the wrong side, with patience once it is light. Where next to none are an
+# exact solution is tried, given up where its first round leaves more than a share on the wrong side, and again at a
+# share of the weight. A rough solution takes a weight between. Where lam is more than so many times the inverse scale
+# no weight is of use: interior steps cost less.
+_HEAVIEST, _LIGHT, _LIGHTEST, _FAST, _PATIENT, _MOST_FALLING = 0.3, 1e-2, 1e-6, (0.5, 0.5), (0.7, 0.1), 150
+_CLOSE, _HOPE, _AGAIN, _ROUGHLY_HELD, _HARDEST = 0.05, 0.5, 0.3, 0.1, 1e4
 # The loss of a regression is smooth over these shares of a typical residual, one after the other: from the third on
 # where pivots went astray, from the fourth on where the sides are known roughly, and never by a proximal weight of more
 # than the widest, relative to the block's scale. This share of the free samples may stay on the wrong side. Where
@@ -205,11 +206,12 @@ def _first_wrong(block, before, solved):
     return some
 
 
-def pivot(block, state, delta=EXACT, overlook=0.0, cache=None):
+def pivot(block, state, delta=EXACT, overlook=0.0, cache=None, hope=np.inf):
     """Pivot from a state with proximal weight delta * block.scale around its duals.
 
     A rough pivoting may overlook samples on the wrong side, as a share of the free ones. `cache` passes on what one
-    pivoting leaves to the next on the same Gram matrix and fixed samples.
+    pivoting leaves to the next on the same Gram matrix and fixed samples. Where the first round leaves more than the
+    share `hope` on the wrong side there is no second.
 
     Returns
     -------
@@ -234,33 +236,34 @@ def pivot(block, state, delta=EXACT, overlook=0.0, cache=None):
                 break
             continue
         now = np.count_nonzero(solved.wanted != side)
-        astray = now > _ASTRAY * fewest + _SOME_WRONG
+        n_free = len(solved.conditions.free)
+        astray = now > (hope * n_free if fewest == np.inf else _ASTRAY * fewest + _SOME_WRONG)
         if astray and cache.gives_up(factor):
             continue
         point, wanted, residual, wrong = solved.point, solved.wanted, solved.residual, now
         cache.conditions, centre = solved.conditions, centre._replace(lam=point.lam)
         stalled = 0 if wrong < fewest else stalled + 1
         fewest = min(fewest, wrong)
-        if block.is_single and stalled == 0 and solved.stands and wrong < _UNCLEAR * len(solved.conditions.free):
+        if block.is_single and stalled == 0 and solved.stands and wrong < _UNCLEAR * n_free:
             nearest = State(wanted, point, settled=True, pivoted=True)
-        enough = wrong == 0 and solved.exact or wrong < overlook * len(solved.conditions.free)
+        enough = wrong == 0 and solved.exact or wrong < overlook * n_free
         if enough and solved.stands:
             return State(wanted, point, settled=True, exact=overlook == 0.0, pivoted=True)
         if stalled >= _PATIENCE or astray:
             break
         if _crowds(block, side, wanted):
             wanted = _first_wrong(block, state.point, solved)
-        elif stalled and solved.stands and wrong < _CALM * len(solved.conditions.free):
+        elif stalled and solved.stands and wrong < _CALM * n_free:
             wanted = _most_wrong(block, solved)
         side = balanced(block, wanted, residual)
     cache.conditions = None
     return State(side, point) if nearest is None else nearest
 
 
-def pivot_exactly(block, state, overlook=0.0, cache=None):
+def pivot_exactly(block, state, overlook=0.0, cache=None, hope=np.inf):
     """Pivot with the least proximal weight, once more where its pull toward the centre can still be told."""
     cache = SolverCache(block.dtype) if cache is None else cache
-    done = pivot(block, state, overlook=overlook, cache=cache)
+    done = pivot(block, state, overlook=overlook, cache=cache, hope=hope)
     if overlook > 0.0 or not done.settled:
         return done
     start = state.point
@@ -289,34 +292,13 @@ class Effort:
 def pivot_ever_closer(block, start, overlook=0.0):
     """Pivot with a proximal weight that falls as soon as few samples are on the wrong side, and then exactly.
 
-    Where that goes astray the weight falls further, until it leads to the same sides again. The state is not settled
-    where nothing did.
+    Where that goes astray the weight falls further. It is around the last duals within their bounds. The state is not
+    settled where nothing did.
     """
-    weight, start, tried = _HEAVIEST, replace(start, settled=False), None
+    side, point, conditions, centre = start.side, start.point, None, None
+    weight = next_try = _HEAVIEST
     close = _UNCLEAR if block.is_single else _CLOSE
-    for stage in _STAGES:
-        start, weight, share = _approach(block, start, weight, *stage)
-        if weight >= stage[0] or np.array_equal(start.side, tried):
-            break
-        if share <= close:
-            tried = start.side
-            done = pivot_exactly(block, start, overlook)
-            if done.settled:
-                return done
-    return start
-
-
-def _approach(block, state, weight, lightest, fall, soon):
-    """Pivots with a proximal weight that falls to below the lightest, around the last duals within their bounds.
-
-    Returns
-    -------
-    State : not settled
-    float : the weight to go on with; not below the lightest where pivots stopped improving
-    float : how many samples were on the wrong side at last, as a share of the free ones
-    """
-    side, point, conditions, centre, share = state.side, state.point, None, None, np.inf
-    for _ in range(2 * _MOST_ROUNDS):
+    for _ in range(_MOST_FALLING):
         if block.tally.left <= 0:
             break
         if centre is None:
@@ -333,11 +315,17 @@ def _approach(block, state, weight, lightest, fall, soon):
         side, share = balanced(block, solved.wanted, solved.residual), wrong / max(1, len(conditions.free))
         stalled = 0 if wrong < fewest else stalled + 1
         fewest = min(fewest, wrong)
+        if share <= close and weight <= next_try:
+            done = pivot_exactly(block, State(side, point), overlook, hope=_HOPE)
+            if done.settled:
+                return done
+            next_try = _AGAIN * weight
+        fall, soon = _FAST if weight > _LIGHT else _PATIENT
         if share <= soon:
             weight, centre = fall * weight, None
-        if weight < lightest or stalled >= _PATIENCE:
+        if weight < _LIGHTEST or stalled >= _PATIENCE:
             break
-    return State(side, point), weight, share
+    return State(side, point)
 
 
 def pivot_smoothly(block, start, effort=Effort(), known=_MISLED):

@@ -55,7 +55,7 @@ def shifted_gram(gram, free, shift, delta, dtype=np.float64):
     """K_FF + sigma 1 1' + delta I."""
     A = gathered(gram, free, free, dtype)
     A += shift
-    A.flat[:: len(free) + 1] += delta
+    A.reshape(-1)[:: len(free) + 1] += delta
     return A
 
 

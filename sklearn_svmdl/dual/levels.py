@@ -14,8 +14,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..kernels.blas import dot
 from .active_set import Effort, State
 from .kkt import BOUND, FREE, ZERO, Point
+from .problem import least_slack_intercept
 from .smo import likely_lam, starting_point
 from .working_set import ROOM, BoundSum, TooLarge, inward, refine
 
@@ -31,6 +33,8 @@ _SLACK_SHARE, _SLACK_COUNT, _SLACK_OF_NEW = 0.5, 30, 0.03
 _MOSTLY_FREE, _OLD_SHARE = 0.03, 0.175
 # Coarse levels follow lam to this share of where the finest does: further out their lam says nothing about it.
 _COARSE_REACH = 1e-4
+# What a dual moves its own f by, as a share of the scale, and the most slack that a free sample may have at first.
+_OWN, _COSTLY, _NEAR = 0.3, 0.6, 0.05
 # What a coarse level is asked for.
 _ROUGH = Effort(overlook=0.1, rough=True)
 
@@ -39,7 +43,7 @@ _MANY = 1000
 # What single precision is asked for: this share of the free samples may be left on the wrong side.
 _HASTY = Effort(overlook=0.02, rough=True)
 # Zeros this close to the margin take part in double precision; the first working set has those this close, and some.
-_NEAR, _FEWEST = 0.01, 20
+_NEAR_ZERO, _FEWEST = 0.01, 20
 # The largest rounding error of a kernel value, relative to the largest of all; samples that are tried.
 _MOST_ROUNDING, _N_PROBE = 1e-4, 32
 
@@ -67,6 +71,28 @@ def cold_state(problem):
     return State(side, Point(lam * unit, lam, 0.0, zeros))
 
 
+def between_means(problem, cold, scale):
+    """A cold state of classes with the sides that the direction between their means tells.
+
+    As much of it as is best for the dual objective. A dual moves its own f by a share of the scale: those that would go
+    beyond an end of their range are there, the others free, at half of their bounds.
+    """
+    lam = cold.point.lam
+    unit = cold.point.beta / lam
+    fit = problem.fit(unit)
+    curvature, reward = dot(unit, fit), dot(unit, problem.linear)
+    best = reward / curvature if reward < lam * curvature else lam
+    residual = problem.linear - best * fit
+    inward = problem.sign * (residual - least_slack_intercept(residual, problem.sign, problem.weight))
+    own = _OWN * scale
+    costly, far = np.clip(own * (lam - best), _NEAR, _COSTLY), max(own * best, _NEAR)
+    side = np.where(inward > costly, BOUND, np.where(inward < -far, ZERO, FREE))
+    if not (side == FREE).any():
+        return cold
+    # ZERO, FREE and BOUND are 0, 1 and 2.
+    return replace(cold, side=side, point=cold.point._replace(beta=0.5 * lam * side * problem.bound))
+
+
 def solve_levels(problem, workspace, random):
     """Solve a problem from coarse to fine.
 
@@ -90,7 +116,7 @@ def solve_levels(problem, workspace, random):
         return refine(problem, state, inside, workspace, bound_sum=bound_sum)[0], everyone
     state = rough.state
     # The way to the solution of a hard problem is long: there the rough one is no more than a guess for all samples.
-    part = (state.side != ZERO) | (inward(problem, state.point) > -_NEAR) if state.pivoted else everyone
+    part = (state.side != ZERO) | (inward(problem, state.point) > -_NEAR_ZERO) if state.pivoted else everyone
     return polish(problem, part, state, workspace), part
 
 
@@ -251,7 +277,7 @@ def polish(problem, part, state, workspace):
     share = problem.take(rows)
     distance = np.abs(inward(share, here.point))
     nearest = np.partition(distance, _FEWEST)[_FEWEST] if len(rows) > _FEWEST else np.inf
-    inside = (here.side == FREE) | (distance <= max(_NEAR, nearest))
+    inside = (here.side == FREE) | (distance <= max(_NEAR_ZERO, nearest))
     solved, _ = refine(share, here, inside, workspace, trusted=state.pivoted)
     beta, fit = np.zeros(problem.n_samples), point.fit.copy()
     side[rows], beta[rows], fit[rows] = solved.side, solved.point.beta, solved.point.fit

@@ -65,7 +65,7 @@ class Features(NamedTuple):
     reach: float = np.inf
 
 
-def features_of(source, n, lam, few=_FEW_FOUND, most_cost=_MOST_COST, finer=1.0):
+def features_of(source, n, lam, few=_FEW_FOUND, most_cost=_MOST_COST, finer=1.0, fewest=_FEWEST_SAMPLES):
     """Features few enough to step in their dimension, known, or found for duals of some lam; None without.
 
     Parameters
@@ -76,6 +76,7 @@ def features_of(source, n, lam, few=_FEW_FOUND, most_cost=_MOST_COST, finer=1.0)
     few : float, up to what share of n features that are found are few
     most_cost : float, multiplications that a step with features that are found may take, where lam is not large
     finer : float, the search goes on to leave this share of what must be left, where the features stay few
+    fewest : int, samples from which on features are sought
 
     Returns
     -------
@@ -84,7 +85,7 @@ def features_of(source, n, lam, few=_FEW_FOUND, most_cost=_MOST_COST, finer=1.0)
     if source.n_features is not None:
         X = dense_features(source.features) if source.n_features <= _FEW_KNOWN * n else None
         return None if X is None else Features(X, np.zeros(len(X)))
-    if not _FEWEST_SAMPLES <= n <= _MOST_SAMPLES:
+    if not fewest <= n <= _MOST_SAMPLES:
         return None
     diagonal = source.diagonal()
     largest = float(diagonal.max())

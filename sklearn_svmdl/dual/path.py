@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..kernels.sources import GramSource
-from .active_set import State, balanced, pivot, pivot_smoothly
+from .active_set import State, balanced, pivot, pivot_ever_closer, pivot_smoothly
 from .buffer import Buffer
 from .factor import SolverCache
 from .kkt import BOUND, ZERO, Point
@@ -137,6 +137,8 @@ class _StoredSteps:
         block = self.block = self._block(problem, tally)
         state = self._start(problem, block) if self.state is None else self.state
         done = self._pivoted(block, state)
+        if not done.settled and block.row is None and self.state is not None:
+            done = pivot_ever_closer(block, state)
         if not done.settled and self.state is not None:
             self.cache = SolverCache()
             near = near_margin(problem, state, _NEAR_STORED, problem.n_samples)

@@ -41,6 +41,8 @@ class Status(Enum):
 
 
 _SMALLEST = np.finfo(float).tiny
+# Slopes of the total slack below this share of all weights are none.
+_TIE = 1e-12
 # Budgets that no solution keeps.
 BEYOND_REACH = (Status.INFEASIBLE_BUDGET, Status.OUT_OF_REACH)
 
@@ -162,8 +164,11 @@ class DualProblem(Bounds):
 
 def classification(source, target, weight, *, budget=None, cost=None):
     """The soft-margin classifier of samples with targets -1.0 and +1.0 and positive weights, as a `DualProblem`."""
-    problem = DualProblem(source, target, weight * target, budget, cost)
-    vars(problem).update(sign=target, weight=weight, largest_budget=largest_budget_of_classes(target, weight))
+    problem, balance = DualProblem(source, target, weight * target, budget, cost), dot(weight, target)
+    # The heavier class, or the middle where they tie: what `least_slack_intercept` finds.
+    constant = float(np.sign(balance)) if abs(balance) > _TIE * weight.sum() else 0.0
+    largest = largest_budget_of_classes(target, weight)
+    vars(problem).update(sign=target, weight=weight, constant=constant, largest_budget=largest)
     return problem
 
 
@@ -287,7 +292,7 @@ def least_slack_intercept(gradient, sign, weight):
     total = np.where(sign > 0, weight, 0.0).sum(axis=-1)
     # One cumulative sum: the slope starts at -W+ and each kink, of either sign, raises it by its weight.
     slope = weight.take(order).cumsum(axis=-1) - total[..., None]
-    flat = 1e-12 * weight.sum(axis=-1)[..., None]
+    flat = _TIE * weight.sum(axis=-1)[..., None]
     first, last = (slope < -flat).sum(axis=-1), np.minimum((slope <= flat).sum(axis=-1), n - 1)
     begin = n * np.arange(order.size // n).reshape(first.shape)
     ends = (gradient.take(order.take(begin + end)) for end in (first, last))

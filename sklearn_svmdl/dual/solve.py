@@ -10,7 +10,7 @@ from ..kernels.blas import dot
 from .buffer import Buffer
 from .feasibility import is_least, least_budget, least_slack_shown
 from .kkt import BOUND, FREE, ZERO, spread_of
-from .levels import coarse_problem, cold_state, polish, share_of, solve_levels
+from .levels import between_means, coarse_problem, cold_state, polish, share_of, solve_levels
 from .linear import features_of, solve_in_features
 from .problem import Status, certify, constant_solution, feasible_duals, least_slack_intercept, slack_of
 from .smo import ascend, first_shape
@@ -33,6 +33,8 @@ _SHORTER = 1e-2
 # Up to so many samples, and of a regression, all kernel values are evaluated at once, and the way to the solution is
 # direct.
 _DIRECT, _DIRECT_REGRESSION = 1000, 800
+# Pivots of fewer samples of classes cost less than features that are found.
+_FEWEST = 150
 # Of a regression features that are found leave this share of what they may: its residuals have no gap about the edges
 # of the tube, and pivots that mend sides told wrongly cost more than further features.
 _FINER = 1e-2
@@ -172,8 +174,8 @@ def _block_steps(problem, workspace, tol):
     tally, direct = workspace.tally, is_direct(problem, workspace.buffer)
     start = cold_state(problem) if direct and problem.source.n_features is None else None
     lam = _first_lam(problem) if start is None else start.point.lam
-    finer = 1.0 if problem.source.index is None else _FINER
-    features = features_of(problem.source.distinct, problem.n_distinct, lam, finer=finer)
+    sought = {"fewest": _FEWEST} if problem.source.index is None else {"finer": _FINER}
+    features = features_of(problem.source.distinct, problem.n_distinct, lam, **sought)
     if features is not None:
         state = solve_in_features(problem, features, workspace, lam)
         if state.settled or tally.left <= 0 or features.reach >= problem.largest_cost:
@@ -183,6 +185,7 @@ def _block_steps(problem, workspace, tol):
     if direct:
         start = cold_state(problem) if start is None else start
         block = whole_block(problem, problem.source.distinct.whole(), tally)
+        start = between_means(problem, start, block.scale) if problem.source.index is None else start
         return certified(problem, solve_whole(problem, block, start, tally), tally, tol)
     if is_sparse(problem):
         state = solve_sparse(problem, tally)

@@ -13,7 +13,7 @@ import numpy as np
 
 from .active_set import EXACT, LAM_RANGE, PULLED, TOLERANCES, sides_asked_for
 from .factor import cholesky, shifted_gram, solve_factorised
-from .kkt import BOUND, FREE, ROUNDING, UNITS, ZERO
+from .kkt import BOUND, FREE, ROUNDING, UNITS, ZERO, product
 from .problem import Bounds, least_slack_intercept, slack_of
 
 # The proximal weights of the pivotings that follow each other, in units of 1 / lam or of the scale, whichever is more,
@@ -25,8 +25,10 @@ ROUGHLY, AFTER_LAST, NEARLY, EXACTLY = 0, 1, 3, len(_STAGES) - 1
 _OVERLOOKED = 0.5
 # Up to this share of them the next is the last.
 _FEW_WRONG = 0.05
-# Up to so many free samples one call of numpy solves the conditions of all blocks.
-_FEW_FREE = 32
+# Up to so many free samples one call of numpy solves the conditions of all blocks, where these are more than a few.
+_FEW_FREE, _FEW_BLOCKS = 32, 4
+# From so many variables on most of the time of a product goes to reading kernel values.
+_WIDE = 128
 # Rounds without fewer samples on the wrong side before a pivoting gives up.
 _PATIENCE = 8
 # Samples of this share, the nearest to the other class, are free at first.
@@ -113,8 +115,10 @@ class Blocks(Bounds):
         return np.abs(np.einsum("kii->ki", self.gram)).max(axis=1)
 
     def fit(self, beta):
-        """K beta."""
-        return np.matmul(self.gram, beta[:, :, None])[:, :, 0]
+        """K beta: in one call, or where the kernel values are many from the rows that take part."""
+        if self.bound.shape[1] < _WIDE:
+            return np.matmul(self.gram, beta[:, :, None])[:, :, 0]
+        return np.stack([product(gram, values) for gram, values in zip(self.gram, beta, strict=True)])
 
     @cached_property
     def first(self):
@@ -173,13 +177,19 @@ def mean_difference(bound):
 
 def nearest(problems, along, share):
     """Mask of the share of the samples of each problem that are furthest on their wrong side `along` a direction."""
-    there, sign = problems.bound != 0, np.sign(problems.bound)
-    ends = [np.einsum("ki,ki->k", along, sign == one) / np.count_nonzero(sign == one, axis=1) for one in (-1.0, 1.0)]
-    middle = 0.5 * (ends[0] + ends[1])
-    distance = np.where(there, sign * (along - middle[:, None]), np.inf)
+    distance, there = from_middle(problems, along), problems.bound != 0
     count = (share * np.count_nonzero(there, axis=1)).astype(int)
     edge = np.take_along_axis(np.sort(distance, axis=1), count[:, None], axis=1)
     return there & (distance <= edge)
+
+
+def from_middle(problems, along):
+    """How far `along` a direction each sample is on the side of its class from the middle between the classes' means;
+    infinite where a problem has no such variable."""
+    sign = np.sign(problems.bound)
+    ends = [np.einsum("ki,ki->k", along, sign == one) / np.count_nonzero(sign == one, axis=1) for one in (-1.0, 1.0)]
+    middle = 0.5 * (ends[0] + ends[1])
+    return np.where(sign != 0, sign * (along - middle[:, None]), np.inf)
 
 
 def _softest(blocks):
@@ -206,12 +216,12 @@ def _softest(blocks):
     return Guess(side, shape, lam, np.full(len(lam), ROUGHLY))
 
 
-def _solve_round(blocks, guess, delta):
-    """The solution of the conditions for the guess: duals, lam, b, y - f - b, whether lam meets the budget, and how
-    many are free."""
+def _solve_round(blocks, guess, delta, held):
+    """The solution of the conditions for the guess: duals, lam, b, y - f - b, whether lam meets the budget, how many
+    are free, and the bounds t of those at bound with K t, which the next round begins with as `held`."""
     free, t = guess.side == FREE, blocks.bound * (guess.side == BOUND)
     fixed, shift, count = blocks.fixed, blocks.scale, free.sum(axis=1)
-    pull, total = blocks.fit(t) + fixed.pull, t.sum(axis=1) + fixed.total
+    pull, total = held[1] + blocks.fit(t - held[0]), t.sum(axis=1) + fixed.total
     coupling = pull + (shift * total)[:, None] - delta[:, None] * guess.shape
     if blocks.budget is None:
         lam, stands = guess.lam, True
@@ -236,11 +246,11 @@ def _solve_round(blocks, guess, delta):
         lam = np.clip(wanted, guess.lam / LAM_RANGE, guess.lam * LAM_RANGE)
         solved, intercept, stands = constant - lam[:, None] * slope, b[0] - lam * b[1], lam == wanted
     beta = lam[:, None] * t + solved
-    gradient = blocks.linear - blocks.fit(beta) - lam[:, None] * fixed.pull
+    gradient = blocks.linear - blocks.fit(solved) - lam[:, None] * pull
     gradient -= delta[:, None] * (beta - lam[:, None] * guess.shape)
     if not count.all():
         intercept = np.where(count > 0, intercept, _middle_intercept(gradient, guess.side, blocks.bound))
-    return beta, lam, intercept, gradient - intercept[:, None], stands, count
+    return beta, lam, intercept, gradient - intercept[:, None], stands, count, (t, pull)
 
 
 def _solved(blocks, free, count, delta, rows):
@@ -250,7 +260,7 @@ def _solved(blocks, free, count, delta, rows):
     """
     rows = np.stack(rows)
     out, most = np.zeros(rows.shape), int(count.max())
-    if most > _FEW_FREE:
+    if most > _FEW_FREE or len(free) <= _FEW_BLOCKS:
         shift, delta = blocks.scale.tolist(), delta.tolist()
         for k, gram in enumerate(blocks.gram):
             own = free[k].nonzero()[0]
@@ -322,11 +332,12 @@ def pivot_together(blocks, guess, most_rounds=MOST_ROUNDS):
     out = Settled(np.zeros((k, m)), *np.zeros((2, k)), np.zeros((k, m), np.int8), np.zeros(k, int))
     rows, fewest, stalled, going = np.arange(k), np.full(k, m), np.zeros(k, int), np.ones(k, bool)
     at_bound, at_margin = TOLERANCES[np.dtype(np.float64)]
+    held = np.zeros((k, m)), blocks.fixed.pull
     for number in range(1, most_rounds + 1):
         last, sign, least = guess.stage == EXACTLY, blocks.sign, _EPS * blocks.largest
         unit = np.where(last, blocks.scale, np.maximum(blocks.scale, 1.0 / guess.lam))
         delta = np.maximum(_STAGES[guess.stage] * unit, m * least)
-        beta, lam, intercept, residual, stands, n_free = _solve_round(blocks, guess, delta)
+        beta, lam, intercept, residual, stands, n_free, held = _solve_round(blocks, guess, delta, held)
         upper, magnitude, inward = lam[:, None] * blocks.weight, sign * beta, sign * residual
         tolerance = at_margin + UNITS * least * np.sqrt(np.einsum("ki,ki->k", beta, beta))
         wanted = sides_asked_for(guess.side, inward, tolerance[:, None], magnitude, upper, at_bound)
@@ -355,6 +366,6 @@ def pivot_together(blocks, guess, most_rounds=MOST_ROUNDS):
         # Those that are done go on until they are as many as the others: their kernel values would have to be copied.
         if 2 * np.count_nonzero(going) <= len(going):
             rows, fewest, stalled = rows[going], fewest[going], stalled[going]
-            guess, blocks = guess.take(going), blocks.take(going)
+            guess, blocks, held = guess.take(going), blocks.take(going), tuple(values[going] for values in held)
             going = going[going]
     return out

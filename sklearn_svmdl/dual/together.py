@@ -27,6 +27,7 @@ from .stack_pivots import (
     Blocks,
     Fixed,
     Guess,
+    from_middle,
     mean_difference,
     nearest,
     pivot_together,
@@ -37,8 +38,9 @@ from .work import Tally, Work
 from .working_set import dense_features
 
 # Problems of up to so many variables are pivoted whole, with budgets of up to so many; of up to so many before features
-# are sought, and of up to so many near the margin.
-_SMALL, _SMALL_WITH_BUDGET, _MEDIUM, LARGEST = 64, 256, 128, 1000
+# are sought, and of up to so many near the margin; whole as well where more than this share of the samples are nearer to
+# the other class, since most are support vectors then.
+_SMALL, _SMALL_WITH_BUDGET, _MEDIUM, LARGEST, _MIXED = 64, 256, 128, 1000, 0.03
 # The problems of a stack have at least this share of the variables of its largest, and take so many numbers an array.
 _ALIKE, _MOST_NUMBERS = 0.5, 2**21
 # Few features take the place of pivots up to a share of a problem's samples, and while a step with those that are found
@@ -171,7 +173,8 @@ def _with_costs(stack, reach, tol):
     features = _features(stack, np.flatnonzero(first), *_FEW_FOUND)
     if features is not None:
         _solve_in_features(stack, np.flatnonzero(first), features, tol, solutions)
-    whole = _unsolved(solutions, (stack.sizes <= _SMALL) | (stack.sizes**2 * len(stack) <= _MOST_NUMBERS))
+    few = (stack.sizes <= _SMALL) | (stack.sizes**2 * len(stack) <= _MOST_NUMBERS)
+    whole = _unsolved(solutions, few | _are_mixed(stack, np.flatnonzero(~few)))
     _solve_small(stack, whole, reach, tol, solutions, _WHOLE_ROUNDS)
     if features is None:
         _solve_left(stack, tol, solutions)
@@ -298,11 +301,26 @@ def _grown(part):
 
 def _between(part):
     """Mask of the samples nearest to the other class, along the difference of the means of some of each."""
-    some = np.zeros(part.bound.shape)
-    for row, bound in zip(some, part.bound, strict=True):
+    return nearest(part, part.products(_difference_of_some(part)), _SOME)
+
+
+def _difference_of_some(stack):
+    """The difference of the means of some samples of each class, as duals (k, m)."""
+    some = np.zeros(stack.bound.shape)
+    for row, bound in zip(some, stack.bound, strict=True):
         for members in (np.flatnonzero(bound < 0), np.flatnonzero(bound > 0)):
             row[members[np.linspace(0, len(members) - 1, min(_BETWEEN, len(members))).astype(int)]] = 1.0
-    return nearest(part, part.products(mean_difference(part.bound * some)), _SOME)
+    return mean_difference(stack.bound * some)
+
+
+def _are_mixed(stack, rows):
+    """Mask of the problems, of some, more of whose samples than a few are nearer to the other class."""
+    mixed = np.zeros(len(stack), dtype=bool)
+    if len(rows):
+        part = stack.take(rows)
+        wrong = from_middle(part, part.products(_difference_of_some(part))) < 0
+        mixed[rows] = wrong.sum(axis=1) > _MIXED * part.sizes
+    return mixed
 
 
 def _refined(part, near, guess):

@@ -251,13 +251,17 @@ def weigh(X, y, sample_weight, class_weight, *, pairwise):
     factor = _class_factors(class_weight, labels, y, np.bincount(codes, sample_weight))
     weight = sample_weight * factor[codes]
     kept = _counting(weight)
-    present, codes = np.unique(codes[kept], return_inverse=True)
+    codes = codes[kept]
+    counts = np.bincount(codes, minlength=len(labels))
+    present = counts.nonzero()[0]
     if len(present) == 1:
         raise ValueError(
             f"A classifier needs samples of at least 2 classes, but y has 1 class with positive weight: "
             f"{str(labels[present[0]])!r}."
         )
     X = _rows_that_count(X, kept, pairwise)
+    # Numbers of the classes that are left.
+    codes = (np.cumsum(counts > 0) - 1)[codes]
     return TrainingSet(X, codes, weight[kept], sample_weight[kept], kept, len(weight), labels[present])
 
 
