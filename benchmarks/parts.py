@@ -1,7 +1,8 @@
 """What each part of the solver is worth: the same problems with one part after the other turned off.
 
 A part is off where the constant that opens the way to it is out of reach. Every problem is solved with all parts and
-without one, in turns; times are those of the processor, and the quicker of a few. A part that changes nothing is to go.
+without one, in turns; times are those of the processor, and the quickest of a few. A part touches a problem if its
+counts of work are others without it. A part that changes nothing is to go.
 ``python -m benchmarks.parts JOBS`` takes so many processes.
 """
 
@@ -10,6 +11,7 @@ import warnings
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import attrgetter
 from time import process_time
 from unittest.mock import patch
 
@@ -20,6 +22,7 @@ from sklearn import datasets as bundled
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_svmdl import BudgetSVC, BudgetSVR, budget_path
+from sklearn_svmdl.dual.work import watched
 
 from ._common import header, markdown, say, write
 
@@ -54,42 +57,71 @@ def _nowhere(*given, **named):
     raise np.linalg.LinAlgError
 
 
-def _as_it_is(block, start, effort=None):
-    """In place of interior steps: where they would begin."""
+def _unsettled(block, start, *given, **named):
+    """In place of steps: where they would begin."""
     return replace(start, settled=False)
+
+
+def _shows_nothing(*given, **named):
+    """In place of what shows a lower bound: none."""
+    return -np.inf
 
 
 PARTS = [
     Part("levels: coarse to fine", {"solve._DIRECT": 4000, "solve._DIRECT_REGRESSION": 4000}),
     Part("levels: single precision", {"levels._MANY": _NEVER}),
+    Part("levels: counts carry over", {"levels._MOSTLY_FREE": 2.0}),
+    Part("levels: lam followed less far", {"levels._COARSE_REACH": 1.0}),
     Part("linear: features that are found", {"linear._MOST_SAMPLES": 0}),
+    Part("linear: ... more where lam is large", {"linear._HARDER": 1.0}),
+    Part("linear: ... finer of a regression", {"solve._FINER": 1.0}),
+    Part("linear: ... given up off their course", {"linear._FIRST_LOOK": 97, "linear._OF_EACH": 0}),
     Part("linear: features that are known", {"linear.dense_features": _none}),
-    Part("linear: a share of the samples first", {"linear._MANY": _NEVER}),
-    Part("sparse", {"solve.is_sparse": _none}),
+    Part(
+        "linear: samples near the margin alone", {"linear._MANY": (_NEVER, 0), "linear._MANY_WITH_BUDGET": (_NEVER, 0)}
+    ),
     Part("linear: lam begun larger", {"solve._LARGER": 1.0}),
+    Part("smooth: a share of the samples first", {"smooth._MANY": _NEVER}),
+    Part("smooth: lam begun larger", {"smooth._GENEROUS": 0.0}),
+    Part("sparse", {"solve.is_sparse": _none}),
     Part("working_set: pair steps before interior ones", {"working_set._FEWEST_PAIRED": _NEVER}),
-    Part("active_set: proximal weights that fall", {"active_set._LIGHTEST": ()}),
+    Part("working_set: near samples join", {"working_set._NEAR_SHARE": 0.0}),
+    Part("working_set: it moves", {"working_set._STEADY": _NEVER}),
+    Part("working_set: all of a hard one", {"working_set._NEARLY_ALL": 0.0}),
+    Part("active_set: proximal weights that fall", {"active_set._STAGES": ()}),
+    Part("active_set: ... further than the first", {"active_set._STAGES": ((1e-2, 0.5, 0.5),)}),
+    Part("active_set: ... at any lam", {"active_set._HARDEST": np.inf}),
     Part("active_set: the most wrong alone", {"active_set._CALM": 0.0}),
-    Part("active_set: smooth loss", {"active_set._SMOOTHED": ()}),
+    Part("active_set: one freed where they crowd", {"active_set._crowds": _none}),
+    Part("active_set: given up where astray", {"active_set._ASTRAY": np.inf}),
+    Part("active_set: pulled ones solved again", {"active_set.PULLED": np.inf}),
+    Part("active_set: smooth loss", {"active_set.pivot_smoothly": _unsettled, "path.pivot_smoothly": _unsettled}),
+    Part("active_set: ... wider again", {"active_set._MOST_FALLS": 0}),
+    Part("active_set: ... on a walk", {"path._MANY_ROUNDS": _NEVER}),
     Part("factor: it follows the free samples", {"factor.SolverCache.factor": _none}),
+    Part("factor: single precision", {"factor._FEW_WRONG": np.inf, "factor.MANY_FREE": _NEVER}),
     Part(
         "interior",
         {
-            "active_set.step_inside": _as_it_is,
-            "working_set.step_inside": _as_it_is,
+            "active_set.step_inside": _unsettled,
+            "working_set.step_inside": _unsettled,
             "together.features_of": _none,
             "solve.features_of": _none,
         },
     ),
     Part("interior: few columns of a block", {"interior._WORTH_FACTORING": _NEVER}),
-    Part("interior: less of them at a cost", {"active_set._UNSEEN": 0.0}),
+    Part("interior: ... fewer at a cost", {"active_set._UNSEEN": 0.0}),
+    Part("interior: shorter duals at first", {"interior._LONGER": 1e30}),
     Part("interior: room used again", {"interior._LARGE": _NEVER}),
-    Part("interior: lam begun anew", {"interior._LIFT": 1.0}),
+    Part("interior: short steps tell of lam", {"interior._SHORT": 0.0}),
+    Part("interior: ... begun anew", {"interior._LIFT": 1.0}),
     Part("interior: the cost bisected", {"interior._MOST_COSTS": 1}),
     Part("solve: lam followed less far", {"solve._SHORTER": 1.0}),
     Part("solve: pair steps at last", {"solve._MOST_PAIR_STEPS": 0}),
+    Part("feasibility: what duals show", {"solve.least_slack_shown": _shows_nothing}),
     Part("together", {"solve.SEVERAL": _NEVER}),
     Part("path: steps", {"path._StoredSteps.next": _nowhere, "path._WorkingSetSteps.next": _nowhere}),
+    Part("path: samples near the margin", {"path._MOST_NEAR": 0.0}),
 ]
 
 
@@ -103,22 +135,32 @@ class Problem:
     act: object
 
     def quickest(self, quick):
-        """The fewest seconds of up to three runs, fewer of long ones, and whether the certificates hold."""
-        runs = [self.timed(quick)]
-        while len(runs) < 3 and not quick and runs[-1][0] < _LONG:
-            runs.append(self.timed(quick))
-        return min(runs)[0], all(held for _, held in runs)
+        """The run of the fewest seconds of up to three, fewer of long ones."""
+        runs = [self.run(quick)]
+        while len(runs) < 3 and not quick and runs[-1].seconds < _LONG:
+            runs.append(self.run(quick))
+        return min(runs, key=attrgetter("seconds"))
 
-    def timed(self, quick):
-        """Seconds of the processor, and whether every certificate holds."""
+    def run(self, quick):
+        """One `Run`."""
         given = self.load()
         step = max(1, len(given[1]) // _QUICK_ROWS) if quick else 1
         given = [part[::step] for part in given]
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), watched() as watch:
             warnings.simplefilter("ignore")
             begun = process_time()
             gap = self.act(*given)
-            return process_time() - begun, bool(np.max(gap) <= 1e-3)
+            seconds = process_time() - begun
+        return Run(seconds, [tally.done() for tally in watch.tallies], bool(np.max(gap) <= 1e-3))
+
+
+@dataclass(frozen=True)
+class Run:
+    """Seconds of the processor, the counts of work, and whether every certificate holds."""
+
+    seconds: float
+    work: list
+    held: bool
 
 
 def _fit(estimator, X, y, weight=None):
@@ -165,11 +207,13 @@ def _several(seed):
 
 
 def _numbers(seed):
-    for n in (300, 1200):
+    for n in (300, 1200, 3000):
         load = partial(_scaled, bundled.make_friedman1, n, noise=1.0, random_state=seed)
         for cost in (1.0, 10.0):
             act = partial(_fit, BudgetSVR(C=cost * 5.0, unit="cost"))
             yield Problem("regression", f"friedman1 {n}, cost {cost:g} spreads", load, act)
+        wide = partial(_fit, BudgetSVR(C=5.0, unit="cost", epsilon=2.5))
+        yield Problem("regression", f"friedman1 {n}, half a spread wide", load, wide)
         yield Problem("regression", f"friedman1 {n}, 0.2 C_max", load, partial(_fit, BudgetSVR(C=0.2, unit="relative")))
 
 
@@ -186,8 +230,24 @@ def _text(n, d, seed):
     return X, (X @ rng.normal(size=d) > 0) ^ (rng.random(n) < 0.1)
 
 
+def _few_against_many(few, many, seed):
+    """Two classes that overlap, one of few samples."""
+    X, y = _MADE(20 * many, 7, random_state=seed)
+    rows = np.concatenate([np.flatnonzero(y == 1)[:few], np.flatnonzero(y == 0)[:many]])
+    return X[rows], y[rows]
+
+
 def _hard(seed):
     """What is slow or far from an answer without this or that."""
+    for few in (4, 40):
+        load = partial(_few_against_many, few, 1500, seed)
+        for gamma in (0.2, 20.0):
+            act = partial(_fit, BudgetSVC(gamma=gamma))
+            yield Problem("hard", f"{few} against 1500, gamma {gamma:g}", load, act)
+    load = partial(_scaled, bundled.make_moons, 1500, noise=0.4, random_state=seed)
+    for share in (0.1, 0.28):
+        act = partial(_fit, BudgetSVC(C=share, unit="relative"))
+        yield Problem("hard", f"moons 1500, {share:g} C_max", load, act)
     for data, load in _DATA.items():
         for unit, (C, its_unit) in _UNITS.items():
             act = partial(_fit, BudgetSVC(C=C, unit=its_unit, gamma=50.0))
@@ -240,35 +300,51 @@ KINDS = ["60 to 250 samples", "700", "3,000", "classes", "regression", "walks", 
 
 @dataclass(frozen=True)
 class Measured:
-    """A problem's seconds with all parts, and for each part without it seconds and whether a certificate was lost."""
+    """A problem's seconds with all parts, and for each part the run without it and whether its work is other work."""
 
     problem: Problem
-    whole: float
-    without: tuple
-    lost: tuple
+    whole: Run
+    without: list
+
+    def ratio(self, number):
+        """Seconds without a part over those with it."""
+        return self.without[number].seconds / self.whole.seconds
+
+    def is_touched(self, number):
+        """Whether the work without a part is other work."""
+        return self.without[number].work != self.whole.work
+
+    def is_lost(self, number):
+        """Whether a certificate is lost without a part."""
+        return self.whole.held and not self.without[number].held
 
 
 def measure(problem, parts, quick):
     """Solve a problem with all parts, before and after the others, and without each."""
-    first, right = problem.quickest(quick)
-    runs = []
+    first, without = problem.quickest(quick), []
     for part in parts:
         with part.turned_off():
-            runs.append(problem.quickest(quick))
-    whole = min(first, problem.quickest(quick)[0])
-    without, held = zip(*runs, strict=True)
-    return Measured(problem, whole, without, tuple(right and not one for one in held))
+            without.append(problem.quickest(quick))
+    return Measured(problem, min(first, problem.quickest(quick), key=attrgetter("seconds")), without)
+
+
+def _mean(ratios):
+    """The geometric mean, in words."""
+    return f"{np.exp(np.mean(np.log(ratios))):.2f}" if len(ratios) else ""
 
 
 def row_of(number, part, results):
-    """A part's row: means of the ratios by kind, the worst and the best problem, and how many certificates are lost."""
-    ratios = np.array([result.without[number] / result.whole for result in results])
-    kinds = np.array([result.problem.kind for result in results])
-    means = [np.exp(np.log(ratios[kinds == kind]).mean()) for kind in KINDS]
-    worst, best = (results[i].problem.name for i in (ratios.argmax(), ratios.argmin()))
-    lost = sum(result.lost[number] for result in results)
-    ends = [f"{ratios.max():.3g} ({worst})", f"{ratios.min():.2f} ({best})"]
-    return [part.name, *(f"{mean:.2f}" for mean in means), *ends, str(lost)]
+    """A part's row: on how many problems the work is other work without it, the mean ratios of the times on these, of
+    all and of each kind, the worst and the best of them, and how many certificates are lost."""
+    touched = [result for result in results if result.is_touched(number)]
+    ends = ["", ""]
+    if touched:
+        worst, best = (pick(touched, key=lambda result: result.ratio(number)) for pick in (max, min))
+        ends = [f"{end.ratio(number):.3g} ({end.problem.name})" for end in (worst, best)]
+    kinds = [_mean([one.ratio(number) for one in touched if one.problem.kind == kind]) for kind in KINDS]
+    lost = sum(result.is_lost(number) for result in results)
+    mean = _mean([one.ratio(number) for one in touched])
+    return [part.name, f"{len(touched)} of {len(results)}", mean, *kinds, *ends, str(lost)]
 
 
 def main(quick=False, parts=PARTS, jobs=1):
@@ -277,8 +353,8 @@ def main(quick=False, parts=PARTS, jobs=1):
     results = []
     for result in Parallel(jobs, return_as="generator")(delayed(measure)(problem, parts, quick) for problem in given):
         results.append(result)
-        say(f"{result.problem.kind}: {result.problem.name}: {result.whole * 1e3:.1f} ms")
-    columns = ["without", *KINDS, "at most", "at least", "certificates lost"]
+        say(f"{result.problem.kind}: {result.problem.name}: {result.whole.seconds * 1e3:.1f} ms")
+    columns = ["without", "touched", "times the time", *KINDS, "at most", "at least", "certificates lost"]
     return markdown(columns, [row_of(number, part, results) for number, part in enumerate(parts)])
 
 

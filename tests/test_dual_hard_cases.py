@@ -208,3 +208,19 @@ def test_random_problems_are_solved_or_said_not_to_be():
     assert counts["stopped"] <= 2
     assert counts["solved"] >= 25
     assert counts["to 1e-8"] >= 0.95 * counts["solved"]
+
+
+@pytest.mark.parametrize("n", [60, 300, 700, 2000])
+@pytest.mark.parametrize("seed", range(3))
+def test_no_slack_at_all_is_the_maximal_margin_without_a_warning(n, seed):
+    """Separable samples, some of them close to the boundary: rounding makes a slack of 1e-12 of what costs nothing."""
+    random = np.random.RandomState(seed)
+    X = random.randn(n, 8)
+    y = np.where(X @ random.randn(8) > 0, 1, -1)
+    model = BudgetSVC(C=0, kernel="linear").fit(X, y)
+    assert model.budget_ == 0
+    assert (y * model.decision_function(X)).min() == pytest.approx(1, abs=1e-6)
+    # Feasible, and as long as its dual: no other hyperplane is shorter.
+    squared_norm = (model.coef_**2).sum()
+    assert np.abs(model.dual_coef_).sum() == pytest.approx(squared_norm, rel=1e-5)
+    assert model.dual_coef_.sum() == pytest.approx(0, abs=1e-6 * squared_norm)

@@ -391,3 +391,18 @@ def test_the_next_cost_is_right_where_the_slack_falls_as_one_over_the_cost(low, 
     for number in range(2):
         assert 0.0 < _cost_between(0.0, high, np.inf, excess(high), number) < high
         assert low < _cost_between(low, 1e4 * low, excess(low), 0.0, number) < 1e4 * low
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("cost", [1.0, 50.0])
+def test_a_budget_takes_few_more_iterations_than_its_cost(seed, cost):
+    """Features of a cubic kernel that are found: a lam that is far too small begins anew, and is not given up."""
+    random = np.random.RandomState(seed)
+    X = random.randn(500, 2)
+    target = np.where(X[:, 0] + 0.5 * random.randn(500) > 0, 1.0, -1.0)
+    problem = classification(Kernel("poly", {"degree": 3, "gamma": 0.5, "coef0": 1.0}).source(X), target, np.ones(500))
+    given = solve(problem.with_cost(cost))
+    found = solve(problem.with_budget(given.budget))
+    assert found.status is Status.OPTIMAL
+    assert found.norm == pytest.approx(given.norm, rel=1e-6)
+    assert found.work.iterations <= 3 * given.work.iterations

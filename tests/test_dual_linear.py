@@ -204,7 +204,8 @@ def test_samples_far_from_the_margin_are_held_and_the_solution_is_the_same(given
     """Budgets that nothing keeps (the last) included."""
     problem = many_samples(given)
     solution = solve(problem, tol=1e-8)
-    monkeypatch.setattr("sklearn_svmdl.dual.linear._MANY", np.inf)
+    for name in ("_MANY", "_MANY_WITH_BUDGET"):
+        monkeypatch.setattr(f"sklearn_svmdl.dual.linear.{name}", (np.inf, 0))
     expected = solve(problem, tol=1e-8)
     assert solution.status is expected.status
     assert solution.norm == pytest.approx(expected.norm, rel=1e-6)

@@ -113,3 +113,12 @@ def test_a_budget_that_less_lam_keeps_is_not_left_at_the_largest():
     found = solve(problem)
     assert found.status is Status.OPTIMAL
     assert found.budget == pytest.approx(1e-3)
+
+
+@pytest.mark.parametrize("n", [400, 1500])
+def test_no_budget_at_all_of_separable_samples(n):
+    _, problem = plane_through_noise(n, noise=0.0)
+    exact = solve(problem.with_budget(0.0), tol=1e-8)
+    rival = solve(problem.with_cost(exact.lam), tol=1e-8)
+    assert exact.status is Status.OPTIMAL
+    assert exact.norm == pytest.approx(rival.norm, rel=1e-6)

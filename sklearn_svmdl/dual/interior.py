@@ -55,8 +55,9 @@ _UNSURE = 10.0
 # Arrays of one number a sample that a step fills; fewer samples than these are not worth a scratch.
 _ARRAYS, _LARGE = 80, 10_000
 # Where the budget is missed by more than this share, so many steps in a row shorter than this say that lam is far too
-# small: it flees, or starts anew so many times larger, and the square of it the next time, up to the last.
-_UNMET, _PATIENCE, _SHORT, _LIFT, _HIGHEST_LIFT = 0.3, 2, 0.2, 100.0, 1e8
+# small: it starts anew so many times larger, and the square of it the next time, up to the last, and from this share of
+# its range on it flees.
+_UNMET, _PATIENCE, _SHORT, _LIFT, _HIGHEST_LIFT, _LAST = 0.3, 2, 0.2, 100.0, 1e8, 0.5
 # A factor of the kernel matrix is sought from this many samples on, and used if it has at most this share of columns.
 _WORTH_FACTORING, _FEW_COLUMNS = 250, 0.4
 # Below this share of the largest kernel value a diagonal D cancels digits that steps need.
@@ -430,7 +431,8 @@ class InteriorSolver:
     def solve(self, iterate, gap, most=MOST_STEPS, stays=False):
         """Steps until the relative gap and the residuals are within `gap`, lam flees, or no step goes on.
 
-        Where lam is known to stay in its range and is far too small it starts anew, each time larger.
+        Where lam is far too small it starts anew, each time larger; where it is known to stay in its range it never
+        flees.
 
         Returns
         -------
@@ -463,7 +465,7 @@ class InteriorSolver:
             tally.interior_steps += 1
             # Far too small a lam grows in many short steps, while one far too large falls in a few long ones.
             stuck = stuck + 1 if length < _SHORT and step.lam > iterate.lam and state.unmet > _UNMET else 0
-            if stuck >= _PATIENCE and stays:
+            if stuck >= _PATIENCE and (stays or iterate.lam <= _LAST * self.highest):
                 stuck, iterate = 0, self.start(min(lift * iterate.lam, self.highest))
                 lift = min(lift**2, _HIGHEST_LIFT)
             else:

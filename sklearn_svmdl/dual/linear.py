@@ -47,8 +47,9 @@ _PIVOTS = Effort(gaps=())
 _WRONG = 1e-9
 # A working set that outgrows its start so many times started from sides that could not be told yet.
 _MOST_WORKING = 4
-# From so many samples, and so many a feature, on a smooth loss tells who is near the margin.
-_MANY, _MANY_PER_FEATURE = 1000, 30
+# From so many samples, and so many a feature, on a smooth loss tells who is near the margin; of a budget it tells lam,
+# too, which interior steps alone may take long to find.
+_MANY, _MANY_WITH_BUDGET = (1000, 30), (300, 15)
 # So many times the samples within its width are near the margin; of as many as these this share may be held on the
 # wrong side. What is held there takes part, so many times at most.
 _BAND, _FEW_WRONG, _MOST_TURNS = 4, 0.01, 10
@@ -269,7 +270,8 @@ def _near_margin(problem, X, rest, lam, tally):
     None where there are few samples. Where no hyperplane seems to keep the budget, those of the largest cost.
     """
     n, r = X.shape
-    if problem.source.index is not None or n < max(_MANY, _MANY_PER_FEATURE * r) or np.any(rest):
+    many, many_per_feature = _MANY if problem.budget is None else _MANY_WITH_BUDGET
+    if problem.source.index is not None or n < max(many, many_per_feature * r) or np.any(rest):
         return None
     plane = smooth_plane(problem, X, lam, tally)
     if plane is None:

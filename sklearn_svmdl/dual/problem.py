@@ -240,6 +240,12 @@ class DualSolution:
         """
         return 1.0 / np.sqrt(self.norm**2 + 2.0 * self.lam * max(self.budget - budget, 0.0))
 
+    def keeps(self, budget, tol):
+        """Whether the total slack is the budget's but for a share tol, or for what, at the cost in force, changes the
+        objective by no more than that: rounding."""
+        beyond = self.budget - budget
+        return beyond <= tol * budget or self.lam * beyond <= tol * 0.5 * self.norm**2
+
     @property
     def n_iter(self):
         """Iterations of every kind: pivots, interior and pair steps."""

@@ -153,12 +153,14 @@ class _SmoothLoss:
         problem, into, lam = self.problem, self.into, self.plane.lam
         costs = (into > 0).astype(float)
         spent, pull = dot(problem.weight * costs, into), self._pull(costs)
+        if spent == 0:
+            return lam * np.exp(-_LONGEST)
         after = max(spent - dot(pull, change), _LEAST_LEFT * spent)
         power = max(lam * dot(pull, of_lam) / after, _LEAST_POWER)
         # Those within the width may yet cost nothing.
         within = (self.share > 0) & (self.share < 1)
         unsure = dot(problem.weight, within * into * (1.0 - 0.5 * self.share)) / after
-        excess = np.log(after / max(problem.budget, _SMALLEST))
+        excess = np.log(after) - np.log(max(problem.budget, _SMALLEST))
         excess = max(excess - unsure, 0.0) if excess > 0 else excess
         self.generous = np.exp(min(_GENEROUS * unsure / power, _LONGEST))
         return min(lam * np.exp(np.clip(excess / power, -_LONGEST, _LONGEST)), problem.largest_cost)

@@ -267,12 +267,13 @@ SOLVERS = {"auto": block_steps, "smo": pair_steps}
 
 
 def solved_or_beyond(solution, problem, tol):
-    """The solution, or what it is where its lam is the largest within reach."""
+    """The solution, or what it is where its lam is the largest within reach and its slack more than the budget."""
     if problem.budget is None or solution.lam < problem.largest_cost or solution.status is Status.MAX_ITER:
         return solution
-    spent = dot(problem.weight, solution.slack)
-    if spent <= problem.budget * (1.0 + tol):
-        return solution
+    if solution.keeps(problem.budget, tol):
+        kept = certify(problem, solution.beta, solution.lam, solution.work, tol)
+        return kept if kept.status is Status.OPTIMAL else solution
+    spent = solution.budget
     shown = _least_slack_shown(problem, solution)
     least = spent if is_least(spent, shown) else least_budget(problem, small=_SMALL_PROGRAMME)
     if least is None or problem.budget >= least * (1.0 - 1e-9):

@@ -36,14 +36,14 @@ from .stack_pivots import (
 from .work import Tally, Work
 from .working_set import dense_features
 
-# Problems of up to so many variables are pivoted whole, of up to so many before features are sought, and of up to so
-# many near the margin.
-_SMALL, _MEDIUM, LARGEST = 64, 128, 1000
+# Problems of up to so many variables are pivoted whole, with budgets of up to so many; of up to so many before features
+# are sought, and of up to so many near the margin.
+_SMALL, _SMALL_WITH_BUDGET, _MEDIUM, LARGEST = 64, 256, 128, 1000
 # The problems of a stack have at least this share of the variables of its largest, and take so many numbers an array.
 _ALIKE, _MOST_NUMBERS = 0.5, 2**21
-# Features that are found take the place of pivots up to a share of a problem's samples, and while a step takes no more
-# multiplications; the place of growth up to more. With more multiplications than these for known ones the samples
-# between the classes cost less to solve for.
+# Few features take the place of pivots up to a share of a problem's samples, and while a step with those that are found
+# takes no more multiplications; the place of growth up to more. With more multiplications than these for known ones the
+# samples between the classes cost less to solve for.
 _FEW_FOUND, _FEW_IN_WALKS, _SOME_FOUND, _MOST_COST = (0.2, 4e5), (0.2, 1e6), (0.6, 4e6), 5e5
 # They are so many of each class at first, and up to this share of all near the margin.
 _BETWEEN, _SOME, _MOST_NEAR = 20, 0.2, 0.8
@@ -54,7 +54,7 @@ _GAP, _ROUGH_GAP, _TOLD, _NEAR_COUNT = 1e-5, 1e-4, 1e-6, 20
 _WRONG, _MOST_LOOKS = 1e-9, 10
 # Budgets with known features are pivoted for so many rounds before the cost of this over the scale tells whether any
 # hyperplane keeps them: most that can be kept settle sooner, and the others late or never.
-_FIRST_ROUNDS, _WHOLE_ROUNDS, _HARDEST = 8, 20, 1e6
+_FIRST_ROUNDS, _WHOLE_ROUNDS, _HARDEST = 16, 20, 1e6
 # The most iterations that a problem takes.
 MOST_ITERATIONS = MOST_STEPS + (2 + _MOST_LOOKS) * MOST_ROUNDS + _FIRST_ROUNDS
 
@@ -153,33 +153,30 @@ def _pivot_on(solutions, rows, stack, blocks, begin, tally, tol):
 
 def _with_budgets(stack, reach, tol):
     """Pivots of the small ones; where features are known budgets that nothing keeps are told before they take long."""
-    solutions, small = [None] * len(stack), stack.sizes <= _SMALL
+    solutions, small = [None] * len(stack), stack.sizes <= _SMALL_WITH_BUDGET
     if stack.features is None:
         _solve_small(stack, np.flatnonzero(small), reach, tol, solutions)
         return solutions
     _solve_small(stack, np.flatnonzero(small), reach, tol, solutions, _FIRST_ROUNDS)
     left = _unsolved(solutions, small)
     if len(left):
-        _enter_least_slack(stack, left, reach, tol, solutions)
+        _enter_least_slack(stack, left, tol, solutions)
         _solve_small(stack, _unsolved(solutions, small), reach, tol, solutions)
     return solutions
 
 
 def _with_costs(stack, reach, tol):
     """Interior steps and pivots where few features are known or found, pivots of the small ones, growth of others."""
-    solutions, large = [None] * len(stack), np.flatnonzero(stack.sizes > _MEDIUM)
-    if stack.features is not None:
-        _solve_left(stack, tol, solutions)
-        return solutions
-    features = _features(stack, large, *_FEW_FOUND)
+    solutions, first = [None] * len(stack), stack.sizes > (_MEDIUM if stack.features is None else 0)
+    features = _features(stack, np.flatnonzero(first), *_FEW_FOUND)
     if features is not None:
-        _solve_in_features(stack, large, features, tol, solutions)
+        _solve_in_features(stack, np.flatnonzero(first), features, tol, solutions)
     whole = _unsolved(solutions, (stack.sizes <= _SMALL) | (stack.sizes**2 * len(stack) <= _MOST_NUMBERS))
     _solve_small(stack, whole, reach, tol, solutions, _WHOLE_ROUNDS)
     if features is None:
         _solve_left(stack, tol, solutions)
     else:
-        _solve_in_features(stack, _unsolved(solutions, stack.sizes <= _MEDIUM), features, tol, solutions)
+        _solve_in_features(stack, _unsolved(solutions, ~first), features, tol, solutions)
     return solutions
 
 
@@ -211,11 +208,11 @@ def _solve_small(stack, rows, reach, tol, solutions, most_rounds=MOST_ROUNDS):
     )
 
 
-def _enter_least_slack(stack, rows, reach, tol, solutions):
+def _enter_least_slack(stack, rows, tol, solutions):
     """Enter the solutions of least slack where they show that no hyperplane keeps the budget."""
     part = stack.take(rows)
-    hardest = part.with_cost(_HARDEST / part.spreads)
-    found = _with_costs(hardest, reach, tol)
+    hardest, found = part.with_cost(_HARDEST / part.spreads), [None] * len(part)
+    _solve_left(hardest, tol, found)
     which = np.flatnonzero([solution is not None for solution in found])
     if len(which) == 0:
         return
@@ -225,7 +222,7 @@ def _enter_least_slack(stack, rows, reach, tol, solutions):
     shown = least_slack_shown(part.features, part.linear, part.bound, beta, part.cost)
     for k, bound in zip(which, shown, strict=True):
         solution, budget = found[k], stack.budget[rows[k]]
-        if is_least(solution.budget, bound) and solution.budget > budget * (1.0 + tol):
+        if is_least(solution.budget, bound) and not solution.keeps(budget, tol):
             least = replace(solution, status=Status.INFEASIBLE_BUDGET, least_budget=solution.budget)
             solutions[rows[k]] = least
 
@@ -238,7 +235,8 @@ def _features(stack, rows, few, most_cost):
     if stack.features is None:
         return features_of(stack.source, m, float(stack.cost[rows].max()), few, most_cost)
     X = dense_features(stack.source.features)
-    return Features(X, np.zeros(len(X))) if m * X.shape[1] ** 2 <= _MOST_COST else None
+    r = X.shape[1]
+    return Features(X, np.zeros(len(X))) if r <= few * m and m * r**2 <= _MOST_COST else None
 
 
 def _parts(sizes, rows, numbers):
