@@ -10,9 +10,11 @@ from functools import cache
 import numpy as np
 import pytest
 from reference import single_precision
+from sklearn.datasets import make_friedman1
 from sklearn.metrics.pairwise import pairwise_kernels
 from sklearn.svm import SVR
 
+from sklearn_svmdl.dual.active_set import _length
 from sklearn_svmdl.dual.interior import operator_in_features, operator_of
 from sklearn_svmdl.dual.kkt import (
     BOUND,
@@ -21,12 +23,14 @@ from sklearn_svmdl.dual.kkt import (
     Block,
     FixedSamples,
     KKTSystem,
+    Point,
     ProximalTerm,
     one_side_each,
     sides_of_rows,
     twins_of,
 )
 from sklearn_svmdl.dual.levels import share_of
+from sklearn_svmdl.dual.path import walk
 from sklearn_svmdl.dual.problem import Status, regression
 from sklearn_svmdl.dual.solve import solve
 from sklearn_svmdl.dual.work import Tally
@@ -307,6 +311,64 @@ def test_pivots_from_nothing_settle_where_the_dual_moves_far(cost):
     solution = solve(problem, tol=1e-8)
     assert solution.status is Status.OPTIMAL
     assert solution.work.interior_steps == solution.work.pair_steps == 0 and solution.work.pivots <= 25
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_rounds_on_a_smooth_loss_end_about_where_the_objective_is_least(seed):
+    """The objective of the hyperplane itself is the judge, with samples that are held at their bound."""
+    random = np.random.RandomState(seed)
+    n, d, lam, delta = 40, 3, 2.0, 0.5
+    X, y, weight = random.randn(2 * n, d), random.randn(2 * n), random.choice([0.5, 1.0, 2.0], 2 * n)
+    row, sign = np.tile(np.arange(n), 2), np.repeat([1.0, -1.0], n)
+    linear, bound, held = y[row] - 0.1 * sign, sign * weight[row], weight[n:]
+    w_held = X[n:].T @ held
+    fixed = FixedSamples(X[row] @ w_held, w_held @ w_held, y[n:] @ held, held.sum())
+    block = Block(X[:n] @ X[:n].T, linear, bound, 0.0, fixed, (lam, lam), row=row)
+    centre = ProximalTerm.around(block, delta, np.zeros(2 * n), lam)
+
+    def point(beta, intercept):
+        w = X[row].T @ beta + lam * w_held
+        return Point(beta, lam, intercept, X[row] @ w)
+
+    def objective(at):
+        """Half the squared norm and the slack, of which the price rises to lam over a width."""
+        w = X[row].T @ at.beta + lam * w_held
+        slack, width = np.maximum(sign * (linear - at.fit - at.intercept), 0.0), centre.delta * lam * np.abs(bound)
+        loss = np.where(slack < width, slack**2 / (2 * centre.delta), lam * np.abs(bound) * (slack - width / 2))
+        return w @ w / 2 + loss.sum() + lam * held @ (y[n:] - X[n:] @ w - at.intercept)
+
+    before = point(lam * bound * random.uniform(0, 0.1, 2 * n), 0.1 * random.randn())
+    into = sign * (linear - before.fit - before.intercept)
+    side = np.where(into <= 0, ZERO, np.where(into < centre.delta * lam * np.abs(bound), FREE, BOUND))
+    after = KKTSystem(block, side, centre).point(lam)
+    length = _length(centre, before, after)
+
+    def along(share):
+        """The objective so far on the way."""
+        moved = (old + share * (new - old) for old, new in zip(before, after, strict=True))
+        beta, _, intercept, _ = moved
+        return objective(point(beta, intercept))
+
+    def slope(share, step=1e-6):
+        """How the objective changes there."""
+        return (along(share) - along(share - step)) / step
+
+    first = slope(1e-6)
+    # It ends where the way leads up no steeper than half as much as it led down at first, and goes no less far than a
+    # tenth of where it does.
+    assert 0.0 < length <= 1.0 and first < 0.0 and slope(length) <= -0.55 * first
+    assert length == 1.0 or slope(min(1.0, 10.0 * length)) > 0.0
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_rising_costs_take_few_pivots(seed):
+    """All the way at each round they are 215 to 257, of larger sets of free samples."""
+    X, y = make_friedman1(600, noise=1.0, random_state=seed)
+    X, y = (X - X.mean(axis=0)) / X.std(axis=0), (y - y.mean()) / y.std()
+    problem = regression(Kernel("rbf", {"gamma": 0.03}).source(X), y, np.ones(600), 0.1)
+    solutions = walk([problem.with_cost(cost) for cost in np.geomspace(0.1, 100.0, 7)])
+    assert all(solution.status is Status.OPTIMAL for solution in solutions)
+    assert sum(solution.work.iterations for solution in solutions) <= 180
 
 
 @pytest.mark.parametrize("n", [300, 800])

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..kernels.blas import dot
 from .factor import MANY_FREE, SolverCache
 from .interior import InteriorSolver, operator_of
 from .kkt import BOUND, FREE, ZERO, Point, ProximalTerm, TooRough, is_balanced, one_side_each
@@ -49,6 +50,11 @@ _CLOSE, _HOPE, _AGAIN, _ROUGHLY_HELD, _HARDEST = 0.05, 0.5, 0.3, 0.1, 1e4
 # pivots go astray they go on from the share so many before, so many times.
 _SMOOTHED, _MISLED, _ROUGHLY, _SMOOTHLY, _WIDEST = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003), 2, 3, 0.3, 0.4
 _BACK, _MOST_FALLS = 2, 1
+# A share that changes no more sides than this share of the free ones may be the last, once.
+_FEW_CHANGES = 0.2
+# How far a round goes is told in so many looks, each no less than this share of the last: where the slope of the
+# objective is at most this share of what it was. A shorter way leads nowhere.
+_MOST_LOOKS, _SHORTEST, _FLATTER, _TOO_SHORT = 4, 0.1, 0.5, 0.02
 # Where interior steps begin, what a factor of the kernel matrix leaves of k(x, x) may change f by this share of a
 # typical residual.
 _UNSEEN = 1e-3
@@ -333,24 +339,117 @@ def pivot_smoothly(block, start, effort=Effort(), known=_MISLED):
     other from the one numbered `known` on, and exactly unless a rough solution will do.
 
     A proximal term around zero, of weight delta, lets the price of slack rise to lam over slacks of up to delta lam
-    instead of at once. As it falls it leads from least squares to the loss itself, a few rounds at a time; where a
-    share is too small for that it grows again. Where the pivots do not settle the state is the last, not settled.
+    instead of at once. As it falls it leads from least squares to the loss itself, a few rounds at a time; the first
+    share that changes few sides may be the last. Where a share is too small for that it grows again. Where the pivots
+    do not settle the state is the last, not settled.
     """
-    zeros, lam = np.zeros(block.n_samples), start.point.lam
-    zero = Point(zeros, lam, start.point.intercept, lam * block.fixed.pull)
-    typical = np.abs(block.linear - zero.intercept).mean() / (lam * block.scale)
+    lam = start.point.lam
+    typical = np.abs(block.linear - start.point.intercept).mean() / (lam * block.scale)
     smoothed = block.at_cost(lam)
     weights = [share * typical for share in _SMOOTHED if share * typical <= _WIDEST] or [_SMOOTHED[-1] * typical]
-    number, falls = min(known, len(weights) - 1), 0
+    number, falls, is_tried = min(known, len(weights) - 1), 0, False
     while number < len(weights):
-        start = pivot(smoothed, replace(start, point=zero), weights[number], _SMOOTHLY)
-        falls += not start.settled
-        if falls > _MOST_FALLS or not start.settled and number == 0:
-            return start
-        number = number + 1 if start.settled else max(0, number - _BACK)
+        before, start = start.side, _descend(smoothed, start, weights[number])
+        if not start.settled:
+            falls += 1
+            if falls > _MOST_FALLS or number == 0:
+                return start
+            number = max(0, number - _BACK)
+            continue
+        number += 1
+        changed, free = np.count_nonzero(start.side != before), np.count_nonzero(start.side == FREE)
+        if not is_tried and changed <= _FEW_CHANGES * free:
+            is_tried, done = True, _from_smooth(block, start, effort)
+            if done.settled:
+                return done
+    return _from_smooth(block, start, effort)
+
+
+def _from_smooth(block, state, effort):
+    """The exact state from one of a smooth loss, or that one where a rough solution will do."""
     if effort.rough and not block.lam_is_free:
-        return replace(start, exact=False, pivoted=False)
-    return pivot_exactly(block, start, effort.overlook)
+        return replace(state, pivoted=False)
+    return pivot_exactly(block, state, effort.overlook)
+
+
+def _descend(block, state, delta):
+    """Pivots on a loss that is smooth over slacks of up to delta * block.scale * lam, but for a share of the samples.
+
+    A round's solution is where Newton's method would go: on that way to about where the objective is least, and all of
+    it from nothing or where few samples stand wrong, and fewer than before.
+    """
+    side, point, cache = state.side, state.point, SolverCache(block.dtype)
+    centre = ProximalTerm.around(block, delta, np.zeros(block.n_samples), point.lam)
+    wrong, fewest = block.n_samples, np.inf
+    for _ in range(_MOST_ROUNDS):
+        if block.tally.left <= 0:
+            return State(side, point)
+        block.tally.pivots += 1
+        factor = cache.factor(np.count_nonzero(side == FREE), wrong)
+        try:
+            solved = solve_round(block, side, centre, cache.conditions, factor)
+        except (TooRough, np.linalg.LinAlgError):
+            if not cache.gives_up(factor):
+                break
+            continue
+        now = np.count_nonzero(solved.wanted != side)
+        is_calm = now < min(fewest, _CALM * len(solved.conditions.free)) or not point.beta.any()
+        length = 1.0 if is_calm else _length(centre, point, solved.point)
+        is_lost = length < _TOO_SHORT or now > _ASTRAY * fewest + _SOME_WRONG
+        if is_lost and cache.gives_up(factor):
+            continue
+        cache.conditions, wrong, fewest = solved.conditions, now, min(fewest, now)
+        if wrong < _SMOOTHLY * len(solved.conditions.free):
+            return State(solved.wanted, solved.point, settled=True, pivoted=True)
+        if length < _TOO_SHORT:
+            break
+        point, side = _between(point, solved.point, length), solved.wanted
+        if length < 1.0:
+            side = _smoothed_sides(centre, point)
+        side = balanced(block, side, block.linear - point.fit - point.intercept)
+    return State(side, point)
+
+
+def _inward(block, point):
+    """How far each variable is within its slack."""
+    return block.sign * (block.linear - point.fit - point.intercept)
+
+
+def _between(before, after, length):
+    """The point so far on the way from one to another of the same lam."""
+    beta, intercept, fit = (
+        old + length * (new - old)
+        for old, new in ((before.beta, after.beta), (before.intercept, after.intercept), (before.fit, after.fit))
+    )
+    return Point(beta, after.lam, intercept, fit)
+
+
+def _smoothed_sides(centre, point):
+    """The sides that the residuals of a point ask for where the loss is smooth."""
+    into, width = _inward(centre.block, point), centre.delta * point.lam * centre.block.weight
+    return np.where(into <= 0, ZERO, np.where(into < width, FREE, BOUND))
+
+
+def _length(centre, before, after):
+    """How far to go from one point to another: where the slope of the objective is at most half of what it was."""
+    block, lam = centre.block, after.lam
+    into, upper = _inward(block, before), lam * block.weight
+    along, fit = _inward(block, after) - into, after.fit - before.fit
+    falls = dot(before.beta, fit) - lam * block.fixed.total * (after.intercept - before.intercept)
+    curvature = dot(after.beta - before.beta, fit)
+
+    def slope(length):
+        """The slope of |w|^2 / 2 and the loss."""
+        prices = np.clip((into + length * along) / centre.delta, 0.0, upper)
+        return falls + length * curvature + dot(prices, along)
+
+    first, length = slope(0.0), 1.0
+    for _ in range(_MOST_LOOKS):
+        here = slope(length)
+        if first >= 0 or here <= -_FLATTER * first:
+            break
+        length *= max(_SHORTEST, first / (first - here))
+    return length
 
 
 def pivot_block(block, start, effort=Effort(), trusted=True):
