@@ -38,8 +38,8 @@ from .work import Tally, Work
 from .working_set import dense_features
 
 # Problems of up to so many variables are pivoted whole, with budgets of up to so many; of up to so many before features
-# are sought, and of up to so many near the margin; whole as well where more than this share of the samples are nearer to
-# the other class, since most are support vectors then.
+# are sought, and of up to so many near the margin; whole as well where more than this share of the samples are nearer
+# to the other class, since most are support vectors then.
 _SMALL, _SMALL_WITH_BUDGET, _MEDIUM, LARGEST, _MIXED = 64, 256, 128, 1000, 0.03
 # The problems of a stack have at least this share of the variables of its largest, and take so many numbers an array.
 _ALIKE, _MOST_NUMBERS = 0.5, 2**21
