@@ -8,6 +8,7 @@ import numpy as np
 
 from ..kernels.blas import dot
 from .buffer import Buffer
+from .distinct import Distinct
 from .feasibility import is_least, least_budget, least_slack_shown
 from .kkt import BOUND, FREE, ZERO, spread_of
 from .levels import between_means, coarse_problem, cold_state, polish, share_of, solve_levels
@@ -70,12 +71,24 @@ def solve(problem, *, solver="auto", tol=1e-3, max_iter=100_000, cache_size=200.
     if problem.is_trivial or problem.largest_budget == 0:
         return constant_solution(problem)
     tally = Tally(max_iter)
-    counted = problem.counted(tally)
-    if problem.source.n_features is None and is_direct(problem, Buffer.of(cache_size, problem.n_distinct)):
-        counted = counted.stored()
-    counted = reachable(counted)
-    counted, solution = SOLVERS[solver](counted, tally, tol, cache_size)
+    method, counted = SOLVERS[solver], problem.counted(tally)
+    distinct = Distinct.of(counted) if method is block_steps else None
+    if distinct is None:
+        counted, solution = _solve(counted, method, tally, tol, cache_size)
+    else:
+        # How far lam is followed is a matter of all samples.
+        counted = reachable(counted)
+        few, solution = _solve(distinct.problem.within(counted.largest_cost), method, tally, tol, cache_size)
+        counted = counted.within(few.largest_cost)
+        solution = distinct.spread(counted, solution, tol)
     return solved_or_beyond(replace(solution, work=tally.done()), counted, tol)
+
+
+def _solve(problem, method, tally, tol, cache_size):
+    """The problem with the largest cost that was in force, and its solution, by one of `SOLVERS`."""
+    if problem.source.n_features is None and is_direct(problem, Buffer.of(cache_size, problem.n_distinct)):
+        problem = problem.stored()
+    return method(reachable(problem), tally, tol, cache_size)
 
 
 def solve_many(stack, *, solver="auto", tol=1e-3, max_iter=100_000):
@@ -126,9 +139,9 @@ def is_direct(problem, buffer):
 def reachable(problem):
     """The problem with lam followed no further than doubles can tell, from the spread of evenly spaced samples.
 
-    A cost that is given is not followed.
+    A cost that is given is not followed, nor is lam where that is known.
     """
-    if problem.cost is not None:
+    if problem.cost is not None or np.isfinite(problem.largest_cost):
         return problem
     n = problem.n_distinct
     probe = _probe(n)
