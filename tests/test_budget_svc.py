@@ -505,7 +505,8 @@ def test_threads_change_nothing(iris):
 
 
 def test_verbose_prints_a_line_for_each_binary_problem(iris, capsys):
-    BudgetSVC(C=5, verbose=1).fit(*iris)
+    # With fewer iterations than together might take each is solved alone.
+    BudgetSVC(C=5, verbose=1, max_iter=500).fit(*iris)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines] == [
         "[BudgetSVC] 1/3 0 vs 1",

@@ -259,6 +259,17 @@ def test_a_direction_that_tells_nothing_takes_few_steps_in_its_dimension(seed):
     assert max(solution.work.factored) <= 100 and solution.work.iterations <= 150
 
 
+def test_a_face_of_solutions_takes_few_steps_in_features_that_are_found():
+    """As before with a cubic kernel of four variables, that of 35 features: w = 0, and no vertex to pivot to."""
+    random = np.random.RandomState(0)
+    X, y = random.randn(600, 4), np.where(np.arange(600) < 30, 1.0, -1.0)
+    kernel = Kernel("poly", {"degree": 3, "gamma": 0.25, "coef0": 1.0})
+    solution = solve(classification(kernel.source(X), y, np.ones(600)).with_cost(0.2))
+    assert solution.status is Status.OPTIMAL and solution.error <= 1e-6
+    assert solution.slack.sum() == pytest.approx(60.0, rel=1e-6)
+    assert max(solution.work.factored) <= 100 and solution.work.iterations <= 60
+
+
 def test_samples_that_are_held_on_the_wrong_side_of_a_vertex_take_part():
     problem = problem_of(400, 0.6).with_cost(0.1)
     exact = solve(problem)

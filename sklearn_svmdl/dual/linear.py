@@ -36,8 +36,9 @@ _FIRST_LOOK, _FIRST_LEFT = 16, 0.7
 _OF_EACH = 2
 # The fewest and the most samples for which they are sought: pivots of few cost less, and coarse to fine of more.
 _FEWEST_SAMPLES, _MOST_SAMPLES = 80, 5000
-# More free samples than these, as a multiple of those at a vertex, say that the sides cannot be told yet.
-_MOST_FREE = 20
+# More free samples than these, as a multiple of those at a vertex, say that the sides cannot be told yet, or that there
+# is none: the duals of samples that stand on the margin together are a face.
+_MOST_FREE = 6
 # Relative gaps at which sides are handed over; samples beside the margin that join the free ones and as many others.
 _GAPS = (1e-4, 1e-6, 1e-9)
 _NEAR_COUNT = 50

@@ -39,6 +39,9 @@ _FEWEST = 150
 # Of a regression features that are found leave this share of what they may: its residuals have no gap about the edges
 # of the tube, and pivots that mend sides told wrongly cost more than further features.
 _FINER = 1e-2
+# Features that are found and reach so many times lam are all that there are: what they leave is rounding. Where no
+# vertex is told, since the solution is a face, their interior steps end in a solution that is certified to so much.
+_TOLD, _FACE = 1e6, 1e-6
 # From this many problems on they are solved together.
 SEVERAL = 3
 # Samples from which the spread is told, and that a solve which got nowhere ends with.
@@ -191,9 +194,11 @@ def _block_steps(problem, workspace, tol):
     features = features_of(problem.source.distinct, problem.n_distinct, lam, **sought)
     if features is not None:
         state = solve_in_features(problem, features, workspace, lam)
-        if state.settled or tally.left <= 0 or features.reach >= problem.largest_cost:
+        are_known = features.reach >= problem.largest_cost
+        if state.settled or tally.left <= 0 or are_known or features.reach >= _TOLD * state.point.lam:
             solution = certified(problem, state, tally, tol)
-            if solution.is_within(tol) or tally.left <= 0:
+            enough = tol if state.settled or are_known else min(tol, _FACE)
+            if solution.is_within(enough) or tally.left <= 0:
                 return solution
     if direct:
         start = cold_state(problem) if start is None else start
