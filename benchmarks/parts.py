@@ -67,10 +67,17 @@ def _shows_nothing(*given, **named):
     return -np.inf
 
 
+def _as_begun(problem, start, scale):
+    """In place of better first sides: those that there are."""
+    return start
+
+
 PARTS = [
+    Part("distinct", {"solve.Distinct.of": _none}),
     Part("levels: coarse to fine", {"solve._DIRECT": 4000, "solve._DIRECT_REGRESSION": 4000}),
     Part("levels: single precision", {"levels._MANY": _NEVER}),
     Part("levels: counts carry over", {"levels._MOSTLY_FREE": 2.0}),
+    Part("levels: first sides from the means", {"solve.between_means": _as_begun}),
     Part("levels: lam followed less far", {"levels._COARSE_REACH": 1.0}),
     Part("linear: features that are found", {"linear._MOST_SAMPLES": 0}),
     Part("linear: ... more where lam is large", {"linear._HARDER": 1.0}),
@@ -88,8 +95,12 @@ PARTS = [
     Part("working_set: near samples join", {"working_set._NEAR_SHARE": 0.0}),
     Part("working_set: it moves", {"working_set._STEADY": _NEVER}),
     Part("working_set: all of a hard one", {"working_set._NEARLY_ALL": 0.0}),
-    Part("active_set: proximal weights that fall", {"active_set._STAGES": ()}),
-    Part("active_set: ... further than the first", {"active_set._STAGES": ((1e-2, 0.5, 0.5),)}),
+    Part(
+        "active_set: proximal weights that fall",
+        {"active_set.pivot_ever_closer": _unsettled, "path.pivot_ever_closer": _unsettled},
+    ),
+    Part("active_set: ... with patience", {"active_set._LIGHTEST": 1e-2}),
+    Part("active_set: ... exact where next to none are wrong", {"active_set._CLOSE": 0.0}),
     Part("active_set: ... at any lam", {"active_set._HARDEST": np.inf}),
     Part("active_set: the most wrong alone", {"active_set._CALM": 0.0}),
     Part("active_set: one freed where they crowd", {"active_set._crowds": _none}),
@@ -120,6 +131,7 @@ PARTS = [
     Part("solve: pair steps at last", {"solve._MOST_PAIR_STEPS": 0}),
     Part("feasibility: what duals show", {"solve.least_slack_shown": _shows_nothing}),
     Part("together", {"solve.SEVERAL": _NEVER}),
+    Part("together: mixed classes whole", {"together._MIXED": np.inf}),
     Part("path: steps", {"path._StoredSteps.next": _nowhere, "path._WorkingSetSteps.next": _nowhere}),
     Part("path: samples near the margin", {"path._MOST_NEAR": 0.0}),
 ]
@@ -237,6 +249,13 @@ def _few_against_many(few, many, seed):
     return X[rows], y[rows]
 
 
+def _whole_numbers(n, seed):
+    """Two classes that overlap, of samples many of which are equal."""
+    random = np.random.default_rng(seed)
+    X = random.integers(0, 5, (n, 3))
+    return X, X.sum(axis=1) + random.normal(0.0, 2.0, n) > 6.0
+
+
 def _hard(seed):
     """What is slow or far from an answer without this or that."""
     for few in (4, 40):
@@ -244,6 +263,9 @@ def _hard(seed):
         for gamma in (0.2, 20.0):
             act = partial(_fit, BudgetSVC(gamma=gamma))
             yield Problem("hard", f"{few} against 1500, gamma {gamma:g}", load, act)
+    for kernel, parameters in _KERNELS.items():
+        act = partial(_fit, BudgetSVC(**parameters))
+        yield Problem("hard", f"1000 of whole numbers, {kernel}", partial(_whole_numbers, 1000, seed), act)
     load = partial(_scaled, bundled.make_moons, 1500, noise=0.4, random_state=seed)
     for share in (0.1, 0.28):
         act = partial(_fit, BudgetSVC(C=share, unit="relative"))

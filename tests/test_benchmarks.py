@@ -1,5 +1,6 @@
 """The benchmarks still run; nothing is said about their times."""
 
+import operator
 import os
 import subprocess
 import sys
@@ -7,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from sklearn_svmdl import dual
 
 pytest.importorskip("matplotlib")
 
@@ -39,3 +42,14 @@ def test_quality_is_what_libsvm_stopped_at(quality, tol):
     found = quality.quality(X, np.where(y == 1, 1.0, -1.0), {"kernel": "rbf", "gamma": 0.1}, model, 2.0)
     assert 0.01 * tol < found.violation <= tol * 1.1
     assert 0 <= found.gap < 10 * tol
+
+
+def test_every_part_of_the_solver_can_be_turned_off(monkeypatch):
+    """The names that the table of parts patches are those of the code, and are put back."""
+    monkeypatch.syspath_prepend(str(ROOT))
+    parts = pytest.importorskip("benchmarks.parts")
+    for part in parts.PARTS:
+        before = [operator.attrgetter(name)(dual) for name in part.off]
+        with part.turned_off():
+            assert [operator.attrgetter(name)(dual) for name in part.off] != before
+        assert [operator.attrgetter(name)(dual) for name in part.off] == before
