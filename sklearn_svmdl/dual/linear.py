@@ -24,7 +24,7 @@ from .working_set import TooLarge, dense_features, inward, near_margin, nearest,
 # Features that are known are few up to this share of the samples, those that are found up to another, as pivots cost
 # less than more of them, up to so many, and while a step with them takes no more multiplications than this, or so many
 # times as many where lam times a typical k(x, x) is large: pivots take longer there.
-_FEW_KNOWN, _FEW_FOUND, _MOST_FOUND, _MOST_COST, _HARD, _HARDER = 0.35, 0.2, 96, 4e6, 3.0, 2.5
+_FEW_KNOWN, _FEW_FOUND, _MOST_FOUND, _MOST_COST, _HARD, _HARDER = 0.35, 0.2, 96, 2e6, 3.0, 5.0
 # lam times what found features leave of k(x, x) should change f by no more than this, and must by no more than so many
 # times it; they leave between so little and so much of a typical k(x, x). Where the most features leave no more than
 # so many times that on average they will do.

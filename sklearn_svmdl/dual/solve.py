@@ -34,8 +34,9 @@ _SHORTER = 1e-2
 # Up to so many samples, and of a regression, all kernel values are evaluated at once, and the way to the solution is
 # direct.
 _DIRECT, _DIRECT_REGRESSION = 1000, 800
-# Pivots of fewer samples of classes cost less than features that are found.
-_FEWEST = 150
+# Pivots of fewer samples of classes cost less than features that are found; where the way is not direct a step with
+# these may take so many multiplications.
+_FEWEST, _MOST_COST = 150, 4e6
 # Of a regression features that are found leave this share of what they may: its residuals have no gap about the edges
 # of the tube, and pivots that mend sides told wrongly cost more than further features.
 _FINER = 1e-2
@@ -190,8 +191,7 @@ def _block_steps(problem, workspace, tol):
     tally, direct = workspace.tally, is_direct(problem, workspace.buffer)
     start = cold_state(problem) if direct and problem.source.n_features is None else None
     lam = _first_lam(problem) if start is None else start.point.lam
-    sought = {"fewest": _FEWEST} if problem.source.index is None else {"finer": _FINER}
-    features = features_of(problem.source.distinct, problem.n_distinct, lam, **sought)
+    features = features_of(problem.source.distinct, problem.n_distinct, lam, **_sought(problem, direct))
     if features is not None:
         state = solve_in_features(problem, features, workspace, lam)
         are_known = features.reach >= problem.largest_cost
@@ -221,6 +221,13 @@ def _block_steps(problem, workspace, tol):
         fit = problem.fit(state.point.beta)
         state = polish(problem, part, replace(state, side=side, point=state.point._replace(fit=fit)), workspace)
     return certified(problem, state, tally, tol)
+
+
+def _sought(problem, direct):
+    """How many features are sought, and how fine, of classes and of numbers."""
+    if problem.source.index is not None:
+        return {"finer": _FINER}
+    return {"fewest": _FEWEST} if direct else {"most_cost": _MOST_COST}
 
 
 def _first_lam(problem):
