@@ -270,6 +270,21 @@ def test_a_face_of_solutions_takes_few_steps_in_features_that_are_found():
     assert max(solution.work.factored) <= 100 and solution.work.iterations <= 60
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("cost", [0.05, 1.0])
+def test_a_face_that_rough_features_cannot_tell_is_told_by_finer_ones(seed, cost):
+    """Few of one class within many in one dimension: f = -1 but for little, everyone of the larger class next to it."""
+    random = np.random.RandomState(seed)
+    X, y = random.randn(900, 1), np.where(np.arange(900) < 45, 1.0, -1.0)
+    X[:45] += 0.5
+    problem = classification(Kernel("rbf", {"gamma": 0.3}).source(X), y, np.ones(900)).with_cost(cost)
+    solution = solve(problem)
+    assert solution.status is Status.OPTIMAL and solution.error <= 1e-6
+    assert solution.work.iterations <= 150 and max(solution.work.factored) <= 200
+    rival = SVC(C=cost, gamma=0.3, tol=1e-9).fit(X, y)
+    assert solution.slack.sum() == pytest.approx(np.maximum(0.0, 1.0 - y * rival.decision_function(X)).sum(), rel=1e-6)
+
+
 def test_samples_that_are_held_on_the_wrong_side_of_a_vertex_take_part():
     problem = problem_of(400, 0.6).with_cost(0.1)
     exact = solve(problem)

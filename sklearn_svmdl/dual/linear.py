@@ -40,7 +40,7 @@ _FEWEST_SAMPLES, _MOST_SAMPLES = 80, 5000
 # is none: the duals of samples that stand on the margin together are a face.
 _MOST_FREE = 6
 # Relative gaps at which sides are handed over; samples beside the margin that join the free ones and as many others.
-_GAPS = (1e-4, 1e-6, 1e-9)
+_GAPS = (1e-4, 1e-6, 1e-9, 1e-12)
 _NEAR_COUNT = 50
 # Pivots alone.
 _PIVOTS = Effort(gaps=())
@@ -195,7 +195,7 @@ def _exact(problem, steps, reach, workspace):
         state, flees = steps.go_on(gap, follows=are_known, few=_FEW_WRONG if gap == _GAPS[0] else 0.0)
         if flees or state.point.lam > reach:
             break
-        if np.count_nonzero(state.side == FREE) > _MOST_FREE * (steps.X.shape[1] + 1):
+        if not tells_vertex(state, steps.X):
             continue
         if are_known and problem.source.index is None:
             effort = _PIVOTS if gap > _GAPS[-1] else Effort()
@@ -205,6 +205,11 @@ def _exact(problem, steps, reach, workspace):
         if done.settled:
             return done
     return state
+
+
+def tells_vertex(state, X):
+    """Whether no more samples seem free than may lead to a vertex in these features."""
+    return np.count_nonzero(state.side == FREE) <= _MOST_FREE * (X.shape[1] + 1)
 
 
 def _by_pivots(problem, state, workspace):

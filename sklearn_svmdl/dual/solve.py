@@ -12,7 +12,7 @@ from .distinct import Distinct
 from .feasibility import is_least, least_budget, least_slack_shown
 from .kkt import BOUND, FREE, ZERO, spread_of
 from .levels import between_means, coarse_problem, cold_state, polish, share_of, solve_levels
-from .linear import features_of, solve_in_features
+from .linear import features_of, solve_in_features, tells_vertex
 from .problem import Status, certify, constant_solution, feasible_duals, least_slack_intercept, slack_of
 from .smo import ascend, first_shape
 from .sparse import is_sparse, solve_sparse
@@ -40,9 +40,13 @@ _FEWEST, _MOST_COST = 150, 4e6
 # Of a regression features that are found leave this share of what they may: its residuals have no gap about the edges
 # of the tube, and pivots that mend sides told wrongly cost more than further features.
 _FINER = 1e-2
+# Of classes those that tell no vertex are sought again, to leave this share.
+_FINEST = 1e-6
 # Features that are found and reach so many times lam are all that there are: what they leave is rounding. Where no
 # vertex is told, since the solution is a face, their interior steps end in a solution that is certified to so much.
 _TOLD, _FACE = 1e6, 1e-6
+# Where a solve ends within its bounds, duals no further than this share of them are on them.
+_NEXT = 1e-7
 # From this many problems on they are solved together.
 SEVERAL = 3
 # Samples from which the spread is told, and that a solve which got nowhere ends with.
@@ -191,15 +195,9 @@ def _block_steps(problem, workspace, tol):
     tally, direct = workspace.tally, is_direct(problem, workspace.buffer)
     start = cold_state(problem) if direct and problem.source.n_features is None else None
     lam = _first_lam(problem) if start is None else start.point.lam
-    features = features_of(problem.source.distinct, problem.n_distinct, lam, **_sought(problem, direct))
-    if features is not None:
-        state = solve_in_features(problem, features, workspace, lam)
-        are_known = features.reach >= problem.largest_cost
-        if state.settled or tally.left <= 0 or are_known or features.reach >= _TOLD * state.point.lam:
-            solution = certified(problem, state, tally, tol)
-            enough = tol if state.settled or are_known else min(tol, _FACE)
-            if solution.is_within(enough) or tally.left <= 0:
-                return solution
+    solution = _in_features(problem, workspace, lam, direct, tol)
+    if solution is not None:
+        return solution
     if direct:
         start = cold_state(problem) if start is None else start
         block = whole_block(problem, problem.source.distinct.whole(), tally)
@@ -223,11 +221,23 @@ def _block_steps(problem, workspace, tol):
     return certified(problem, state, tally, tol)
 
 
-def _sought(problem, direct):
-    """How many features are sought, and how fine, of classes and of numbers."""
-    if problem.source.index is not None:
-        return {"finer": _FINER}
-    return {"fewest": _FEWEST} if direct else {"most_cost": _MOST_COST}
+def _in_features(problem, workspace, lam, direct, tol):
+    """The certified solution by few features, by finer ones where these tell no vertex; None where that is no way."""
+    of_classes = problem.source.index is None
+    limits = {} if not of_classes else {"fewest": _FEWEST} if direct else {"most_cost": _MOST_COST}
+    for finer in (1.0, _FINEST) if of_classes else (_FINER,):
+        features = features_of(problem.source.distinct, problem.n_distinct, lam, finer=finer, **limits)
+        if features is None:
+            return None
+        state = solve_in_features(problem, features, workspace, lam)
+        is_over, are_known = workspace.tally.left <= 0, features.reach >= problem.largest_cost
+        if state.settled or is_over or are_known or features.reach >= _TOLD * state.point.lam:
+            solution = certified(problem, state, workspace.tally, tol)
+            if is_over or solution.is_within(tol if state.settled or are_known else min(tol, _FACE)):
+                return solution
+        if are_known or tells_vertex(state, features.X):
+            return None
+    return None
 
 
 def _first_lam(problem):
@@ -251,11 +261,13 @@ def certified(problem, state, tally, tol):
         problem = problem.with_cost(problem.largest_cost)
     if state.settled:
         return certify(problem, beta, lam, tally.done(), tol)
-    # Duals on the bounds that their sides name, from within them, or where some samples alone would begin.
-    on_sides = np.select([state.side == ZERO, state.side == BOUND], [0.0, lam * problem.bound], beta)
-    solution = certify(problem, feasible_duals(problem, on_sides, lam), lam, tally.done(), tol)
+    share = beta / (lam * problem.bound)
+    snapped = np.select([share <= _NEXT, share >= 1.0 - _NEXT], [0.0, lam * problem.bound], beta)
+    solution = certify(problem, feasible_duals(problem, snapped, lam), lam, tally.done(), tol)
     if solution.is_within(tol):
         return solution
+    # Duals from within their bounds, on those that their sides name, or where some samples alone would begin.
+    on_sides = np.select([state.side == ZERO, state.side == BOUND], [0.0, lam * problem.bound], beta)
     some = np.isin(np.arange(problem.n_samples), _probe(problem.n_samples))
     begun = np.where(some, lam * first_shape(problem), 0.0)
     ends = [_end(problem, feasible_duals(problem, duals, lam), lam) for duals in (beta, on_sides, begun)]
