@@ -356,17 +356,22 @@ def _mean(ratios):
 
 
 def row_of(number, part, results):
-    """A part's row: on how many problems the work is other work without it, the mean ratios of the times on these, of
-    all and of each kind, the worst and the best of them, and how many certificates are lost."""
+    """A part's row: on how many problems the work is other work without it, the mean ratio of the times on these, the
+    worst and the best of them, and how many certificates are lost."""
     touched = [result for result in results if result.is_touched(number)]
     ends = ["", ""]
     if touched:
         worst, best = (pick(touched, key=lambda result: result.ratio(number)) for pick in (max, min))
         ends = [f"{end.ratio(number):.3g} ({end.problem.name})" for end in (worst, best)]
-    kinds = [_mean([one.ratio(number) for one in touched if one.problem.kind == kind]) for kind in KINDS]
     lost = sum(result.is_lost(number) for result in results)
     mean = _mean([one.ratio(number) for one in touched])
-    return [part.name, f"{len(touched)} of {len(results)}", mean, *kinds, *ends, str(lost)]
+    return [part.name, f"{len(touched)} of {len(results)}", mean, *ends, str(lost)]
+
+
+def kinds_of(number, part, results):
+    """A part's mean ratios by kind, of the problems whose work it changes."""
+    touched = [result for result in results if result.is_touched(number)]
+    return [part.name, *(_mean([one.ratio(number) for one in touched if one.problem.kind == kind]) for kind in KINDS)]
 
 
 def main(quick=False, parts=PARTS, jobs=1):
@@ -376,8 +381,9 @@ def main(quick=False, parts=PARTS, jobs=1):
     for result in Parallel(jobs, return_as="generator")(delayed(measure)(problem, parts, quick) for problem in given):
         results.append(result)
         say(f"{result.problem.kind}: {result.problem.name}: {result.whole.seconds * 1e3:.1f} ms")
-    columns = ["without", "touched", "times the time", *KINDS, "at most", "at least", "certificates lost"]
-    return markdown(columns, [row_of(number, part, results) for number, part in enumerate(parts)])
+    columns = ["without", "touched", "times the time", "at most", "at least", "certificates lost"]
+    rows, kinds = ([row(number, part, results) for number, part in enumerate(parts)] for row in (row_of, kinds_of))
+    return f"{markdown(columns, rows)}\n\n## By kind of problem\n\n{markdown(['without', *KINDS], kinds)}"
 
 
 if __name__ == "__main__":
