@@ -40,11 +40,11 @@ _FEWEST, _MOST_COST = 150, 4e6
 # Of a regression features that are found leave this share of what they may: its residuals have no gap about the edges
 # of the tube, and pivots that mend sides told wrongly cost more than further features.
 _FINER = 1e-2
-# Of classes those that tell no vertex are sought again, to leave this share.
-_FINEST = 1e-6
-# Features that are found and reach so many times lam are all that there are: what they leave is rounding. Where no
-# vertex is told, since the solution is a face, their interior steps end in a solution that is certified to so much.
-_TOLD, _FACE = 1e6, 1e-6
+# Of classes those that tell no vertex are sought again, to leave this share where a step takes so many multiplications.
+_FINEST, _MOST_FINEST = 1e-6, 1e7
+# Features that are found and reach so many times lam are nearly all that there are. Where no vertex is told, since the
+# solution is a face, their interior steps end in a solution that is certified to so much.
+_TOLD, _FACE = 1e3, 1e-5
 # Where a solve ends within its bounds, duals no further than this share of them are on them.
 _NEXT = 1e-7
 # From this many problems on they are solved together.
@@ -224,10 +224,11 @@ def _block_steps(problem, workspace, tol):
 def _in_features(problem, workspace, lam, direct, tol):
     """The certified solution by few features, by finer ones where these tell no vertex; None where that is no way."""
     of_classes = problem.source.index is None
-    limits = {} if not of_classes else {"fewest": _FEWEST} if direct else {"most_cost": _MOST_COST}
-    for finer in (1.0, _FINEST) if of_classes else (_FINER,):
-        features = features_of(problem.source.distinct, problem.n_distinct, lam, finer=finer, **limits)
-        if features is None:
+    rough = {"fewest": _FEWEST} if direct else {"most_cost": _MOST_COST}
+    finest = {"finer": _FINEST, "most_cost": _MOST_FINEST}
+    for sought in (rough, finest) if of_classes else ({"finer": _FINER},):
+        features = features_of(problem.source.distinct, problem.n_distinct, lam, **sought)
+        if features is None or (sought is finest and features.reach < _TOLD * lam):
             return None
         state = solve_in_features(problem, features, workspace, lam)
         is_over, are_known = workspace.tally.left <= 0, features.reach >= problem.largest_cost
