@@ -73,7 +73,7 @@ def test_the_solution_is_that_of_kernel_values_alone(kernel, seed, given):
         assert found.error <= 1e-9
         assert found.norm == pytest.approx(expected.norm, rel=1e-6)
         fits = (of(source).fit(solution.beta) + solution.intercept for solution in (found, expected))
-        np.testing.assert_allclose(*fits, atol=1e-6)
+        np.testing.assert_allclose(*fits, rtol=1e-6, atol=1e-6)
     assert max(found.work.factored) <= len(np.unique(np.column_stack([X, target]), axis=0)) + 10
 
 

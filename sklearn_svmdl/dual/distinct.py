@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
+from ..kernels.blas import matmul
 from .problem import DualProblem, certify
 
 # Fewer samples are solved as they are, and so are problems of which more than this share are distinct.
@@ -56,7 +57,7 @@ def _groups(problem):
         return None, None
     X, linear = source.rows.X, problem.linear
     # Equal rows have equal sums; what has may yet differ.
-    key = X @ np.cos(np.arange(1.0, X.shape[1] + 1.0))
+    key = matmul(X, np.cos(np.arange(1.0, X.shape[1] + 1.0)))
     order = np.lexsort((key, linear))
     key, linear = key[order], linear[order]
     (alike,) = ((key[1:] == key[:-1]) & (linear[1:] == linear[:-1])).nonzero()
