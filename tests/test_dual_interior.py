@@ -17,7 +17,6 @@ from sklearn_svmdl.dual.interior import (
     Interior,
     InteriorSolver,
     Iterate,
-    _cost_between,
     _Dense,
     _NewtonSystem,
     low_rank_factor,
@@ -365,32 +364,6 @@ def test_weights_over_decades_leave_no_budget_unsolved(seed, share):
     else:
         least = solve(problem.with_cost(found.lam), tol=1e-6).budget
         assert least > problem.budget
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_bisection_of_the_cost_ends_where_lam_as_a_variable_does(seed):
-    block, problem = random_block(seed, n=20, n_fixed=3)
-    _, lam = block_optimum(block, problem)
-    solver = InteriorSolver(replace(block, lam_range=(0.0, 1e6)))
-    for start in (1e-4 * lam, lam, 1e4 * lam):
-        inside = solver.bisect(start, GAP)
-        assert lam * (1 - 1e-3) <= inside.point.lam <= 1.012 * lam
-        beta, _ = block_optimum(block, problem.with_cost(inside.point.lam))
-        np.testing.assert_allclose(inside.point.beta, beta, atol=1e-5 * lam)
-
-
-@pytest.mark.parametrize("low, high, root", [(1.0, 4.0, 2.0), (0.5, 0.6, 0.58), (1.0, 9.0, 8.0)])
-def test_the_next_cost_is_right_where_the_slack_falls_as_one_over_the_cost(low, high, root):
-    def excess(cost):
-        return 3.0 / cost - 3.0 / root
-
-    assert _cost_between(low, high, excess(low), excess(high), 0) == pytest.approx(root, rel=1e-12)
-    # Costs far apart are brought nearer first.
-    assert _cost_between(low, 1e4 * low, excess(low), excess(1e4 * low), 1) == pytest.approx(100.0 * low)
-    # Where one of the two is not known yet.
-    for number in range(2):
-        assert 0.0 < _cost_between(0.0, high, np.inf, excess(high), number) < high
-        assert low < _cost_between(low, 1e4 * low, excess(low), 0.0, number) < 1e4 * low
 
 
 @pytest.mark.parametrize("seed", range(4))

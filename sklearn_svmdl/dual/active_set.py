@@ -16,7 +16,7 @@ import numpy as np
 
 from ..kernels.blas import dot
 from .factor import MANY_FREE, SolverCache
-from .interior import InteriorSolver, operator_of
+from .interior import InteriorSolver
 from .kkt import BOUND, FREE, ZERO, Point, ProximalTerm, TooRough, is_balanced, one_side_each
 
 # The proximal weight of an exact solve, relative to the block's scale: far below the certificate, enough for Cholesky.
@@ -55,9 +55,6 @@ _FEW_CHANGES = 0.2
 # How far a round goes is told in so many looks, each no less than this share of the last: where the slope of the
 # objective is at most this share of what it was. A shorter way leads nowhere.
 _MOST_LOOKS, _SHORTEST, _FLATTER, _TOO_SHORT = 4, 0.1, 0.5, 0.02
-# Where interior steps begin, what a factor of the kernel matrix leaves of k(x, x) may change f by this share of a
-# typical residual.
-_UNSEEN = 1e-3
 # A solution that its centre pulls further than this is solved again around itself.
 PULLED = 1e-10
 
@@ -508,17 +505,9 @@ def step_inside(block, start, effort=Effort()):
 
 
 def _interior_solutions(block, point, gaps):
-    """Where interior steps end, each time closer to the solution.
-
-    At a given cost they begin, if that takes less, with nearly the block's kernel matrix, which nearly tells the sides.
-    """
-    lam = block.clip_lam(point.lam)
-    unseen = 0.0 if block.lam_is_free else _UNSEEN * np.abs(block.linear - point.intercept).mean() / lam
-    solver = InteriorSolver(block, operator_of(block, unseen))
-    if not solver.operator.is_exact:
-        yield solver.follow(solver.start(lam), gaps[0])[1]
-        solver = InteriorSolver(block)
-    iterate = solver.start(lam)
+    """Where interior steps end, each time closer to the solution."""
+    solver = InteriorSolver(block)
+    iterate = solver.start(block.clip_lam(point.lam))
     for gap in gaps:
         solver, inside = solver.follow(iterate, gap)
         yield inside

@@ -47,9 +47,6 @@ _NEAR, _STALLED = 1e-2, 8
 # Where lam fled this gap of the problem with the largest cost tells whether the budget can be had, and lam begins again
 # at no more than this share of its range.
 _TOLD, _BACK = 1e-2, 3e-4
-# Where lam as a variable leads nowhere the cost that buys a budget is found to this factor, among so many that are each
-# solved to this gap; pivots do the rest.
-_CLOSE, _FAR, _MOST_COSTS, _NARROW = 1.01, 10.0, 12, 1e-4
 # The slack of an iterate at a given cost may fall by so many times its duality gap over the cost.
 _UNSURE = 10.0
 # Arrays of one number a sample that a step fills; fewer samples than these are not worth a scratch.
@@ -68,8 +65,6 @@ _RANK_TOLERANCE = 1e-14
 
 class _Dense:
     """The kernel matrix as it is."""
-
-    is_exact = True
 
     def __init__(self, gram, tally):
         self.gram, self.tally, self.shifted = gram, tally, None
@@ -172,7 +167,7 @@ class _TwoSided:
     def __init__(self, operator, row):
         self.operator = operator
         self.first, self.second = sides_of_rows(row)
-        self.single, self.is_exact = self.first == self.second, operator.is_exact
+        self.single = self.first == self.second
 
     def apply(self, values, new=np.empty):
         """K @ values."""
@@ -221,12 +216,9 @@ class Scratch:
         return self.room[start : self.used].reshape(shape) if self.used <= len(self.room) else np.empty(shape)
 
 
-def operator_of(block, unseen=0.0):
-    """How the interior steps on a block solve with its kernel matrix.
-
-    Up to `unseen` of k(x, x) stays on the diagonal where a factor of few columns leaves no more of it.
-    """
-    return _of_variables(_operator(block, unseen), block.row)
+def operator_of(block):
+    """How the interior steps on a block solve with its kernel matrix."""
+    return _of_variables(_operator(block), block.row)
 
 
 def _of_variables(operator, row):
@@ -234,17 +226,14 @@ def _of_variables(operator, row):
     return operator if row is None else _TwoSided(operator, row)
 
 
-def _operator(block, unseen):
+def _operator(block):
     """The operator of the Gram matrix of a block."""
     X, n, tally = block.features, len(block.gram), block.tally
     if X is not None and n >= _WORTH_FACTORING and X.shape[1] <= _FEW_COLUMNS * n:
         return Factored(X, tally)
     gram = np.asarray(block.gram, dtype=np.float64)
-    G = low_rank_factor(gram, unseen) if n >= _WORTH_FACTORING else None
-    if G is None:
-        return _Dense(gram, tally)
-    rest = np.maximum(np.diagonal(gram) - np.einsum("ij,ij->i", G, G), 0.0) if unseen > 0 else 0.0
-    return Factored(G, tally, rest)
+    G = low_rank_factor(gram) if n >= _WORTH_FACTORING else None
+    return _Dense(gram, tally) if G is None else Factored(G, tally)
 
 
 def operator_in_features(X, rest, row, tally):
@@ -252,14 +241,14 @@ def operator_in_features(X, rest, row, tally):
     return _of_variables(Factored(X, tally, rest), row)
 
 
-def low_rank_factor(gram, unseen=0.0):
-    """G (m, r) with G G' equal to the kernel matrix but for `unseen` and rounding; None where that takes many columns.
+def low_rank_factor(gram):
+    """G (m, r) with G G' equal to the kernel matrix but for rounding; None where that takes many columns.
 
     LAPACK's Cholesky factorisation with diagonal pivoting (Higham, Analysis of the Cholesky decomposition of a
     semi-definite matrix, 1990).
     """
     m = len(gram)
-    factor, order, rank, _ = PSTRF(gram, tol=max(unseen, _RANK_TOLERANCE * np.diagonal(gram).max()), lower=True)
+    factor, order, rank, _ = PSTRF(gram, tol=_RANK_TOLERANCE * np.diagonal(gram).max(), lower=True)
     if rank > _FEW_COLUMNS * m:
         return None
     G = np.empty((m, rank))
@@ -323,22 +312,6 @@ def _interior(ratios, state, iterate):
     return Interior(_sides(ratios), point, state.error, iterate._replace(pairs=iterate.pairs.copy()))
 
 
-def _cost_between(low, high, more, less, number):
-    """A cost between two, the first of which is known to buy too much slack: the slack falls about as 1 / cost.
-
-    Until a cost is known to buy too little it grows by a factor; where the two are far apart, every other time it is
-    their geometric mean.
-    """
-    if low == 0:
-        return high / _LIFT
-    if less == 0:
-        return min(_LIFT * low, np.sqrt(low * high))
-    if high > _FAR * low and number % 2:
-        return np.sqrt(low * high)
-    inverse = 1.0 / low + more / (more - less) * (1.0 / high - 1.0 / low)
-    return min(max(1.0 / inverse, np.sqrt(_CLOSE) * low), high / np.sqrt(_CLOSE))
-
-
 class InteriorSolver:
     """Interior steps on one block.
 
@@ -376,32 +349,11 @@ class InteriorSolver:
             if self.excess(told.iterate) > _UNSURE * told.iterate.gap / self.highest:
                 return beyond, told
         # It can be had.
-        lam = inside.point.lam
-        inside = self.solve(self.start(_LIFT * min(lam, _BACK * self.highest)), gap, stays=True)
-        is_lost = inside.gap > _TOLD and self.block.tally.left > 0
-        return self, self.bisect(lam, gap) if is_lost else inside
+        return self, self.solve(self.start(_LIFT * min(inside.point.lam, _BACK * self.highest)), gap, stays=True)
 
     def at_cost(self, cost):
         """The solver of the same block with this cost."""
         return InteriorSolver(replace(self.block, lam_range=(cost, cost)), self.operator)
-
-    def bisect(self, lam, gap):
-        """The end of the steps at a cost that buys the budget, from a first guess: the slack falls with the cost, and a
-        given cost takes few steps whatever the weights are.
-
-        Returns
-        -------
-        Interior
-        """
-        low, high, more, less = 0.0, self.highest, np.inf, 0.0
-        for number in range(_MOST_COSTS):
-            inside = self.at_cost(lam).solve(self.start(lam), _NARROW)
-            excess = self.excess(inside.iterate)
-            low, high, more, less = (lam, high, excess, less) if excess > 0 else (low, lam, more, excess)
-            if high <= _CLOSE * low or self.block.tally.left <= 0:
-                break
-            lam = _cost_between(low, high, more, less, number)
-        return self.at_cost(high).solve(self.start(high), gap)
 
     def start(self, lam):
         """Duals in the middle of their bounds, balanced as far as their room allows, and slacks to match.
