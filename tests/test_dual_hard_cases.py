@@ -9,9 +9,11 @@ import warnings
 import numpy as np
 import pytest
 from reference import least_total_slack
-from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.datasets import load_breast_cancer, load_iris, make_classification
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics.pairwise import pairwise_kernels
+from sklearn.model_selection import StratifiedKFold
+from sklearn.preprocessing import StandardScaler
 
 from sklearn_svmdl import BudgetSVC, BudgetWarning, InfeasibleBudgetError
 from sklearn_svmdl.dual.problem import BEYOND_REACH, Status, classification
@@ -224,3 +226,17 @@ def test_no_slack_at_all_is_the_maximal_margin_without_a_warning(n, seed):
     squared_norm = (model.coef_**2).sum()
     assert np.abs(model.dual_coef_).sum() == pytest.approx(squared_norm, rel=1e-5)
     assert model.dual_coef_.sum() == pytest.approx(0, abs=1e-6 * squared_norm)
+
+
+@pytest.mark.parametrize("fold, share", [(1, 0.0159), (3, 0.0282)])
+def test_balanced_classes_under_a_nearly_diagonal_kernel_take_few_iterations(fold, share):
+    """An exact solution is tried where next to none stand wrong, and never twice from the same sides."""
+    options = {"flip_y": 0.05, "class_sep": 0.8, "random_state": 7}
+    X, y = make_classification(2000, 20, n_informative=10, n_redundant=5, **options)
+    X = StandardScaler().fit_transform(X)
+    rows = list(StratifiedKFold(5, shuffle=True, random_state=0).split(X, y))[fold][0]
+    least = np.bincount(y[rows]).min()
+    rows = np.sort(np.concatenate([rows[y[rows] == label][:least] for label in (0, 1)]))
+    model, _ = fit(X[rows], y[rows], C=share, unit="relative", gamma=1.58)
+    assert model.duality_gap_[0] <= 1e-6
+    assert model.n_iter_[0] <= 80

@@ -298,7 +298,7 @@ def pivot_ever_closer(block, start, overlook=0.0):
     Where that goes astray the weight falls further. It is around the last duals within their bounds. The state is not
     settled where nothing did.
     """
-    side, point, conditions, centre = start.side, start.point, None, None
+    side, point, conditions, centre, tried = start.side, start.point, None, None, None
     weight = next_try = _HEAVIEST
     close = _UNCLEAR if block.is_single else _CLOSE
     for _ in range(_MOST_FALLING):
@@ -318,17 +318,22 @@ def pivot_ever_closer(block, start, overlook=0.0):
         side, share = balanced(block, solved.wanted, solved.residual), wrong / max(1, len(conditions.free))
         stalled = 0 if wrong < fewest else stalled + 1
         fewest = min(fewest, wrong)
-        if share <= close and weight <= next_try:
-            done = pivot_exactly(block, State(side, point), overlook, hope=_HOPE)
+        if share <= close and weight <= next_try and not np.array_equal(side, tried):
+            cache, tried, next_try = _for_few_wrong(block), side, _AGAIN * weight
+            done = pivot_exactly(block, State(side, point), overlook, cache, hope=_HOPE)
             if done.settled:
                 return done
-            next_try = _AGAIN * weight
         fall, soon = _FAST if weight > _LIGHT else _PATIENT
         if share <= soon:
             weight, centre = fall * weight, None
         if weight < _LIGHTEST or stalled >= _PATIENCE:
             break
     return State(side, point)
+
+
+def _for_few_wrong(block):
+    """Memory of a pivoting where few sides are wrong: a factor in single precision would mistake others."""
+    return SolverCache(block.dtype, single_fails=not block.is_single)
 
 
 def pivot_smoothly(block, start, effort=Effort(), known=_MISLED):
@@ -496,9 +501,7 @@ def step_inside(block, start, effort=Effort()):
     if block.tally.left <= 0 or not effort.gaps:
         return replace(start, settled=False)
     for inside in _interior_solutions(block, start.point, effort.gaps[:2] if effort.rough else effort.gaps):
-        # Few of these sides are wrong: single precision would mistake others.
-        cache = SolverCache(block.dtype, single_fails=not block.is_single)
-        done = pivot_exactly(block, State(inside.side, inside.point), effort.overlook, cache)
+        done = pivot_exactly(block, State(inside.side, inside.point), effort.overlook, _for_few_wrong(block))
         if done.settled:
             return done
     return State(inside.side, inside.point, settled=effort.rough)
