@@ -40,7 +40,7 @@ from .working_set import dense_features
 # Problems of up to so many variables are pivoted whole, with budgets of up to so many; of up to so many before features
 # are sought, and of up to so many near the margin; whole as well where more than this share of the samples are nearer
 # to the other class, and this share are of the smaller one, since most are support vectors then.
-_SMALL, _SMALL_WITH_BUDGET, _MEDIUM, LARGEST, _MIXED, _BALANCED = 64, 256, 128, 1000, 0.03, 0.2
+_SMALL, _SMALL_WITH_BUDGET, _MEDIUM, LARGEST, _MIXED, _BALANCED = 64, 256, 128, 1000, 0.06, 0.2
 # The problems of a stack have at least this share of the variables of its largest, and take so many numbers an array.
 _ALIKE, _MOST_NUMBERS = 0.5, 2**21
 # Few features take the place of pivots up to a share of a problem's samples, and while a step with those that are found
