@@ -17,7 +17,7 @@ import numpy as np
 from ..kernels.blas import dot
 from .factor import MANY_FREE, SolverCache
 from .interior import InteriorSolver
-from .kkt import BOUND, FREE, ZERO, Point, ProximalTerm, TooRough, is_balanced, one_side_each
+from .kkt import BOUND, FREE, ZERO, Point, ProximalTerm, TooRough, inward, is_balanced, one_side_each
 
 # The proximal weight of an exact solve, relative to the block's scale: far below the certificate, enough for Cholesky.
 EXACT = 1e-11
@@ -209,6 +209,25 @@ def _first_wrong(block, before, solved):
     return some
 
 
+def _next_round(block, side, centre, cache, wrong):
+    """A round, and the factor that solved it: the one that costs least after a round with so many samples on the wrong
+    side, another where that fails.
+
+    Raises
+    ------
+    TooRough, numpy.linalg.LinAlgError : no factor solves it.
+    """
+    block.tally.pivots += 1
+    factor = cache.factor(np.count_nonzero(side == FREE), wrong)
+    try:
+        return solve_round(block, side, centre, cache.conditions, factor), factor
+    except (TooRough, np.linalg.LinAlgError):
+        if not cache.gives_up(factor):
+            raise
+    factor = cache.factor(np.count_nonzero(side == FREE), wrong)
+    return solve_round(block, side, centre, cache.conditions, factor), factor
+
+
 def pivot(block, state, delta=EXACT, overlook=0.0, cache=None, hope=np.inf):
     """Pivot from a state with proximal weight delta * block.scale around its duals.
 
@@ -223,21 +242,17 @@ def pivot(block, state, delta=EXACT, overlook=0.0, cache=None, hope=np.inf):
         be as near as that comes.
     """
     side, point = state.side, state.point
-    side = one_side_each(block, side, block.sign * (block.linear - point.fit - point.intercept))
+    side = one_side_each(block, side, inward(block, point))
     centre = ProximalTerm.around(block, delta, point.beta, point.lam)
     fewest, wrong, stalled, nearest = np.inf, block.n_samples, 0, None
     cache = SolverCache(block.dtype) if cache is None else cache
     for _ in range(_MOST_ROUNDS):
         if block.tally.left <= 0:
             break
-        block.tally.pivots += 1
-        factor = cache.factor(np.count_nonzero(side == FREE), wrong)
         try:
-            solved = solve_round(block, side, centre, cache.conditions, factor)
+            solved, factor = _next_round(block, side, centre, cache, wrong)
         except (TooRough, np.linalg.LinAlgError):
-            if not cache.gives_up(factor):
-                break
-            continue
+            break
         now = np.count_nonzero(solved.wanted != side)
         n_free = len(solved.conditions.free)
         astray = now > (hope * n_free if fewest == np.inf else _ASTRAY * fewest + _SOME_WRONG)
@@ -386,14 +401,10 @@ def _descend(block, state, delta):
     for _ in range(_MOST_ROUNDS):
         if block.tally.left <= 0:
             return State(side, point)
-        block.tally.pivots += 1
-        factor = cache.factor(np.count_nonzero(side == FREE), wrong)
         try:
-            solved = solve_round(block, side, centre, cache.conditions, factor)
+            solved, factor = _next_round(block, side, centre, cache, wrong)
         except (TooRough, np.linalg.LinAlgError):
-            if not cache.gives_up(factor):
-                break
-            continue
+            break
         now = np.count_nonzero(solved.wanted != side)
         is_calm = now < min(fewest, _CALM * len(solved.conditions.free)) or not point.beta.any()
         length = 1.0 if is_calm else _length(centre, point, solved.point)
@@ -412,11 +423,6 @@ def _descend(block, state, delta):
     return State(side, point)
 
 
-def _inward(block, point):
-    """How far each variable is within its slack."""
-    return block.sign * (block.linear - point.fit - point.intercept)
-
-
 def _between(before, after, length):
     """The point so far on the way from one to another of the same lam."""
     beta, intercept, fit = (
@@ -428,15 +434,15 @@ def _between(before, after, length):
 
 def _smoothed_sides(centre, point):
     """The sides that the residuals of a point ask for where the loss is smooth."""
-    into, width = _inward(centre.block, point), centre.delta * point.lam * centre.block.weight
+    into, width = inward(centre.block, point), centre.delta * point.lam * centre.block.weight
     return np.where(into <= 0, ZERO, np.where(into < width, FREE, BOUND))
 
 
 def _length(centre, before, after):
     """How far to go from one point to another: where the slope of the objective is at most half of what it was."""
     block, lam = centre.block, after.lam
-    into, upper = _inward(block, before), lam * block.weight
-    along, fit = _inward(block, after) - into, after.fit - before.fit
+    into, upper = inward(block, before), lam * block.weight
+    along, fit = inward(block, after) - into, after.fit - before.fit
     falls = dot(before.beta, fit) - lam * block.fixed.total * (after.intercept - before.intercept)
     curvature = dot(after.beta - before.beta, fit)
 

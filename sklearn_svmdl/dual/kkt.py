@@ -228,6 +228,11 @@ def point_at(block, beta, lam, intercept):
     return Point(beta, lam, intercept, lam * block.fixed.pull + block.product(beta))
 
 
+def inward(problem, point):
+    """sign_i (p_i - f_i - b), of a block or a problem: positive where a sample costs slack."""
+    return problem.sign * (problem.linear - point.fit - point.intercept)
+
+
 def is_balanced(block, side):
     """Whether the samples at bound, the held ones included, weigh the same in both classes."""
     at_bound = block.bound[side == BOUND]

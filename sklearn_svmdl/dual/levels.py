@@ -16,10 +16,10 @@ import numpy as np
 
 from ..kernels.blas import dot
 from .active_set import Effort, State
-from .kkt import BOUND, FREE, ZERO, Point
+from .kkt import BOUND, FREE, ZERO, Point, inward
 from .problem import least_slack_intercept
 from .smo import likely_lam, starting_point
-from .working_set import ROOM, BoundSum, TooLarge, inward, refine
+from .working_set import ROOM, BoundSum, TooLarge, refine
 
 # Levels shrink by this factor down to this many samples, which are solved from nothing.
 _RATIO, _COARSEST = 4, 300

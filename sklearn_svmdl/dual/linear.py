@@ -17,9 +17,9 @@ import numpy as np
 from ..kernels.blas import dot, matmul
 from .active_set import Effort, State, solve_block
 from .interior import PSTRF, InteriorSolver, operator_in_features
-from .kkt import BOUND, FREE, ZERO, Block, FixedSamples, Point, point_at
+from .kkt import BOUND, FREE, ZERO, Block, FixedSamples, Point, inward, point_at
 from .smooth import smooth_plane
-from .working_set import TooLarge, dense_features, inward, near_margin, nearest, refine, whole_block
+from .working_set import TooLarge, dense_features, near_margin, nearest, refine, whole_block
 
 # Features that are known are few up to this share of the samples, those that are found up to another, as pivots cost
 # less than more of them, up to so many, and while a step with them takes no more multiplications than this, or so many

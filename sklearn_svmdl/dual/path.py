@@ -16,13 +16,13 @@ from ..kernels.sources import GramSource
 from .active_set import State, balanced, pivot, pivot_ever_closer, pivot_smoothly
 from .buffer import Buffer
 from .factor import SolverCache
-from .kkt import BOUND, ZERO, Point
+from .kkt import BOUND, ZERO, Point, inward
 from .levels import solve_levels
 from .problem import BEYOND_REACH, certify, constant_solution, least_slack_intercept
 from .smo import starting_point
 from .solve import certified, is_direct, reachable, solve, solved_or_beyond
 from .work import Tally, Work
-from .working_set import TooLarge, Workspace, inward, near_margin, refine, state_of, whole_block
+from .working_set import TooLarge, Workspace, near_margin, refine, state_of, whole_block
 
 # Violation and budget error of a point that counts as exact: far below what users ask for, above rounding.
 # A step from the solution itself takes what the proximal term left on a nearly singular kernel.

@@ -13,7 +13,7 @@ from ..kernels.blas import dot
 from ..kernels.sources import GramSource
 from .active_set import Effort, State, pivot_block, pivot_exactly, solve_block, step_inside
 from .buffer import Buffer, GrowingGram
-from .kkt import BOUND, FREE, ZERO, Block, FixedSamples, Point, point_at
+from .kkt import BOUND, FREE, ZERO, Block, FixedSamples, Point, inward, point_at
 from .smo import ascend
 from .work import Tally
 
@@ -78,11 +78,6 @@ class BoundSum:
         changed = np.flatnonzero(change)
         self.values = self.values + self.source.apply(changed, change[changed])
         self.t = t
-
-
-def inward(problem, point):
-    """sign_i (p_i - f_i - b): positive where a sample costs slack."""
-    return problem.sign * (problem.linear - point.fit - point.intercept)
 
 
 def state_of(problem, solution):
