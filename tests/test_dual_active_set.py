@@ -141,12 +141,13 @@ def test_pivots_from_the_solution_itself_are_one_or_two(seed):
     np.testing.assert_allclose(again.point.beta, done.point.beta, atol=1e-9 * done.point.lam)
 
 
+@pytest.mark.parametrize("trusted", [False, True])
 @pytest.mark.parametrize("most", [0, 1, 3, 10])
-def test_no_more_iterations_are_taken_than_are_left(most):
+def test_no_more_iterations_are_taken_than_are_left(most, trusted):
     problem = nearly_singular()
     tally = Tally(most)
     block = replace(block_of(problem), tally=tally)
-    done = solve_block(block, free_state(block), trusted=False)
+    done = solve_block(block, free_state(block), trusted=trusted)
     assert tally.pivots + tally.interior_steps == most
     assert not done.settled
     assert np.isfinite(done.point.beta).all() and np.isfinite(done.point.lam)
