@@ -296,9 +296,8 @@ def _stepped(part, features):
     untold = _of_many_free(inside, most)
     if len(untold):
         further = steps_together(part.take(untold), X[untold], rest[untold], _FINEST_GAP)
-        there = further.gap <= _FINEST_GAP
         for whole, values in zip(inside, further, strict=True):
-            whole[untold[there]] = values[there]
+            whole[untold] = values
     faces, near = _of_many_free(inside, most), _nearest(part, inside)
     near[faces] = False
     guess = Guess(inside.side, inside.beta / part.cost[:, None], part.cost, np.full(len(part), stage))
