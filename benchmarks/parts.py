@@ -91,7 +91,6 @@ PARTS = [
     Part("smooth: a share of the samples first", {"smooth._MANY": _NEVER}),
     Part("smooth: lam begun larger", {"smooth._GENEROUS": 0.0}),
     Part("sparse", {"solve.is_sparse": _none}),
-    Part("working_set: pair steps before interior ones", {"working_set._FEWEST_PAIRED": _NEVER}),
     Part("working_set: near samples join", {"working_set._NEAR_SHARE": 0.0}),
     Part("working_set: it moves", {"working_set._STEADY": _NEVER}),
     Part("working_set: all of a hard one", {"working_set._NEARLY_ALL": 0.0}),
@@ -115,7 +114,6 @@ PARTS = [
         "interior",
         {
             "active_set.step_inside": _unsettled,
-            "working_set.step_inside": _unsettled,
             "together.features_of": _none,
             "solve.features_of": _none,
         },
