@@ -106,7 +106,6 @@ PARTS = [
     Part("active_set: given up where astray", {"active_set._ASTRAY": np.inf}),
     Part("active_set: pulled ones solved again", {"active_set.PULLED": np.inf}),
     Part("active_set: smooth loss", {"active_set.pivot_smoothly": _unsettled, "path.pivot_smoothly": _unsettled}),
-    Part("active_set: ... wider again", {"active_set._MOST_FALLS": 0}),
     Part("active_set: ... on a walk", {"path._MANY_ROUNDS": _NEVER}),
     Part("factor: it follows the free samples", {"factor.SolverCache.factor": _none}),
     Part("factor: single precision", {"factor._FEW_WRONG": np.inf, "factor.MANY_FREE": _NEVER}),

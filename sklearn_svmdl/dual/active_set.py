@@ -46,10 +46,8 @@ _HEAVIEST, _LIGHT, _LIGHTEST, _FAST, _PATIENT, _MOST_FALLING = 0.3, 1e-2, 1e-6, 
 _CLOSE, _HOPE, _AGAIN, _ROUGHLY_HELD, _HARDEST = 0.05, 0.5, 0.3, 0.1, 1e4
 # The loss of a regression is smooth over these shares of a typical residual, one after the other: from the third on
 # where pivots went astray, from the fourth on where the sides are known roughly, and never by a proximal weight of more
-# than the widest, relative to the block's scale. This share of the free samples may stay on the wrong side. Where
-# pivots go astray they go on from the share so many before, so many times.
+# than the widest, relative to the block's scale. This share of the free samples may stay on the wrong side.
 _SMOOTHED, _MISLED, _ROUGHLY, _SMOOTHLY, _WIDEST = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003), 2, 3, 0.3, 0.4
-_BACK, _MOST_FALLS = 2, 1
 # A share that changes no more sides than this share of the free ones may be the last, once.
 _FEW_CHANGES = 0.2
 # How far a round goes is told in so many looks, each no less than this share of the last: where the slope of the
@@ -357,23 +355,17 @@ def pivot_smoothly(block, start, effort=Effort(), known=_MISLED):
 
     A proximal term around zero, of weight delta, lets the price of slack rise to lam over slacks of up to delta lam
     instead of at once. As it falls it leads from least squares to the loss itself, a few rounds at a time; the first
-    share that changes few sides may be the last. Where a share is too small for that it grows again. Where the pivots
-    do not settle the state is the last, not settled.
+    share that changes few sides may be the last. Where the pivots do not settle the state is the last, not settled.
     """
     lam = start.point.lam
     typical = np.abs(block.linear - start.point.intercept).mean() / (lam * block.scale)
     smoothed = block.at_cost(lam)
     weights = [share * typical for share in _SMOOTHED if share * typical <= _WIDEST] or [_SMOOTHED[-1] * typical]
-    number, falls, is_tried = min(known, len(weights) - 1), 0, False
-    while number < len(weights):
-        before, start = start.side, _descend(smoothed, start, weights[number])
+    is_tried = False
+    for weight in weights[min(known, len(weights) - 1) :]:
+        before, start = start.side, _descend(smoothed, start, weight)
         if not start.settled:
-            falls += 1
-            if falls > _MOST_FALLS or number == 0:
-                return start
-            number = max(0, number - _BACK)
-            continue
-        number += 1
+            return start
         changed, free = np.count_nonzero(start.side != before), np.count_nonzero(start.side == FREE)
         if not is_tried and changed <= _FEW_CHANGES * free:
             is_tried, done = True, _from_smooth(block, start, effort)
