@@ -119,7 +119,6 @@ PARTS = [
     ),
     Part("interior: few columns of a block", {"interior._WORTH_FACTORING": _NEVER}),
     Part("interior: shorter duals at first", {"interior._LONGER": 1e30}),
-    Part("interior: room used again", {"interior._LARGE": _NEVER}),
     Part("interior: short steps tell of lam", {"interior._SHORT": 0.0}),
     Part("interior: ... begun anew", {"interior._LIFT": 1.0}),
     Part("solve: lam followed less far", {"solve._SHORTER": 1.0}),
