@@ -108,7 +108,6 @@ PARTS = [
     Part("active_set: smooth loss", {"active_set.pivot_smoothly": _unsettled, "path.pivot_smoothly": _unsettled}),
     Part("active_set: ... on a walk", {"path._MANY_ROUNDS": _NEVER}),
     Part("factor: it follows the free samples", {"factor.SolverCache.factor": _none}),
-    Part("factor: single precision", {"factor._FEW_WRONG": np.inf, "factor.MANY_FREE": _NEVER}),
     Part(
         "interior",
         {
