@@ -93,7 +93,6 @@ PARTS = [
     Part("sparse", {"solve.is_sparse": _none}),
     Part("working_set: near samples join", {"working_set._NEAR_SHARE": 0.0}),
     Part("working_set: it moves", {"working_set._STEADY": _NEVER}),
-    Part("working_set: all of a hard one", {"working_set._NEARLY_ALL": 0.0}),
     Part(
         "active_set: proximal weights that fall",
         {"active_set.pivot_ever_closer": _unsettled, "path.pivot_ever_closer": _unsettled},

@@ -27,8 +27,6 @@ ROOM, _STEADY = 0.9, 2500
 # Where they were solved roughly, samples that are not free are at least one in so many of a set that moves.
 _ROUGHLY_FREE = 4
 _MOST_LOOKS = 40
-# A hard working set takes in all samples where they are no more than these times its own.
-_NEARLY_ALL = 1.6
 
 
 @dataclass(frozen=True)
@@ -200,13 +198,8 @@ class WorkingSet:
         # Where it is not settled what is held may contradict the budget: let go of as many samples again.
         most = min(_NEAR_PER_WRONG * len(wrong), int(_NEAR_SHARE * n_inside))
         near = right[:most] if state.settled else right
-        joining = np.concatenate([wrong, near])
-        joining = self._new_samples(joining)
+        joining = self._new_samples(np.concatenate([wrong, near]))
         size = n_inside + len(joining)
-        if not state.pivoted and capacity >= self.problem.n_distinct < _NEARLY_ALL * size:
-            # A hard block costs more than the few samples that are left.
-            joining = self._new_samples(self.outside)
-            size = self.problem.n_distinct
         if size > capacity:
             return self._recentre(state, wrong, int(ROOM * capacity))
         if size > _STEADY and state.settled and 2 * n_free <= n_inside:
