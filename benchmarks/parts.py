@@ -89,7 +89,6 @@ PARTS = [
     ),
     Part("linear: lam begun larger", {"solve._LARGER": 1.0}),
     Part("smooth: a share of the samples first", {"smooth._MANY": _NEVER}),
-    Part("smooth: lam begun larger", {"smooth._GENEROUS": 0.0}),
     Part("sparse", {"solve.is_sparse": _none}),
     Part("working_set: near samples join", {"working_set._NEAR_SHARE": 0.0}),
     Part("working_set: it moves", {"working_set._STEADY": _NEVER}),
