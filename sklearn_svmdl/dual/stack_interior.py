@@ -8,13 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .interior import NEAR, STALLED
 from .kkt import BOUND, FREE, ZERO
 
 # Steps of one run: a cost takes 8 to 25.
 MOST_STEPS = 50
 _SHORT_OF_BOUNDARY = 0.995
-# Errors that are so many times the least there were will not fall any more: rounding.
-_ASTRAY = 100.0
 # Where duals begin, as a share of their bounds.
 _BEGUN = 0.05
 # Multipliers of variables that a problem does not have.
@@ -76,13 +75,16 @@ def steps_together(stack, features, rest, gap):
     on = _Problems(np.arange(len(stack)), G, transposed, rest, *constants)
     side, beta, residual = np.zeros(there.shape, np.int8), np.zeros(there.shape), np.zeros(there.shape)
     out = Inside(side, beta, residual, np.zeros(len(stack), int), np.full(len(stack), np.inf))
-    (pairs, intercept), least = _first(on), out.gap
+    pairs, intercept = _first(on)
+    least, since = np.full(len(stack), NEAR), np.zeros(len(stack), int)
     for number in range(MOST_STEPS + 1):
         system = _System(on, pairs, intercept)
         affine, _ = system.direction()
         ratios = affine / pairs
-        least = np.minimum(least, system.error)
-        done = (system.error <= gap) | (number == MOST_STEPS) | ~(system.error <= _ASTRAY * least)
+        halved = system.error < 0.5 * least
+        since, least = np.where(halved, 0, since + (least < NEAR)), np.where(halved, system.error, least)
+        ends = (number == MOST_STEPS) | (since > STALLED) | ~np.isfinite(system.error)
+        done = (system.error <= gap) | ends
         if done.any():
             to_zero, to_bound = ratios[:2, done]
             sides = np.where(to_zero < -0.5, ZERO, FREE)
@@ -97,7 +99,8 @@ def steps_together(stack, features, rest, gap):
         length = np.minimum(1.0, _SHORT_OF_BOUNDARY * _longest(step / pairs))
         pairs, intercept = pairs + length[:, None] * step, intercept + length * change
         if done.any():
-            on, pairs, intercept, least = on.take(~done), pairs[:, ~done], intercept[~done], least[~done]
+            on, pairs, intercept = on.take(~done), pairs[:, ~done], intercept[~done]
+            least, since = least[~done], since[~done]
     return out
 
 
