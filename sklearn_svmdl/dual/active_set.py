@@ -197,8 +197,8 @@ def _first_wrong(block, before, solved):
 
 
 def _next_round(block, side, centre, cache, wrong):
-    """A round, and the factor that solved it: the one that costs least after a round with so many samples on the wrong
-    side, another where that fails.
+    """A round after one with so many samples on the wrong side, by the factor that costs least, or a new one where that
+    fails.
 
     Raises
     ------
@@ -207,12 +207,11 @@ def _next_round(block, side, centre, cache, wrong):
     block.tally.pivots += 1
     factor = cache.factor(np.count_nonzero(side == FREE), wrong)
     try:
-        return solve_round(block, side, centre, cache.conditions, factor), factor
+        return solve_round(block, side, centre, cache.conditions, factor)
     except np.linalg.LinAlgError:
         if not cache.gives_up(factor):
             raise
-    factor = cache.factor(np.count_nonzero(side == FREE), wrong)
-    return solve_round(block, side, centre, cache.conditions, factor), factor
+    return solve_round(block, side, centre, cache.conditions, None)
 
 
 def pivot(block, state, delta=EXACT, overlook=0.0, cache=None, hope=np.inf):
@@ -237,15 +236,12 @@ def pivot(block, state, delta=EXACT, overlook=0.0, cache=None, hope=np.inf):
         if block.tally.left <= 0:
             break
         try:
-            solved, factor = _next_round(block, side, centre, cache, wrong)
+            solved = _next_round(block, side, centre, cache, wrong)
         except np.linalg.LinAlgError:
             break
-        now = np.count_nonzero(solved.wanted != side)
-        n_free = len(solved.conditions.free)
-        astray = now > (hope * n_free if fewest == np.inf else _ASTRAY * fewest + _SOME_WRONG)
-        if astray and block.is_single and cache.gives_up(factor):
-            continue
-        point, wanted, residual, wrong = solved.point, solved.wanted, solved.residual, now
+        point, wanted, residual, n_free = solved.point, solved.wanted, solved.residual, len(solved.conditions.free)
+        wrong = np.count_nonzero(wanted != side)
+        astray = wrong > (hope * n_free if fewest == np.inf else _ASTRAY * fewest + _SOME_WRONG)
         cache.conditions, centre = solved.conditions, centre._replace(lam=point.lam)
         stalled = 0 if wrong < fewest else stalled + 1
         fewest = min(fewest, wrong)
@@ -383,16 +379,13 @@ def _descend(block, state, delta):
         if block.tally.left <= 0:
             return State(side, point)
         try:
-            solved, factor = _next_round(block, side, centre, cache, wrong)
+            solved = _next_round(block, side, centre, cache, wrong)
         except np.linalg.LinAlgError:
             break
-        now = np.count_nonzero(solved.wanted != side)
-        is_calm = now < min(fewest, _CALM * len(solved.conditions.free)) or not point.beta.any()
+        wrong = np.count_nonzero(solved.wanted != side)
+        is_calm = wrong < min(fewest, _CALM * len(solved.conditions.free)) or not point.beta.any()
         length = 1.0 if is_calm else _length(centre, point, solved.point)
-        is_lost = length < _TOO_SHORT or now > _ASTRAY * fewest + _SOME_WRONG
-        if is_lost and block.is_single and cache.gives_up(factor):
-            continue
-        cache.conditions, wrong, fewest = solved.conditions, now, min(fewest, now)
+        cache.conditions, fewest = solved.conditions, min(fewest, wrong)
         if wrong < _SMOOTHLY * len(solved.conditions.free):
             return State(solved.wanted, solved.point, settled=True, pivoted=True)
         if length < _TOO_SHORT:
