@@ -17,12 +17,14 @@ from sklearn_svmdl.dual.active_set import (
     State,
     balanced,
     pivot,
+    pivot_ever_closer,
     pivot_exactly,
     solve_block,
     step_inside,
 )
 from sklearn_svmdl.dual.factor import FEW_FREE, MANY_FREE
 from sklearn_svmdl.dual.kkt import BOUND, FREE, ZERO, Block, FixedSamples, KKTSystem, point_at
+from sklearn_svmdl.dual.levels import cold_state
 from sklearn_svmdl.dual.problem import Status, certify, classification
 from sklearn_svmdl.dual.work import Tally
 from sklearn_svmdl.kernels import GramSource, Kernel
@@ -110,6 +112,28 @@ def test_a_proximal_weight_that_falls_settles_what_exact_pivots_do_not():
     done = solve_block(block, start, trusted=False)
     assert done.settled and done.exact and block.tally.interior_steps == 0
     assert_optimal(problem, done.point)
+
+
+@pytest.mark.parametrize(
+    "seed, n, d, positive, gamma, cost",
+    [
+        (185160, 96, 1, 48, 7.645612993278701, 6.103684088991745),
+        (318269, 139, 2, 69, 1.503379084406652, 2.4644452521085944),
+        (738730, 69, 1, 34, 0.10177515010945147, 99.5112590157486),
+        (5263, 41, 1, 4, 0.9227312817794977, 66.68098326729351),
+    ],
+)
+def test_a_proximal_weight_that_fell_too_soon_is_heavy_again(seed, n, d, positive, gamma, cost, monkeypatch):
+    X = np.random.RandomState(seed).randn(n, d)
+    gram = np.exp(-gamma * np.square(X[:, None] - X).sum(axis=2))
+    problem = classification(GramSource(gram), np.where(np.arange(n) < positive, 1.0, -1.0), np.ones(n), cost=cost)
+    block = block_of(problem)
+    done = pivot_ever_closer(block, cold_state(problem))
+    assert done.settled and done.exact and block.tally.pivots <= 80
+    assert_optimal(problem, done.point, tol=1e-7)
+    # Without that they lead nowhere.
+    monkeypatch.setattr(active_set, "_MOST_BACKS", 0)
+    assert not pivot_ever_closer(block_of(problem), cold_state(problem)).settled
 
 
 def test_interior_steps_that_no_pivots_follow_are_a_rough_solution_at_best(monkeypatch):

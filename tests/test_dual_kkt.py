@@ -18,6 +18,7 @@ from sklearn_svmdl.dual.kkt import (
     point_at,
     product,
     spread_of,
+    typical_spread,
 )
 
 
@@ -149,6 +150,21 @@ def test_spread_is_the_mean_squared_distance_from_the_mean():
     assert spread_of(X @ X.T) == pytest.approx(expected)
     assert spread_of(np.zeros((5, 5))) == 1.0
     assert spread_of(np.ones((5, 5))) > 0
+
+
+@pytest.mark.parametrize("n", [40, 101])
+def test_a_few_samples_far_off_do_not_set_the_scale_of_a_block(n):
+    X = np.random.RandomState(n).randn(n, 3)
+    far = X.copy()
+    far[::10] *= 1e4
+    near, typical = typical_spread(X @ X.T), typical_spread(far @ far.T)
+    assert 0.3 * near <= typical <= 10 * near and spread_of(far @ far.T) > 1e4 * near
+
+
+def test_pairs_that_are_alike_leave_the_scale_to_the_others():
+    X = np.zeros((40, 1))
+    X[:4] = [[-1.0], [2.0], [1.0], [-2.0]]
+    assert typical_spread(X @ X.T) == spread_of(X @ X.T) == pytest.approx(0.25)
 
 
 def test_budget_of_a_block_is_changed_without_a_look_at_its_kernel_values():

@@ -224,6 +224,14 @@ def test_share_is_stratified_and_sorted(ratio):
     assert np.count_nonzero(sign[chosen] < 0) == pytest.approx(200 / ratio, abs=1)
 
 
+@pytest.mark.parametrize("few", [2, 9, 25])
+def test_few_of_a_class_are_in_every_share(few):
+    sign = np.where(np.arange(2000) < few, 1.0, -1.0)
+    chosen = stratified_share(sign, 4, np.random.RandomState(0))
+    assert np.count_nonzero(sign[chosen] > 0) == min(few, 10)
+    assert np.count_nonzero(sign[chosen] < 0) == round((2000 - few) / 4)
+
+
 def test_coarse_problem_keeps_the_relative_budget_or_the_cost():
     problem = problem_of("rbf", 400, 0.3, weighted=True)
     chosen = stratified_share(problem.sign, 4, np.random.RandomState(0))

@@ -5,6 +5,7 @@ definitions with the whole Gram matrix.
 """
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from sklearn_svmdl.dual.problem import (
     feasible_duals,
     kkt_violation,
     least_slack_intercept,
+    on_their_bounds,
     regression,
 )
 from sklearn_svmdl.dual.work import Tally, Work
@@ -279,3 +281,19 @@ def test_feasible_duals_are_feasible_and_near(seed):
     # Clipping is the nearest point of the box; balancing moves as much again as it misses by.
     assert np.abs(beta - wanted).sum() <= 2 * np.abs(distorted - wanted).sum()
     np.testing.assert_allclose(feasible_duals(problem, wanted, lam), wanted, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_feasible_duals_of_many_problems_are_those_of_each(seed):
+    random = np.random.RandomState(seed)
+    problems, lam = [random_problem(10 * seed + k) for k in range(4)], random.uniform(0.1, 2.0, 4)
+    beta = random.randn(4, problems[0].n_samples)
+    together = feasible_duals(SimpleNamespace(bound=np.stack([problem.bound for problem in problems])), beta, lam)
+    for row, problem, own, cost in zip(together, problems, beta, lam, strict=True):
+        np.testing.assert_allclose(row, feasible_duals(problem, own, cost), atol=1e-15)
+
+
+def test_duals_next_to_an_end_of_their_range_are_there():
+    problem = classification(GramSource(np.eye(4)), np.array([1.0, 1.0, -1.0, -1.0]), np.ones(4))
+    beta = on_their_bounds(problem, 2.0 * np.array([1e-8, 1.0 - 1e-8, -1e-6, -1.0 + 1e-6]), 2.0)
+    np.testing.assert_array_equal(beta, 2.0 * np.array([0.0, 1.0, -1e-6, -1.0 + 1e-6]))

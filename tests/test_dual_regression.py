@@ -317,7 +317,7 @@ def test_pivots_from_nothing_settle_where_the_dual_moves_far(cost):
 def test_rounds_on_a_smooth_loss_end_about_where_the_objective_is_least(seed):
     """The objective of the hyperplane itself is the judge, with samples that are held at their bound."""
     random = np.random.RandomState(seed)
-    n, d, lam, delta = 40, 3, 2.0, 0.5
+    n, d, lam, delta = 40, 3, 2.0, 1.0
     X, y, weight = random.randn(2 * n, d), random.randn(2 * n), random.choice([0.5, 1.0, 2.0], 2 * n)
     row, sign = np.tile(np.arange(n), 2), np.repeat([1.0, -1.0], n)
     linear, bound, held = y[row] - 0.1 * sign, sign * weight[row], weight[n:]

@@ -10,7 +10,7 @@ from blocks import random_problem
 from scipy.linalg import block_diag
 
 from sklearn_svmdl import BudgetSVC
-from sklearn_svmdl.dual import stack_interior, together
+from sklearn_svmdl.dual import stack_interior, stack_pivots, together
 from sklearn_svmdl.dual.feasibility import least_budget
 from sklearn_svmdl.dual.interior import Factored, InteriorSolver
 from sklearn_svmdl.dual.kkt import FREE
@@ -176,6 +176,26 @@ KERNELS = {
     "poly": {"gamma": 0.5, "degree": 2, "coef0": 1.0},
     "rbf": {"gamma": 0.3},
 }
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_face_is_solved_by_interior_steps_alone(seed, monkeypatch):
+    """Few against many of the same kind: that all of the many stand on the margin is a solution, of many duals."""
+    random = np.random.RandomState(seed)
+    X, y = random.standard_t(5, (400, 1)), random.choice(3, 400, p=[0.9, 0.05, 0.05])
+    stack, alone = of_classes(X, y)
+    # A solution with more on the margin than a vertex has would take factorisations of their number.
+    sizes, cholesky = [], stack_pivots.cholesky
+    monkeypatch.setattr(stack_pivots, "cholesky", lambda A: sizes.append(len(A)) or cholesky(A))
+    found = solve_many(stack.with_cost(1.0))
+    assert None not in found[:2] and max(sizes, default=0) < 100
+    for solution, problem in zip(found[:2], alone[:2], strict=True):
+        problem = problem.with_cost(1.0)
+        assert certify(problem, solution.beta, solution.lam, Work(), 1e-5).status is Status.OPTIMAL
+        beta, other = solution.beta, solve(problem, tol=1e-9).beta
+        fits = problem.fit(beta), problem.fit(other)
+        values = [problem.linear @ duals - duals @ fit / 2 for duals, fit in zip((beta, other), fits, strict=True)]
+        assert values[0] == pytest.approx(values[1], rel=1e-6)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)

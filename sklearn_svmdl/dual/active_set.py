@@ -43,10 +43,11 @@ _LEAVING = 0.5
 # The proximal weight, relative to the block's scale, falls from the heaviest to the lightest, by a factor as soon as no
 # more than a share of the free samples are on the wrong side, with patience once it is a share of the first. Where next
 # to none are an exact solution is tried, given up where its first round leaves more than a share on the wrong side, and
-# again at a share of the weight. A rough solution takes a weight between. Where lam is more than so many times the
+# again at a share of the weight. Where it fell too soon it is the heaviest again, around the last duals with few on the
+# wrong side, so many times. A rough solution takes a weight between. Where lam is more than so many times the
 # inverse scale no weight is of use: interior steps cost less.
 _HEAVIEST, _LIGHT, _LIGHTEST, _FAST, _PATIENT, _MOST_FALLING = 0.3, 0.03, 1e-6, (0.5, 0.5), (0.7, 0.1), 150
-_CLOSE, _HOPE, _AGAIN, _ROUGHLY_HELD, _HARDEST = 0.05, 0.5, 0.3, 0.1, 1e4
+_CLOSE, _HOPE, _AGAIN, _MOST_BACKS, _ROUGHLY_HELD, _HARDEST = 0.05, 0.5, 0.3, 2, 0.1, 1e4
 # The loss of a regression is smooth over these shares of a typical residual, one after the other: from the third on
 # where pivots went astray, from the fourth on where the sides are known roughly, and never by a proximal weight of more
 # than the widest, relative to the block's scale. This share of the free samples may stay on the wrong side. Where
@@ -138,7 +139,7 @@ def solve_round(block, side, centre, previous, factor):
 
     Raises
     ------
-    numpy.linalg.LinAlgError : they have no solution.
+    numpy.linalg.LinAlgError : they have no solution, or rounding leaves nothing of it.
     TooRough : they have none in single precision.
     """
     conditions = block.conditions(side, centre, previous, factor)
@@ -156,6 +157,8 @@ def solve_round(block, side, centre, previous, factor):
             wanted, residual = wanted_sides(conditions, point)
         else:
             exact = True
+    if conditions.is_lost(point, residual):
+        raise np.linalg.LinAlgError("rounding leaves nothing of the conditions")
     return Round(conditions, point, wanted, residual, stands, exact)
 
 
@@ -319,11 +322,13 @@ class Effort:
 def pivot_ever_closer(block, start, overlook=0.0, heaviest=_HEAVIEST):
     """Pivot with a proximal weight that falls as soon as few samples are on the wrong side, and then exactly.
 
-    Where that goes astray the weight falls further. It is around the last duals within their bounds, and the first is
-    the heaviest, relative to the block's scale. The state is not settled where nothing did.
+    Where that goes astray the weight falls further, and where it fell too soon it begins anew. It is around the last
+    duals within their bounds, and the first is `heaviest`, relative to the scale. The state is not settled where nothing
+    did.
     """
     side, point, conditions, centre, tried = start.side, start.point, None, None, None
     weight = next_try = heaviest
+    last, backs = None, 0
     close = _UNCLEAR if block.is_single else _CLOSE
     for _ in range(_MOST_FALLING):
         if block.tally.left <= 0:
@@ -349,8 +354,12 @@ def pivot_ever_closer(block, start, overlook=0.0, heaviest=_HEAVIEST):
                 return done
         fall, soon = _FAST if weight > _LIGHT * heaviest else _PATIENT
         if share <= soon:
-            weight, centre = fall * weight, None
-        if weight < _LIGHTEST or stalled >= _PATIENCE:
+            last, weight, centre = (side, point), fall * weight, None
+        elif stalled >= _PATIENCE:
+            if last is None or backs == _MOST_BACKS or point.lam * block.scale > _HARDEST:
+                break
+            (side, point), weight, centre, backs = last, heaviest, None, backs + 1
+        if weight < _LIGHTEST:
             break
     return State(side, point)
 

@@ -40,6 +40,8 @@ ZERO, FREE, BOUND = (np.int8(code) for code in range(3))
 ROUNDING = 1e-14
 # Corrections go on while they lower the residuals by this factor.
 _FALL, _MOST_CORRECTIONS = 0.1, 10
+# How far from the margin, relative to f, free samples may stand that were solved for.
+_OFF_MARGIN = 1e-3
 # Roundings of a sum of n terms grow as sqrt(n); some more to spare.
 UNITS = 4.0
 _SMALLEST, _EPS = float(np.finfo(float).tiny), float(np.finfo(float).eps)
@@ -126,8 +128,8 @@ class Block(Bounds):
 
     @cached_property
     def scale(self):
-        """The mean squared distance of the samples from their mean in feature space: the unit of delta and 1 / lam."""
-        return spread_of(self.gram)
+        """Half the squared distance of two samples in feature space, typically: the unit of delta and 1 / lam."""
+        return typical_spread(self.gram)
 
     @property
     def shift(self):
@@ -179,6 +181,17 @@ class Block(Bounds):
 def spread_of(gram):
     """The mean squared distance of samples from their mean in feature space, from the kernel values among them."""
     return spread_from(np.diagonal(gram), np.mean(gram))
+
+
+def typical_spread(gram):
+    """Half the median squared distance of pairs of samples: that of most, where `spread_of` is that of a few far off.
+
+    `spread_of` where most pairs are alike.
+    """
+    n, diagonal = len(gram), np.diagonal(gram)
+    one, other = np.arange(n), np.roll(np.arange(n), n // 2)
+    typical = 0.5 * float(np.sort(diagonal + diagonal[other] - 2.0 * gram[one, other])[n // 2])
+    return typical if typical > ROUNDING * np.abs(diagonal).max() else spread_of(gram)
 
 
 def spread_from(diagonal, mean):
@@ -322,6 +335,12 @@ class KKTSystem:
     def is_rough(self):
         """Whether the conditions are solved in less than the precision of the kernel values."""
         return self.is_single and not self.block.is_single
+
+    def is_lost(self, point, residual):
+        """Whether the free samples stand off the margin: a factor that followed them has lost its digits."""
+        if self.factor is None or self.block.is_single:
+            return False
+        return np.abs(residual[self.free]).max(initial=0.0) > _OFF_MARGIN * (1.0 + np.abs(point.fit).max())
 
     def _solve_free(self):
         """Z = A^-1 [p_F, c, 1]."""

@@ -21,8 +21,9 @@ from .problem import least_slack_intercept
 from .smo import likely_lam, starting_point
 from .working_set import ROOM, BoundSum, TooLarge, refine
 
-# Levels shrink by this factor down to this many samples, which are solved from nothing.
-_RATIO, _COARSEST = 4, 300
+# Levels shrink by this factor down to this many samples, which are solved from nothing. So many of a class are all
+# there: of fewer each may matter.
+_RATIO, _COARSEST, _FEW_OF_CLASS = 4, 300, 10
 # Up to this many samples the working set is the whole level; so it is where it would hold this share of the level.
 _SMALL, _NEARLY_ALL = 400, 0.95
 # The working set reaches this share of the expected number of new free samples, and some more, beyond the expected
@@ -168,9 +169,9 @@ def share_of(problem, ratio, random):
 
 
 def stratified_share(sign, ratio, random):
-    """Indices of a 1 / ratio share of each sign, sorted."""
+    """Indices of a 1 / ratio share of each sign, of few all, sorted."""
     members = (np.flatnonzero(sign == side) for side in (-1.0, 1.0))
-    chosen = [random.permutation(group)[: max(1, round(len(group) / ratio))] for group in members]
+    chosen = [random.permutation(group)[: max(_FEW_OF_CLASS, round(len(group) / ratio))] for group in members]
     return np.sort(np.concatenate(chosen))
 
 

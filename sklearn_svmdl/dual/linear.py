@@ -37,9 +37,9 @@ _OF_EACH = 2
 # The fewest and the most samples for which they are sought: pivots of few cost less, and coarse to fine of more.
 _FEWEST_SAMPLES, _MOST_SAMPLES = 80, 5000
 # More free samples than these, as a multiple of those at a vertex, say that the sides cannot be told yet, or that there
-# is none: the duals of samples that stand on the margin together are a face. Where features are known pivots are tried
-# with more at last.
-_MOST_FREE, _MOST_AT_LAST = 6, 20
+# is none: the duals of samples that stand on the margin together are a face. There interior steps end in a solution
+# that is certified to so much.
+MOST_FREE, FACE = 6, 1e-5
 # Relative gaps at which sides are handed over; samples beside the margin that join the free ones and as many others.
 _GAPS = (1e-4, 1e-6, 1e-9, 1e-12)
 _NEAR_COUNT = 50
@@ -196,7 +196,7 @@ def _exact(problem, steps, reach, workspace):
         state, flees = steps.go_on(gap, follows=are_known, few=_FEW_WRONG if gap == _GAPS[0] else 0.0)
         if flees or state.point.lam > reach:
             break
-        if not tells_vertex(state, steps.X, _MOST_AT_LAST if are_known and gap == _GAPS[-1] else _MOST_FREE):
+        if not tells_vertex(state, steps.X):
             continue
         if are_known and problem.source.index is None:
             effort = _PIVOTS if gap > _GAPS[-1] else Effort()
@@ -208,9 +208,9 @@ def _exact(problem, steps, reach, workspace):
     return state
 
 
-def tells_vertex(state, X, most=_MOST_FREE):
-    """Whether no more samples seem free than may lead to a vertex in these features: so many times those at one."""
-    return np.count_nonzero(state.side == FREE) <= most * (X.shape[1] + 1)
+def tells_vertex(state, X):
+    """Whether no more samples seem free than may lead to a vertex in these features."""
+    return np.count_nonzero(state.side == FREE) <= MOST_FREE * (X.shape[1] + 1)
 
 
 def _by_pivots(problem, state, workspace):

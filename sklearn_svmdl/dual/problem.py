@@ -43,6 +43,8 @@ class Status(Enum):
 _SMALLEST = np.finfo(float).tiny
 # Slopes of the total slack below this share of all weights are none.
 _TIE = 1e-12
+# Duals no further than this share of their range from an end of it are there, where a solve ends within.
+_NEXT = 1e-7
 # Budgets that no solution keeps.
 BEYOND_REACH = (Status.INFEASIBLE_BUDGET, Status.OUT_OF_REACH)
 
@@ -328,15 +330,25 @@ def dual_infeasibility(beta, upper, sign):
 
 
 def feasible_duals(problem, beta, lam):
-    """beta between 0 and lam t and balanced, on the free samples where they have the room."""
-    low, high = np.minimum(0.0, lam * problem.bound), np.maximum(0.0, lam * problem.bound)
+    """beta between 0 and lam t and balanced, on the free samples where they have the room; arrays (n,), or (k, n) of k
+    problems."""
+    upper = np.asarray(lam)[..., None] * problem.bound
+    low, high = np.minimum(0.0, upper), np.maximum(0.0, upper)
     beta = np.clip(beta, low, high)
-    excess = beta.sum()
-    room = beta - low if excess > 0 else high - beta
+    excess = beta.sum(axis=-1, keepdims=True)
+    room = np.where(excess > 0, beta - low, high - beta)
     room_of_free = np.where((low < beta) & (beta < high), room, 0.0)
-    if room_of_free.sum() >= abs(excess):
-        room = room_of_free
-    return np.clip(beta - excess / room.sum() * room, low, high) if excess != 0 else beta
+    have_room = room_of_free.sum(axis=-1, keepdims=True) >= np.abs(excess)
+    room = np.where(have_room, room_of_free, room)
+    share = excess / np.maximum(room.sum(axis=-1, keepdims=True), _SMALLEST)
+    return np.clip(beta - share * room, low, high)
+
+
+def on_their_bounds(problem, beta, lam):
+    """beta, of which what is next to an end of its range is there."""
+    upper = np.asarray(lam)[..., None] * problem.bound
+    magnitude, most = problem.sign * beta, np.abs(upper)
+    return np.where(magnitude <= _NEXT * most, 0.0, np.where(magnitude >= (1.0 - _NEXT) * most, upper, beta))
 
 
 def certify(problem, beta, lam, work, tol):

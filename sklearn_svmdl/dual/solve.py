@@ -12,8 +12,16 @@ from .distinct import Distinct
 from .feasibility import is_least, least_budget, least_slack_shown
 from .kkt import BOUND, FREE, ZERO, spread_of
 from .levels import between_means, coarse_problem, cold_state, polish, share_of, solve_levels
-from .linear import features_of, solve_in_features, tells_vertex
-from .problem import Status, certify, constant_solution, feasible_duals, least_slack_intercept, slack_of
+from .linear import FACE, features_of, solve_in_features, tells_vertex
+from .problem import (
+    Status,
+    certify,
+    constant_solution,
+    feasible_duals,
+    least_slack_intercept,
+    on_their_bounds,
+    slack_of,
+)
 from .smo import ascend, first_shape
 from .sparse import is_sparse, solve_sparse
 from .together import LARGEST, MOST_ITERATIONS, solve_together, walk_together
@@ -42,11 +50,8 @@ _FEWEST, _MOST_COST = 150, 4e6
 _FINER = 1e-2
 # Of classes those that tell no vertex are sought again, to leave this share where a step takes so many multiplications.
 _FINEST, _MOST_FINEST = 1e-6, 1e7
-# Features that are found and reach so many times lam are nearly all that there are. Where no vertex is told, since the
-# solution is a face, their interior steps end in a solution that is certified to so much.
-_TOLD, _FACE = 1e3, 1e-5
-# Where a solve ends within its bounds, duals no further than this share of them are on them.
-_NEXT = 1e-7
+# Features that are found and reach so many times lam are nearly all that there are.
+_TOLD = 1e3
 # From this many problems on they are solved together.
 SEVERAL = 3
 # Samples from which the spread is told, and that a solve which got nowhere ends with.
@@ -234,7 +239,7 @@ def _in_features(problem, workspace, lam, direct, tol):
         is_over, are_known = workspace.tally.left <= 0, features.reach >= problem.largest_cost
         if state.settled or is_over or are_known or features.reach >= _TOLD * state.point.lam:
             solution = certified(problem, state, workspace.tally, tol)
-            if is_over or solution.is_within(tol if state.settled or are_known else min(tol, _FACE)):
+            if is_over or solution.is_within(tol if state.settled or are_known else min(tol, FACE)):
                 return solution
         if are_known or tells_vertex(state, features.X):
             return None
@@ -262,9 +267,8 @@ def certified(problem, state, tally, tol):
         problem = problem.with_cost(problem.largest_cost)
     if state.settled:
         return certify(problem, beta, lam, tally.done(), tol)
-    share = beta / (lam * problem.bound)
-    snapped = np.select([share <= _NEXT, share >= 1.0 - _NEXT], [0.0, lam * problem.bound], beta)
-    solution = certify(problem, feasible_duals(problem, snapped, lam), lam, tally.done(), tol)
+    snapped = feasible_duals(problem, on_their_bounds(problem, beta, lam), lam)
+    solution = certify(problem, snapped, lam, tally.done(), tol)
     if solution.is_within(tol):
         return solution
     # Duals from within their bounds, on those that their sides name, or where some samples alone would begin.

@@ -80,6 +80,10 @@ class _SparseSystem(KKTSystem):
         """Whether the solution leaves more than rounding."""
         return self.factor.tolerance > _EXACTLY
 
+    def is_lost(self, point, residual):
+        """Whether rounding left nothing: gradients know their residuals."""
+        return False
+
     def _solve_free(self):
         """The solutions (|F|, 2) for p and for c; at a given cost the one for both."""
         F, block = self.free, self.block

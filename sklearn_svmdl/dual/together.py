@@ -15,8 +15,8 @@ import numpy as np
 
 from .feasibility import is_least, least_slack_shown
 from .kkt import BOUND, FREE, ZERO
-from .linear import Features, features_of
-from .problem import DualSolution, Status, certificate, largest_error
+from .linear import FACE, MOST_FREE, Features, features_of
+from .problem import DualSolution, Status, certificate, feasible_duals, largest_error, on_their_bounds
 from .stack_interior import MOST_STEPS, steps_together
 from .stack_pivots import (
     AFTER_LAST,
@@ -50,8 +50,9 @@ _FEW_FOUND, _FEW_IN_WALKS, _SOME_FOUND, _MOST_COST = (0.2, 4e5), (0.2, 1e6), (0.
 # They are so many of each class at first, and up to this share of all near the margin.
 _BETWEEN, _SOME, _MOST_NEAR = 20, 0.2, 0.8
 # The relative gap at which sides are handed over, and that where what features leave changes f by more than so much, so
-# that they tell them roughly; with the free samples go as many that are near the margin and some.
-_GAP, _ROUGH_GAP, _TOLD, _NEAR_COUNT = 1e-5, 1e-4, 1e-6, 20
+# that they tell them roughly, and that where a solution is a face; with the free samples go as many that are near the
+# margin and some.
+_GAP, _ROUGH_GAP, _TOLD, _FINEST_GAP, _NEAR_COUNT = 1e-5, 1e-4, 1e-6, 1e-9, 20
 # How far on the wrong side of the margin a sample that is held may stand, and how often the others are looked at.
 _WRONG, _MOST_LOOKS = 1e-9, 10
 # Budgets with known features are pivoted for so many rounds before the cost of this over the scale tells whether any
@@ -62,13 +63,15 @@ MOST_ITERATIONS = MOST_STEPS + (2 + _MOST_LOOKS) * MOST_ROUNDS + _FIRST_ROUNDS
 
 
 class _Solved(NamedTuple):
-    """Duals (k, m), lam (k,), and K beta (k, m) of each problem; 0 pivots (k,) where it did not settle."""
+    """Duals (k, m), lam (k,), and K beta (k, m) of each problem; 0 pivots (k,) where it did not settle, and what its
+    certificate has to be within."""
 
     beta: np.ndarray
     lam: np.ndarray
     fit: np.ndarray
     pivots: np.ndarray
     steps: object = 0
+    within: object = np.inf
 
 
 def solve_together(stack, reach, tol):
@@ -284,12 +287,35 @@ def _pivoted_from_nothing(part, reach, most_rounds):
 
 
 def _stepped(part, features):
-    """Interior steps on all samples, and pivots on those near the margin until no other stands wrong."""
+    """Interior steps on all samples, and pivots on those near the margin until no other stands wrong; interior steps
+    alone where the solution is a face."""
+    X, rest = features.X[part.rows], features.rest[part.rows]
     unseen = part.cost.max() * features.rest.max()
     gap, stage = (_ROUGH_GAP, NEARLY) if unseen > _TOLD else (_GAP, EXACTLY)
-    inside = steps_together(part, features.X[part.rows], features.rest[part.rows], gap)
+    inside, most = steps_together(part, X, rest, gap), MOST_FREE * (X.shape[2] + 1)
+    untold = _of_many_free(inside, most)
+    if len(untold):
+        further = steps_together(part.take(untold), X[untold], rest[untold], _FINEST_GAP)
+        for whole, values in zip(inside, further, strict=True):
+            whole[untold] = values
+    faces, near = _of_many_free(inside, most), _nearest(part, inside)
+    near[faces] = False
     guess = Guess(inside.side, inside.beta / part.cost[:, None], part.cost, np.full(len(part), stage))
-    return _refined(part, _nearest(part, inside), guess)._replace(steps=inside.steps)
+    solved = _refined(part, near, guess)._replace(steps=inside.steps)
+    return _with_faces(part, faces, inside.beta[faces], solved) if len(faces) else solved
+
+
+def _of_many_free(inside, most):
+    """The problems of which more samples than these seem free."""
+    return np.flatnonzero(np.count_nonzero(inside.side == FREE, axis=1) > most)
+
+
+def _with_faces(part, rows, beta, solved):
+    """What is solved, and for some problems the duals that interior steps ended with."""
+    faces, within = part.take(rows), np.full(len(part), np.inf)
+    beta = feasible_duals(faces, on_their_bounds(faces, beta, faces.cost), faces.cost)
+    solved.beta[rows], solved.fit[rows], solved.pivots[rows], within[rows] = beta, faces.products(beta), 1, FACE
+    return solved._replace(within=within)
 
 
 def _grown(part):
@@ -325,10 +351,14 @@ def _are_mixed(stack, rows):
 
 
 def _refined(part, near, guess):
-    """Pivots on the samples in the mask `near`, and on those that then stand wrong, until none does."""
+    """Pivots on the samples in the mask `near`, and on those that then stand wrong, until none does; of problems that
+    have any."""
     k, m = part.bound.shape
     out = _Solved(np.zeros((k, m)), part.cost, np.zeros((k, m)), np.zeros(k, int))
-    rows, taken, left = np.arange(k), np.zeros(k, int), part
+    rows = np.flatnonzero(near.any(axis=1))
+    if len(rows) == 0:
+        return out
+    taken, left, near, guess = np.zeros(len(rows), int), part.take(rows), near[rows], guess.take(rows)
     for _ in range(_MOST_LOOKS):
         look = _solve_near(left, near, guess)
         taken += look.pivots
@@ -403,10 +433,10 @@ def _solve_near(part, near, guess):
 
 def _enter(solutions, rows, part, solved, tally, tol):
     """Enter the solutions that certify themselves."""
-    beta, lam, fit, pivots, steps = solved
+    beta, lam, fit, pivots, steps, within = solved
     squared_norm, gradient = part.squared_norms(beta, fit), part.linear - fit
     held = certificate(gradient, beta, lam, squared_norm, part.linear, part.bound, part.least_weight, part.budget)
-    optimal = np.flatnonzero((pivots > 0) & (largest_error(held) <= tol)).tolist()
+    optimal = np.flatnonzero((pivots > 0) & (largest_error(held) <= np.minimum(tol, within))).tolist()
     values, steps = tally.kernel_values // len(part), np.broadcast_to(steps, pivots.shape).tolist()
     intercepts, slack, *figures = held
     figures, intercepts, pivots = np.column_stack(figures).tolist(), intercepts.tolist(), pivots.tolist()
