@@ -322,9 +322,8 @@ class Effort:
 def pivot_ever_closer(block, start, overlook=0.0, heaviest=_HEAVIEST):
     """Pivot with a proximal weight that falls as soon as few samples are on the wrong side, and then exactly.
 
-    Where that goes astray the weight falls further, and where it fell too soon it begins anew. It is around the last
-    duals within their bounds, and the first is `heaviest`, relative to the scale. The state is not settled where nothing
-    did.
+    Where that goes astray the weight falls further, and where it fell too soon it begins anew: at `heaviest`, relative
+    to the block's scale. It is around the last duals within their bounds. The state is not settled where nothing did.
     """
     side, point, conditions, centre, tried = start.side, start.point, None, None, None
     weight = next_try = heaviest
