@@ -46,7 +46,7 @@ _LEAVING = 0.5
 # again at a share of the weight. Where it fell too soon it is the heaviest again, around the last duals with few on the
 # wrong side, so many times. A rough solution takes a weight between. Where lam is more than so many times the
 # inverse scale no weight is of use: interior steps cost less.
-_HEAVIEST, _LIGHT, _LIGHTEST, _FAST, _PATIENT, _MOST_FALLING = 0.3, 0.03, 1e-6, (0.5, 0.5), (0.7, 0.1), 150
+_HEAVIEST, _LIGHT, _LIGHTEST, _FAST, _PATIENT, _MOST_FALLING = 0.3, 1 / 30, 1e-6, (0.5, 0.5), (0.7, 0.1), 150
 _CLOSE, _HOPE, _AGAIN, _MOST_BACKS, _ROUGHLY_HELD, _HARDEST = 0.05, 0.5, 0.3, 2, 0.1, 1e4
 # The loss of a regression is smooth over these shares of a typical residual, one after the other: from the third on
 # where pivots went astray, from the fourth on where the sides are known roughly, and never by a proximal weight of more
@@ -188,9 +188,9 @@ def _most_wrong(block, solved):
 
 
 def _cycles(solved):
-    """Whether most of the samples that a round's guess has free are to leave again."""
+    """Whether most of the samples that a round's guess has free, and some, are to leave again."""
     free = solved.conditions.free
-    return np.count_nonzero(solved.wanted[free] != FREE) > _LEAVING * len(free)
+    return np.count_nonzero(solved.wanted[free] != FREE) > max(_LEAVING * len(free), _SOME_WRONG)
 
 
 def _crowds(block, side, wanted):

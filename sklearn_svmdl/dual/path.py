@@ -31,8 +31,8 @@ _EXACT_ENOUGH, _MOST_STEPS = 1e-8, 2
 _PRICED = 0.3
 # Samples beside the margin that join the free ones in the first working set of kernel values on demand.
 _NEAR_COUNT = 400
-# Rounds of pivots from one point to the next that say that fewer would lead there by way of easier problems.
-_MANY_ROUNDS = 12
+# Rounds from one point to the next that say that fewer lead to the one after that by way of easier problems.
+_MANY_ROUNDS = 8
 
 
 def walk(problems, *, tol=1e-3, max_iter=100_000, cache_size=200.0):
@@ -139,7 +139,7 @@ class _StoredSteps:
 
     def __init__(self, buffer):
         self.state, self.block, self.cache = None, None, SolverCache()
-        # Whether pivots from the last solution went astray, or took many rounds.
+        # Whether the last step took many rounds.
         self.is_far = False
 
     def restart(self, problem, solution):
@@ -151,15 +151,13 @@ class _StoredSteps:
         """The exact solution from the last one."""
         block = self.block = self._block(problem, tally)
         state = self._start(problem, block) if self.state is None else self.state
+        before, done = tally.pivots, replace(state, settled=False)
         # Where many samples are free a factor that follows them makes pivots cheap.
         if not self.is_far or np.count_nonzero(state.side == FREE) >= FEW_FREE:
-            before = tally.pivots
             done = pivot(block, state, cache=self.cache)
-            self.is_far = not done.settled or tally.pivots - before > _MANY_ROUNDS
-        else:
-            done = replace(state, settled=False)
         if not done.settled:
             done = _by_detour(block, state)
+        self.is_far = tally.pivots - before > _MANY_ROUNDS
         if done.settled:
             self.state = done
         return done
