@@ -101,10 +101,10 @@ PARTS = [
     Part("active_set: ... at any lam", {"active_set._HARDEST": np.inf}),
     Part("active_set: the most wrong alone", {"active_set._CALM": 0.0}),
     Part("active_set: one freed where they crowd", {"active_set._crowds": _none}),
+    Part("active_set: ... given up where they cycle", {"active_set._cycles": _none}),
     Part("active_set: given up where astray", {"active_set._ASTRAY": np.inf}),
     Part("active_set: pulled ones solved again", {"active_set.PULLED": np.inf}),
     Part("active_set: smooth loss", {"active_set.pivot_smoothly": _unsettled, "path.pivot_smoothly": _unsettled}),
-    Part("active_set: ... on a walk", {"path._MANY_ROUNDS": _NEVER}),
     Part("factor: it follows the free samples", {"factor.SolverCache.factor": _none}),
     Part(
         "interior",
@@ -124,7 +124,8 @@ PARTS = [
     Part("together", {"solve.SEVERAL": _NEVER}),
     Part("together: mixed classes whole", {"together._MIXED": np.inf}),
     Part("path: steps", {"path._StoredSteps.next": _nowhere, "path._WorkingSetSteps.next": _nowhere}),
-    Part("path: samples near the margin", {"path._MOST_NEAR": 0.0}),
+    Part("path: by way of easier problems", {"path._by_detour": _unsettled}),
+    Part("path: ... at once where it was far", {"path._MANY_ROUNDS": _NEVER, "path.FEW_FREE": 0}),
 ]
 
 

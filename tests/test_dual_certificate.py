@@ -480,7 +480,7 @@ def test_a_walk_takes_no_spoilt_step(stored, fault, monkeypatch):
         fallen_back.append(problem.budget)
         return own(problem, **options)
 
-    for name in ("pivot", "refine", "solve_levels"):
+    for name in ("pivot", "pivot_ever_closer", "refine", "solve_levels"):
         monkeypatch.setattr(path, name, spoilt(getattr(path, name), fault, calls))
     monkeypatch.setattr(path, "solve", noted)
     solutions = walk(at(problem, budgets), tol=1e-5)

@@ -171,8 +171,9 @@ def test_removals_that_went_astray_are_solved_from_nothing(kind, solves, monkeyp
     expected = left_out_decisions(problem, solution, tol=1e-8)
     own = leave_one_out._Table._checked
 
-    def spoilt(table, lam, dual, removed):
-        return own(table, lam, dual * (1.0 + 1e-3 * np.random.RandomState(0).randn(*dual.shape)), removed)
+    def spoilt(table, side, end, removed):
+        error = 1.0 + 1e-3 * np.random.RandomState(0).randn(*end.room.shape)
+        return own(table, side, end._replace(room=end.room * error), removed)
 
     monkeypatch.setattr(leave_one_out._Table, "_checked", spoilt)
     solves.clear()

@@ -32,13 +32,16 @@ TOLERANCES = {np.dtype(np.float64): (1e-11, 1e-10), np.dtype(np.float32): (1e-5,
 _UNCLEAR = 0.1
 # lam may change by this factor in one round.
 LAM_RANGE = 10.0
+# A round that leaves no fewer samples on the wrong side, and this share of the free ones about to leave again, is one
+# of a cycle.
+_LEAVING = 0.5
 # The proximal weight, relative to the block's scale, falls from the heaviest to the lightest, by a factor as soon as no
-# more than a share of the free samples are on the wrong side, with patience once it is light. Where next to none are an
-# exact solution is tried, given up where its first round leaves more than a share on the wrong side, and again at a
-# share of the weight. Where it fell too soon it is the heaviest again, around the last duals with few samples on the
-# wrong side, so many times. A rough solution takes a weight between. Where lam is more than so many times the inverse
-# scale no weight is of use: interior steps cost less.
-_HEAVIEST, _LIGHT, _LIGHTEST, _FAST, _PATIENT, _MOST_FALLING = 0.3, 1e-2, 1e-6, (0.5, 0.5), (0.7, 0.1), 150
+# more than a share of the free samples are on the wrong side, with patience once it is a share of the first. Where next
+# to none are an exact solution is tried, given up where its first round leaves more than a share on the wrong side, and
+# again at a share of the weight. Where it fell too soon it is the heaviest again, around the last duals with few on the
+# wrong side, so many times. A rough solution takes a weight between. Where lam is more than so many times the
+# inverse scale no weight is of use: interior steps cost less.
+_HEAVIEST, _LIGHT, _LIGHTEST, _FAST, _PATIENT, _MOST_FALLING = 0.3, 1 / 30, 1e-6, (0.5, 0.5), (0.7, 0.1), 150
 _CLOSE, _HOPE, _AGAIN, _MOST_BACKS, _ROUGHLY_HELD, _HARDEST = 0.05, 0.5, 0.3, 2, 0.1, 1e4
 # The loss of a regression is smooth over these shares of a typical residual, one after the other: from the third on
 # where pivots went astray, from the fourth on where the sides are known roughly, and never by a proximal weight of more
@@ -168,6 +171,12 @@ def _most_wrong(block, solved):
     return some
 
 
+def _cycles(solved):
+    """Whether most of the samples that a round's guess has free, and some, are to leave again."""
+    free = solved.conditions.free
+    return np.count_nonzero(solved.wanted[free] != FREE) > max(_LEAVING * len(free), _SOME_WRONG)
+
+
 def _crowds(block, side, wanted):
     """Whether no more samples are free than can be at a vertex, but are to be: in few features these contradict each
     other, unless they are equal."""
@@ -250,7 +259,7 @@ def pivot(block, state, delta=EXACT, overlook=0.0, cache=None, hope=np.inf):
         enough = wrong == 0 and solved.exact or wrong < overlook * n_free
         if enough and solved.stands:
             return State(wanted, point, settled=True, exact=overlook == 0.0, pivoted=True)
-        if stalled >= _PATIENCE or astray:
+        if stalled >= _PATIENCE or astray or (stalled and _cycles(solved)):
             break
         if _crowds(block, side, wanted):
             wanted = _first_wrong(block, state.point, solved)
@@ -290,14 +299,14 @@ class Effort:
     rough: bool = False
 
 
-def pivot_ever_closer(block, start, overlook=0.0):
+def pivot_ever_closer(block, start, overlook=0.0, heaviest=_HEAVIEST):
     """Pivot with a proximal weight that falls as soon as few samples are on the wrong side, and then exactly.
 
-    Where that goes astray the weight falls further, and where it fell too soon it begins anew. It is around the last
-    duals within their bounds. The state is not settled where nothing did.
+    Where that goes astray the weight falls further, and where it fell too soon it begins anew: at `heaviest`, relative
+    to the block's scale. It is around the last duals within their bounds. The state is not settled where nothing did.
     """
     side, point, conditions, centre, tried = start.side, start.point, None, None, None
-    weight = next_try = _HEAVIEST
+    weight = next_try = heaviest
     last, backs = None, 0
     close = _UNCLEAR if block.is_single else _CLOSE
     for _ in range(_MOST_FALLING):
@@ -322,13 +331,13 @@ def pivot_ever_closer(block, start, overlook=0.0):
             done = pivot_exactly(block, State(side, point), overlook, hope=_HOPE)
             if done.settled:
                 return done
-        fall, soon = _FAST if weight > _LIGHT else _PATIENT
+        fall, soon = _FAST if weight > _LIGHT * heaviest else _PATIENT
         if share <= soon:
             last, weight, centre = (side, point), fall * weight, None
         elif stalled >= _PATIENCE:
             if last is None or backs == _MOST_BACKS or point.lam * block.scale > _HARDEST:
                 break
-            (side, point), weight, centre, backs = last, _HEAVIEST, None, backs + 1
+            (side, point), weight, centre, backs = last, heaviest, None, backs + 1
         if weight < _LIGHTEST:
             break
     return State(side, point)

@@ -28,7 +28,7 @@ from ..kernels.blas import dot, matmul
 from ..kernels.sources import MEGABYTE
 from .factor import cholesky, shifted_gram, solve_factorised
 from .kkt import BOUND, FREE, ZERO, spread_of, twins_of
-from .problem import kkt_violation, least_slack_intercept, slack_of
+from .problem import gradients_of_movable, least_slack_intercept, slack_of
 from .solve import solve
 from .working_set import state_of
 
@@ -38,6 +38,8 @@ _MOST_STEPS, _MOST_CHANGED = 100, 48
 _AT_A_TIME = 2**21
 # Violation, imbalance and budget error up to which a removal counts as solved.
 _EXACT_ENOUGH = 1e-8
+# Duals no further from an end of their range than this share of it are there.
+_NEXT = 1e-12
 # Where there is no slack lam is any cost large enough: this many times the least is, without a sample too.
 _BEYOND = 1e3
 # The weight that keeps the conditions regular, relative to the spread.
@@ -121,7 +123,11 @@ def _constants_without(problem, decisions, twin):
 class _Table:
     """What every input does to every output, around the solution of all samples.
 
-    The Gram matrix has a row a sample, which the two sides of a regression share: `row` is that of each variable.
+    The free samples come first here, in the order `order` of the variables. The Gram matrix has a row a sample, which
+    the two sides of a regression share: `row` is that of each variable.
+
+    An output is told as a *room*, what must not become negative: the dual of a free sample, the residual of another,
+    times the sign that makes it positive where the sample stands right.
 
     Raises
     ------
@@ -129,110 +135,125 @@ class _Table:
     """
 
     def __init__(self, problem, solution, fit, twin):
-        self.twin = twin
-        self.gram, self.beta, self.lam = problem.source.distinct.whole(), solution.beta, solution.lam
-        index = problem.source.index
-        self.row = np.arange(problem.n_samples) if index is None else index
-        self.residual = problem.linear - fit - solution.intercept
-        self.side = state_of(problem, solution).side
-        if problem.budget is not None and not (self.side == BOUND).any():
+        self.budget, self.lam = problem.budget, solution.lam
+        residual, side = problem.linear - fit - solution.intercept, state_of(problem, solution).side
+        if self.budget is not None and not (side == BOUND).any():
             # No slack at all: any larger cost has this solution, and without a sample there is none either.
-            self.lam *= _BEYOND
-            problem = problem.with_cost(self.lam)
-        self.problem = problem
-        self._at_least_one_free()
-        self.free = self.side == FREE
-        self.t = np.where(self.side == BOUND, problem.bound, 0.0)
-        self.largest = np.abs(np.diagonal(self.gram)).max()
-        self.map = self._map()
-        # The table is symmetric but for the sign where one of input and output is of a free sample.
-        self.sign = np.where(self.free, -1.0, 1.0)
-        self.of_lam = matmul(self.map, self.t)
+            self.budget, self.lam = None, _BEYOND * self.lam
+        if not (side == FREE).any():
+            # b may lie anywhere in an interval: it moves to the nearest end, where a sample is free.
+            nearest = np.abs(residual).argmin()
+            side[nearest], residual = FREE, residual - residual[nearest]
+        order = np.argsort(side != FREE, kind="stable")
+        self.place = np.empty_like(order)
+        self.place[order] = np.arange(len(order))
+        index = problem.source.index
+        self.gram, self.row = problem.source.distinct.whole(), order if index is None else index[order]
+        self.twin, self.side, self.beta, self.residual = (
+            self.place[twin[order]],
+            side[order],
+            solution.beta[order],
+            residual[order],
+        )
+        self.linear, self.bound = problem.linear[order], problem.bound[order]
+        self.sign, self.weight = problem.sign[order], problem.weight[order]
+        self.n_free = np.count_nonzero(side == FREE)
+        self.residual[: self.n_free] = 0.0
+        self.t = np.where(self.side == BOUND, self.bound, 0.0)
+        self.towards = self._towards(self.side)
+        # A row for each input, one for lam, and the rooms there are.
+        self.rooms = self._rooms()
+        self.of_lam = self.rooms[-2] * self.towards
         self.pull = matmul(self.gram, np.bincount(self.row, self.t, len(self.gram)))[self.row]
 
-    def _at_least_one_free(self):
-        """Without a free sample b may lie anywhere in an interval: it moves to the nearest end, where one is free."""
-        if not (self.side == FREE).any():
-            nearest = np.abs(self.residual).argmin()
-            self.side[nearest] = FREE
-            self.residual = self.residual - self.residual[nearest]
+    def _towards(self, side, samples=slice(None)):
+        """The sign of the room of samples on these sides."""
+        sign = self.sign[samples]
+        return np.where(side == ZERO, -sign, sign)
 
-    def _map(self):
-        """The table (n, n)."""
-        F, N, n = np.flatnonzero(self.free), np.flatnonzero(~self.free), len(self.beta)
-        rows_of_free, rows_of_rest = self.row[F], self.row[N]
+    def _rooms(self):
+        """What inputs and lam do to the rooms, and the rooms of the solution (n + 2, n)."""
+        n, m, towards = len(self.beta), self.n_free, self.towards
+        free, rest = self.row[:m], self.row[m:]
         shift = spread_of(self.gram)
-        delta = max(_REGULAR * shift, n * np.finfo(float).eps * self.largest)
-        factor = cholesky(shifted_gram(self.gram, rows_of_free, shift, delta))
-        to_rest = np.asfortranarray(self.gram[rows_of_free][:, rows_of_rest] + shift)
+        delta = max(_REGULAR * shift, n * np.finfo(float).eps * np.abs(np.diagonal(self.gram)).max())
+        factor = cholesky(shifted_gram(self.gram, free, shift, delta))
+        to_rest = np.asfortranarray(self.gram[free][:, rest] + shift)
         H = solve_factorised(factor, to_rest.copy(order="F"))
-        G = solve_factorised(factor, np.asfortranarray(np.eye(len(F))))
+        G = solve_factorised(factor, np.asfortranarray(np.eye(m)))
         ones = G.sum(axis=1)
-        unmoved = 1.0 - H.sum(axis=0)
-        table, total = np.empty((n, n)), ones.sum()
-        rest = self.gram[rows_of_rest][:, rows_of_rest] + shift - matmul(np.ascontiguousarray(to_rest.T), H)
-        table[np.ix_(N, N)] = -rest - np.outer(unmoved, unmoved) / total
-        across = H + np.outer(ones, unmoved) / total
-        table[np.ix_(F, N)], table[np.ix_(N, F)] = -across, across.T
-        table[np.ix_(F, F)] = np.outer(ones, ones) / total - G
-        return table
+        unmoved, total = 1.0 - H.sum(axis=0), ones.sum()
+        rooms = np.empty((n + 2, n))
+        of_rest, across = rooms[m:n, m:], rooms[:m, m:]
+        of_rest[:] = matmul(np.ascontiguousarray(to_rest.T), H)
+        of_rest -= self.gram[rest][:, rest]
+        of_rest -= shift + np.outer(unmoved, unmoved / total)
+        across[:] = H + np.outer(ones, unmoved / total)
+        rooms[m:n, :m], rooms[:m, :m] = -across.T, np.outer(ones, ones / total) - G
+        rooms[:n] *= towards
+        rooms[n] = matmul(rooms[m:n].T, self.t[m:])
+        rooms[n + 1] = towards * np.where(self.side == FREE, self.beta, self.residual)
+        return rooms
 
     def decisions(self, removed):
         """The decisions on the removed samples, nan where they did not settle."""
-        size = max(1, _AT_A_TIME // len(self.beta))
+        size, removed = max(1, _AT_A_TIME // len(self.beta)), self.place[removed]
         return np.concatenate([self._decisions(removed[k : k + size]) for k in range(0, len(removed), size)])
 
     def _decisions(self, removed):
         found = np.full(len(removed), np.nan)
         rows, side = np.arange(len(removed)), np.repeat(self.side[None], len(removed), axis=0)
         side[rows, removed] = ZERO
-        side, share = self._balanced(side, np.broadcast_to(self.residual, side.shape), removed), np.ones(len(removed))
+        share, distance = np.ones(len(removed)), np.broadcast_to(np.abs(self.residual), side.shape)
         for _ in range(_MOST_STEPS):
+            side = self._balanced(side, distance, removed[rows])
             try:
                 end, slope = self._line(side, removed[rows])
             except np.linalg.LinAlgError:
                 break
-            share, side = self._next_side(side, end, slope, share, removed[rows])
+            share, next_side = self._next_side(side, end, slope, share)
             done = share <= 0.0
-            found[rows[done]] = self._checked(end.lam[done], end.dual[done], removed[rows[done]])
-            going = ~done & ((side != self.side).sum(axis=1) <= _MOST_CHANGED)
+            found[rows[done]] = self._checked(side[done], _Line(end.lam[done], end.room[done]), removed[rows[done]])
+            going = ~done & ((next_side != self.side).sum(axis=1) <= _MOST_CHANGED)
             if not going.any():
                 break
-            residual = end.residual[going] + share[going, None] * slope.residual[going]
-            rows, side, share = rows[going], side[going], share[going]
-            side = self._balanced(side, residual, removed[rows])
+            rows, share = rows[going], share[going]
+            distance = _Distance(side[going], end.room, slope.room, share, np.flatnonzero(going))
+            side = next_side[going]
         return found
 
-    def _next_side(self, side, end, slope, share, removed):
+    def _next_side(self, side, end, slope, share):
         """The share of the removed dual at which the next sample changes side, 0 where none does, and the sides."""
-        sign, weight, row = self.problem.sign, self.problem.weight, np.arange(len(side))
-        free = side == FREE
-        # What must not become negative: at share 0, and its slope. Free samples have two ends.
-        inside = np.where(side == ZERO, -sign, sign)
-        at, by = (np.where(free, sign * line.dual, inside * line.residual) for line in (end, slope))
-        # Few columns have free samples.
-        some = np.flatnonzero(free.any(axis=0))
-        weight, of_some = weight[some], sign[some]
-        above, above_by = (line.lam[:, None] * weight - of_some * line.dual[:, some] for line in (end, slope))
-        by[row, removed] = by[row, self.twin[removed]] = 0.0
-        low, high = _zeros_of(at, by, True), _zeros_of(above, above_by, free[:, some])
-        low_first, high_first = low.argmax(axis=1), some[high.argmax(axis=1)]
-        lowest, highest = low[row, low_first], high.max(axis=1)
-        first = np.where(lowest >= highest, low_first, high_first)
+        # Where a room, or a free sample's way to its bound, is negative in the end.
+        r, k = np.nonzero(end.room < 0.0)
+        beyond_r, beyond_k = np.nonzero(side == FREE)
+        way, by_way = (
+            line.lam[beyond_r] * self.weight[beyond_k] - line.room[beyond_r, beyond_k] for line in (end, slope)
+        )
+        out = way < 0.0
+        at = np.concatenate([end.room[r, k], way[out]])
+        by = np.concatenate([slope.room[r, k], by_way[out]])
+        to = np.concatenate([np.where(side[r, k] == FREE, ZERO, FREE), np.full(np.count_nonzero(out), BOUND)])
+        r, k = np.concatenate([r, beyond_r[out]]), np.concatenate([k, beyond_k[out]])
+        falls = by > 0.0
+        r, k, to, where = r[falls], k[falls], to[falls], -at[falls] / by[falls]
+        first = np.zeros(len(side))
+        np.maximum.at(first, r, where)
+        is_first = where == first[r]
         side = side.copy()
-        was_free = free[row, first]
-        side[row, first] = np.where(was_free, np.where(lowest >= highest, ZERO, BOUND), FREE)
-        next_share = np.minimum(np.maximum(lowest, highest), share)
-        return np.maximum(next_share, 0.0), side
+        # One of them where several are.
+        r, one = np.unique(r[is_first], return_index=True)
+        side[r, k[is_first][one]] = to[is_first][one]
+        return np.minimum(first, share), side
 
-    def _balanced(self, side, residual, removed):
+    def _balanced(self, side, distance, removed):
         """The sides, with the nearest sample that can take over what the removed one gives freed where none is free."""
         (stuck,) = np.nonzero(~(side == FREE).any(axis=1))
         if len(stuck) == 0:
             return side
-        side, of_removed = side.copy(), self.problem.sign[removed[stuck]][:, None]
-        helps = np.where(side[stuck] == BOUND, -self.problem.sign, self.problem.sign) == of_removed
-        distance = np.where(helps, np.abs(residual[stuck]), np.inf)
+        side, of_removed = side.copy(), self.sign[removed[stuck]][:, None]
+        helps = np.where(side[stuck] == BOUND, -self.sign, self.sign) == of_removed
+        distance = np.where(helps, distance[stuck], np.inf)
         distance[np.arange(len(stuck)), removed[stuck]] = np.inf
         side[stuck, distance.argmin(axis=1)] = FREE
         return side
@@ -243,11 +264,10 @@ class _Table:
         changed = side != self.side
         changed[row, removed] = True
         samples, real = _padded(changed)
-        now, was_free = side[row[:, None], samples], self.free[samples]
-        pad = ~real
-        t_now = np.where(now == BOUND, self.problem.bound[samples], 0.0)
-        t_was, of_lam = self.t[samples], self.of_lam[samples]
-        table = self.map[samples[:, :, None], samples[:, None, :]]
+        now, was_free, pad = side[row[:, None], samples], samples < self.n_free, ~real
+        t_now, t_was = np.where(now == BOUND, self.bound[samples], 0.0), self.t[samples]
+        of_lam = self.of_lam[samples]
+        table = self.rooms[samples[:, None, :], samples[:, :, None]] * self.towards[samples][:, :, None]
         # A known change of a dual, or an output that is known.
         given = ~was_free & (now != FREE) | pad
         q = samples.shape[1]
@@ -257,43 +277,43 @@ class _Table:
         target = np.where(now == FREE, -self.residual[samples], self.lam * t_now - self.beta[samples])
         rhs[:, :q, 0] = np.where(pad, 0.0, target)
         rhs[:, :q, 1] = np.where(real & (samples == removed[:, None]), self.beta[samples], 0.0)
-        if self.problem.budget is not None:
+        if self.budget is not None:
             rhs[:, q, 1] = -self.t[removed] * self.residual[removed]
         self._of_budget(matrix, rhs, real, was_free, t_now - t_was, of_lam, samples, table)
         solved = np.linalg.solve(matrix, rhs)
         solved[:, :q] = np.where(pad[:, :, None], 0.0, solved[:, :q])
-        changes = _Changes(side, samples, real, real & was_free, real & ~was_free & (now == FREE), t_was)
-        base = _Line(self.lam, self.beta, self.residual)
-        nothing = _Line(0.0, np.zeros_like(self.beta), np.zeros_like(self.beta))
-        return self._moved(base, changes, solved[:, :, 0]), self._moved(nothing, changes, solved[:, :, 1])
+        changes = _Changes(now, samples, real, removed)
+        end = self._moved(changes, solved[:, :, 0], 1.0)
+        return end._replace(lam=self.lam + end.lam), self._moved(changes, solved[:, :, 1], 0.0)
 
-    def _moved(self, start, changes, solved):
-        """The line's start, moved by inputs and lam."""
-        inputs, more = solved[:, :-1], solved[:, -1:]
-        outputs = self._outputs(changes, inputs)
-        outputs += more * self.of_lam
-        outputs += np.where(self.free, start.dual, start.residual)
-        lam = start.lam + more
-        residual = np.where(self.free, 0.0, outputs)
-        fixed = np.where(changes.side == BOUND, lam * self.problem.bound, 0.0)
-        dual = np.where(self.free & (changes.side == FREE), outputs, fixed)
-        r, k = np.nonzero(changes.left)
-        residual[r, changes.samples[r, k]] = inputs[r, k]
-        r, k = np.nonzero(changes.entered)
-        dual[r, changes.samples[r, k]] = (start.dual[changes.samples] + more * changes.t_was + inputs)[r, k]
-        return _Line(lam[:, 0], dual, residual)
+    def _moved(self, changes, solved, of_base):
+        """lam and the rooms, moved by inputs and lam from the solution of all samples, or from nothing."""
+        now, samples, real, removed = changes
+        inputs, more = solved[:, :-1], solved[:, -1]
+        row, towards, was_free = np.arange(len(samples)), self._towards(now, samples), samples < self.n_free
+        rooms = self._products(inputs, more, of_base, samples, real)
+        of_changed = np.where(was_free, inputs, self.towards[samples] * rooms[row[:, None], samples])
+        entered = ~was_free & (now == FREE)
+        dual = of_base * self.beta[samples] + more[:, None] * self.t[samples] + inputs
+        of_changed = towards * np.where(entered, dual, of_changed)
+        r, k = np.nonzero(real)
+        rooms[r, samples[r, k]] = of_changed[r, k]
+        # The removed sample limits nothing.
+        rooms[row, removed] = rooms[row, self.twin[removed]] = 0.0
+        return _Line(more, rooms)
 
-    def _outputs(self, changes, inputs):
-        """What the inputs do to all outputs (m, n): each row has few."""
-        ends = np.concatenate([[0], np.cumsum(changes.real.sum(axis=1))])
-        shape = len(inputs), len(self.beta)
-        samples = changes.samples[changes.real]
-        signed = csr_array((self.sign[samples] * inputs[changes.real], samples, ends), shape=shape)
-        return (signed @ self.map) * self.sign
+    def _products(self, inputs, more, of_base, samples, real):
+        """The rooms (m, n) that inputs, lam and the solution add up to: each row has few."""
+        m, n = len(inputs), len(self.beta)
+        columns = np.column_stack([samples, np.full(m, n), np.full(m, n + 1)])
+        values = np.column_stack([inputs, more, np.full(m, of_base)])
+        taken = np.column_stack([real, np.ones((m, 2), dtype=bool)])
+        ends = np.concatenate([[0], np.cumsum(taken.sum(axis=1))])
+        return csr_array((values[taken], columns[taken], ends), shape=(m, n + 2)) @ self.rooms
 
     def _of_budget(self, matrix, rhs, real, was_free, change, of_lam, samples, table):
         """The last equation: lam is the cost that was given, or the slack of those at bound the budget."""
-        if self.problem.budget is None:
+        if self.budget is None:
             matrix[:, -1, -1] = 1.0
             return
         change = np.where(real, change, 0.0)
@@ -302,66 +322,72 @@ class _Table:
         matrix[:, -1, :-1] = np.where(real, row, 0.0)
         matrix[:, -1, -1] = dot(self.t, self.of_lam) + (of_rest * of_lam).sum(axis=1)
         spent = dot(self.t, self.residual) + (of_rest * self.residual[samples]).sum(axis=1)
-        rhs[:, -1, 0] = self.problem.budget - spent
+        rhs[:, -1, 0] = self.budget - spent
 
-    def _checked(self, lam, dual, removed):
+    def _checked(self, side, end, removed):
         """The decisions on the removed samples from kernel values and duals alone; nan where the conditions fail."""
-        row = np.arange(len(removed))
-        upper = lam[:, None] * self.problem.weight
-        upper[row, removed] = 0.0
-        sign = np.repeat(self.problem.sign[None], len(removed), axis=0)
-        sign[row, removed] = sign[row, self.twin[removed]] = 0.0
-        weight = np.where(sign != 0, self.problem.weight, 0.0)
-        dual = np.clip(sign * dual, 0.0, upper) * sign
+        row, lam = np.arange(len(removed)), end.lam[:, None]
+        upper = lam * self.weight
+        sign = np.repeat(self.sign[None], len(removed), axis=0)
+        for gone in (removed, self.twin[removed]):
+            upper[row, gone] = sign[row, gone] = 0.0
+        dual = np.where(side == FREE, end.room, np.where(side == BOUND, upper, 0.0))
+        # Next to an end of their range they are there: where all are, b may lie anywhere in an interval.
+        dual = sign * np.select([dual <= _NEXT * upper, dual >= (1.0 - _NEXT) * upper], [0.0, upper], dual)
         # Those at bound before grow with lam: the rest has few columns.
-        beyond = dual - lam[:, None] * self.t
+        beyond = dual - lam * self.t
         beyond[row, removed] = 0.0
         columns = np.flatnonzero(beyond.any(axis=0))
         fit = matmul(np.ascontiguousarray(beyond[:, columns]), self.gram[self.row[columns]])
-        fit -= (lam * self.t[removed])[:, None] * self.gram[self.row[removed]]
-        fit = fit[:, self.row] + lam[:, None] * self.pull
-        gradient = self.problem.linear - fit
-        intercept = least_slack_intercept(gradient, sign, weight)
-        # The removed sample limits nothing.
-        kept = np.where(sign != 0, gradient, intercept[:, None])
-        error = kkt_violation(kept, dual, upper, sign)
-        error = np.maximum(error, np.abs(dual.sum(axis=1)) / np.abs(dual).max(axis=1))
-        if self.problem.budget is not None:
+        fit -= (end.lam * self.t[removed])[:, None] * self.gram[self.row[removed]]
+        fit = fit[:, self.row] + lam * self.pull
+        gradient = self.linear - fit
+        highest, lowest = gradients_of_movable(gradient, dual, upper, sign)
+        intercept = 0.5 * (highest + lowest)
+        error = np.maximum(highest - lowest, np.abs(dual.sum(axis=1)) / np.abs(dual).max(axis=1))
+        if self.budget is not None:
+            weight = np.where(sign != 0, self.weight, 0.0)
             spent = (weight * slack_of(gradient - intercept[:, None], sign)).sum(axis=1)
-            scale = max(self.problem.budget, self.problem.weight.min())
-            error = np.maximum(error, np.abs(spent - self.problem.budget) / scale)
+            scale = max(self.budget, self.weight.min())
+            error = np.maximum(error, np.abs(spent - self.budget) / scale)
         return np.where(error <= _EXACT_ENOUGH, fit[row, removed] + intercept, np.nan)
 
 
 class _Line(NamedTuple):
-    """lam, duals and residuals, or how fast they change."""
+    """lam (m,) and rooms (m, n), or how fast they change."""
 
-    lam: object
-    dual: np.ndarray
-    residual: np.ndarray
+    lam: np.ndarray
+    room: np.ndarray
 
 
 class _Changes(NamedTuple):
-    """Sides (m, n); the samples (m, q) with inputs; which are no padding, were free, are free now; bounds before."""
+    """The samples (m, q) with inputs, their sides, and which are no padding; the removed samples (m,)."""
 
-    side: np.ndarray
+    now: np.ndarray
     samples: np.ndarray
     real: np.ndarray
-    left: np.ndarray
-    entered: np.ndarray
-    t_was: np.ndarray
+    removed: np.ndarray
 
 
-def _zeros_of(at, by, where):
-    """Where at + share * by reaches 0 as the share falls; -inf where it does not."""
-    return np.divide(-at, by, out=np.full(at.shape, -np.inf), where=where & (by > 0))
+class _Distance(NamedTuple):
+    """How far samples are from the margin at a share of the removed dual, by the rooms at its end and their slope."""
+
+    side: np.ndarray
+    end: np.ndarray
+    slope: np.ndarray
+    share: np.ndarray
+    rows: np.ndarray
+
+    def __getitem__(self, some):
+        rows = self.rows[some]
+        rooms = np.abs(self.end[rows] + self.share[some, None] * self.slope[rows])
+        return np.where(self.side[some] == FREE, 0.0, rooms)
 
 
 def _padded(mask):
     """The columns (m, q) where the rows of a mask are true, and which are real: rows with fewer are filled up."""
     count = mask.sum(axis=1)
     row, column = np.nonzero(mask)
-    count = mask.sum(axis=1)
     place = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
     samples, real = np.zeros((len(mask), count.max()), dtype=int), np.arange(count.max()) < count[:, None]
     samples[row, place] = column

@@ -15,8 +15,8 @@ import numpy as np
 from ..kernels.sources import GramSource
 from .active_set import State, balanced, pivot, pivot_ever_closer, pivot_smoothly
 from .buffer import Buffer
-from .factor import SolverCache
-from .kkt import BOUND, ZERO, Point, inward
+from .factor import FEW_FREE, SolverCache
+from .kkt import BOUND, FREE, ZERO, Point, inward
 from .levels import solve_levels
 from .problem import BEYOND_REACH, certify, constant_solution, least_slack_intercept
 from .smo import starting_point
@@ -27,11 +27,12 @@ from .working_set import TooLarge, Workspace, near_margin, refine, state_of, who
 # Violation and budget error of a point that counts as exact: far below what users ask for, above rounding.
 # A step from the solution itself takes what the proximal term left on a nearly singular kernel.
 _EXACT_ENOUGH, _MOST_STEPS = 1e-8, 2
-# Samples beside the margin that join the free ones in the first working set, of kernel values that are stored, and on
-# demand; the first kind grows to this share of all samples at most.
-_NEAR_STORED, _NEAR_COUNT, _MOST_NEAR = 50, 400, 0.7
-# Rounds of pivots from one point to the next that say that few would lead there by way of a smooth loss.
-_MANY_ROUNDS = 12
+# The slack over which the heaviest proximal weight lets the price of slack rise from nothing to the cost.
+_PRICED = 0.3
+# Samples beside the margin that join the free ones in the first working set of kernel values on demand.
+_NEAR_COUNT = 400
+# Rounds from one point to the next that say that fewer lead to the one after that by way of easier problems.
+_MANY_ROUNDS = 8
 
 
 def walk(problems, *, tol=1e-3, max_iter=100_000, cache_size=200.0):
@@ -120,11 +121,25 @@ def first_state(problem):
     return State(side, point)
 
 
+def _by_detour(block, state):
+    """The exact solution by way of easier problems: of a regression with a cost those of a smooth loss; else, and where
+    these fail, those of a proximal weight that falls, from the duals at the same shares of their bounds."""
+    point = state.point
+    lam = block.clip_lam(point.lam)
+    if block.row is not None and not block.lam_is_free:
+        done = pivot_smoothly(block, replace(state, point=point._replace(lam=lam)))
+        if done.settled:
+            return done
+    grown = replace(state, point=point._replace(beta=lam / point.lam * point.beta, lam=lam))
+    return pivot_ever_closer(block, grown, heaviest=_PRICED / (lam * block.scale))
+
+
 class _StoredSteps:
     """Steps of a walk on a stored Gram matrix: all samples are one block."""
 
     def __init__(self, buffer):
-        self.state, self.block, self.cache, self.buffer = None, None, SolverCache(), buffer
+        self.state, self.block, self.cache = None, None, SolverCache()
+        # Whether the last step took many rounds.
         self.is_far = False
 
     def restart(self, problem, solution):
@@ -136,29 +151,16 @@ class _StoredSteps:
         """The exact solution from the last one."""
         block = self.block = self._block(problem, tally)
         state = self._start(problem, block) if self.state is None else self.state
-        done = self._pivoted(block, state)
-        if not done.settled and block.row is None and self.state is not None:
-            done = pivot_ever_closer(block, state)
-        if not done.settled and self.state is not None:
-            self.cache = SolverCache()
-            near = near_margin(problem, state, _NEAR_STORED, problem.n_samples)
-            most = _MOST_NEAR * problem.n_distinct
-            done, _ = refine(problem, state, near, Workspace(self.buffer, tally), most=most)
+        before, done = tally.pivots, replace(state, settled=False)
+        # Where many samples are free a factor that follows them makes pivots cheap.
+        if not self.is_far or np.count_nonzero(state.side == FREE) >= FEW_FREE:
+            done = pivot(block, state, cache=self.cache)
+        if not done.settled:
+            done = _by_detour(block, state)
+        self.is_far = tally.pivots - before > _MANY_ROUNDS
         if done.settled:
             self.state = done
         return done
-
-    def _pivoted(self, block, state):
-        """The exact solution by pivots from the last; of a regression with a smooth loss once they took many."""
-        if not self.is_far:
-            before = block.tally.pivots
-            done = pivot(block, state, cache=self.cache)
-            self.is_far = block.row is not None and block.tally.pivots - before > _MANY_ROUNDS
-            if done.settled or block.row is None or block.lam_is_free:
-                return done
-            self.is_far = True
-        lam = block.clip_lam(state.point.lam)
-        return pivot_smoothly(block, replace(state, point=state.point._replace(lam=lam)))
 
     @staticmethod
     def _start(problem, block):

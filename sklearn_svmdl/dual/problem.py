@@ -301,13 +301,17 @@ def least_slack_intercept(gradient, sign, weight):
     return 0.5 * sum(ends)
 
 
-def kkt_violation(gradient, beta, upper, sign):
-    """max{g_i : beta_i can grow} - min{g_i : beta_i can shrink}, at least 0 (Keerthi et al. 2001; Fan et al. 2005)."""
+def gradients_of_movable(gradient, beta, upper, sign):
+    """max{g_i : beta_i can grow} and min{g_i : beta_i can shrink}: b lies between them in a solution."""
     magnitude, positive = sign * beta, sign > 0
     room_above, room_below = magnitude < upper, magnitude > 0
     grow, shrink = np.where(positive, room_above, room_below), np.where(positive, room_below, room_above)
-    highest = np.where(grow, gradient, -np.inf).max(axis=-1)
-    lowest = np.where(shrink, gradient, np.inf).min(axis=-1)
+    return np.where(grow, gradient, -np.inf).max(axis=-1), np.where(shrink, gradient, np.inf).min(axis=-1)
+
+
+def kkt_violation(gradient, beta, upper, sign):
+    """max{g_i : beta_i can grow} - min{g_i : beta_i can shrink}, at least 0 (Keerthi et al. 2001; Fan et al. 2005)."""
+    highest, lowest = gradients_of_movable(gradient, beta, upper, sign)
     return np.maximum(0.0, highest - lowest)
 
 
