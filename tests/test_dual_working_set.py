@@ -8,13 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sklearn.datasets import make_classification, make_gaussian_quantiles
-from sklearn.preprocessing import StandardScaler
+from sklearn.datasets import make_classification
 
 from sklearn_svmdl.dual import working_set
-from sklearn_svmdl.dual.active_set import Effort, State, step_inside
+from sklearn_svmdl.dual.active_set import Effort, State
 from sklearn_svmdl.dual.buffer import Buffer, GrowingGram
-from sklearn_svmdl.dual.kkt import BOUND, FREE, ZERO, Block, FixedSamples, Point
+from sklearn_svmdl.dual.kkt import BOUND, FREE, ZERO, Point
 from sklearn_svmdl.dual.levels import cold_state
 from sklearn_svmdl.dual.path import first_state
 from sklearn_svmdl.dual.problem import Status, certify, classification
@@ -28,7 +27,6 @@ from sklearn_svmdl.dual.working_set import (
     inward,
     reassign,
     refine,
-    whole_block,
 )
 from sklearn_svmdl.kernels import MEGABYTE, Kernel
 
@@ -63,52 +61,6 @@ def assert_exact(problem, state):
     solution = certify(problem, state.point.beta, state.point.lam, Tally().done(), 1e-8)
     assert solution.status is Status.OPTIMAL, solution.error
     np.testing.assert_allclose(problem.gradient(state.point.beta), problem.linear - state.point.fit, atol=1e-8)
-
-
-# All samples as one block
-
-
-def test_where_pair_steps_do_not_come_near_interior_ones_take_over(monkeypatch):
-    X, y = make_gaussian_quantiles(n_samples=300, n_features=2, n_classes=2, random_state=21)
-    source = Kernel("rbf", {"gamma": 5.0}).source(StandardScaler().fit_transform(X)).stored()
-    problem = classification(source, np.where(y, 1.0, -1.0), np.ones(300), cost=5.0)
-    start = cold_state(problem)
-    monkeypatch.setattr(working_set, "pivot_block", lambda block, start, *args: replace(start, settled=False))
-
-    def solved():
-        """The state of all samples, and the counts of work."""
-        tally = Tally()
-        return working_set.solve_whole(problem, whole_block(problem, source.gram, tally), start, tally), tally
-
-    by_pairs, tally = solved()
-    assert_exact(problem, by_pairs)
-    assert tally.pair_steps > 0 and tally.interior_steps == 0
-    monkeypatch.setattr(working_set, "_PAIRS_PER_SAMPLE", 0.02)
-    by_interior, tally = solved()
-    assert_exact(problem, by_interior)
-    # Where pair steps lead nowhere no pivots follow them.
-    alone = Tally()
-    step_inside(whole_block(problem, source.gram, alone), start)
-    assert tally.pair_steps == 6
-    assert (tally.pivots, tally.interior_steps) == (alone.pivots, alone.interior_steps)
-
-
-def test_pair_steps_are_for_middling_and_easy_problems_of_classes_in_double_precision():
-    def are_for(n, share, row=None, dtype=np.float64):
-        """Whether they are for n variables at a share of the largest cost."""
-        gram = np.eye(n if row is None else row.max() + 1, dtype=dtype)
-        block = Block(gram, np.ones(n), np.ones(n), 1.0, FixedSamples(np.zeros(n)), row=row)
-        return working_set._is_for_pairs(block, share * working_set._HARDEST_PAIRED / block.scale)
-
-    fewest = working_set._FEWEST_PAIRED
-    assert are_for(fewest, 0.9)
-    assert not are_for(fewest - 1, 0.9) and not are_for(working_set._MOST_PAIRED + 1, 0.9)
-    assert not are_for(fewest, 1.1)
-    assert not are_for(fewest, 0.9, dtype=np.float32)
-    assert not are_for(fewest, 0.9, row=np.arange(fewest) // 2)
-
-
-# The working set
 
 
 # The working set

@@ -5,8 +5,6 @@ Comput. Oper. Res. 1994) on the joint conditions in (beta, lam, b): solve them f
 samples that contradict the guess, repeat. No step length, no ratio test; a dozen factorisations where it works. It may
 cycle: where a round leaves no fewer samples on the wrong side, and few, or frees more than can be in few features, the
 most wrong alone are moved; when the kernel matrix is nearly singular that is no help, so it gives up and says so.
-Rounds far from the end are taken in single precision; a solution that is accepted is one in the precision of the kernel
-values.
 """
 
 from dataclasses import dataclass, replace
@@ -15,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ..kernels.blas import dot
-from .factor import MANY_FREE, SolverCache
+from .factor import SolverCache
 from .interior import InteriorSolver
-from .kkt import BOUND, FREE, ZERO, Point, ProximalTerm, TooRough, inward, is_balanced, one_side_each
+from .kkt import BOUND, FREE, ZERO, Point, ProximalTerm, inward, is_balanced, one_side_each
 
 # The proximal weight of an exact solve, relative to the block's scale: far below the certificate, enough for Cholesky.
 EXACT = 1e-11
@@ -32,9 +30,6 @@ _CALM, _MOVED = 0.5, 0.25
 TOLERANCES = {np.dtype(np.float64): (1e-11, 1e-10), np.dtype(np.float32): (1e-5, 1e-5)}
 # Where single precision makes no progress, it cannot place some samples: it may overlook this share of the free ones.
 _UNCLEAR = 0.1
-# Up to these shares of the free samples on the wrong side, a solution in single precision is corrected to residuals of
-# this size: its errors would mistake others.
-_CORRECTIONS = {np.dtype(np.float64): ((0.2, 1e-6), (0.0, 1e-12)), np.dtype(np.float32): ((0.2, 1e-5),)}
 # lam may change by this factor in one round.
 LAM_RANGE = 10.0
 # A round that leaves no fewer samples on the wrong side, and this share of the free ones about to leave again, is one
@@ -50,10 +45,8 @@ _HEAVIEST, _LIGHT, _LIGHTEST, _FAST, _PATIENT, _MOST_FALLING = 0.3, 1 / 30, 1e-6
 _CLOSE, _HOPE, _AGAIN, _MOST_BACKS, _ROUGHLY_HELD, _HARDEST = 0.05, 0.5, 0.3, 2, 0.1, 1e4
 # The loss of a regression is smooth over these shares of a typical residual, one after the other: from the third on
 # where pivots went astray, from the fourth on where the sides are known roughly, and never by a proximal weight of more
-# than the widest, relative to the block's scale. This share of the free samples may stay on the wrong side. Where
-# pivots go astray they go on from the share so many before, so many times.
+# than the widest, relative to the block's scale. This share of the free samples may stay on the wrong side.
 _SMOOTHED, _MISLED, _ROUGHLY, _SMOOTHLY, _WIDEST = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003), 2, 3, 0.3, 0.4
-_BACK, _MOST_FALLS = 2, 1
 # A share that changes no more sides than this share of the free ones may be the last, once.
 _FEW_CHANGES = 0.2
 # How far a round goes is told in so many looks, each no less than this share of the last: where the slope of the
@@ -135,31 +128,22 @@ class Round(NamedTuple):
 
 
 def solve_round(block, side, centre, previous, factor):
-    """Solve the conditions for a guess of the sides, more exactly the fewer samples are on the wrong side.
+    """Solve the conditions for a guess of the sides.
 
     Raises
     ------
     numpy.linalg.LinAlgError : they have no solution, or rounding leaves nothing of it.
-    TooRough : they have none in single precision.
     """
     conditions = block.conditions(side, centre, previous, factor)
     wanted_lam = block.clip_lam(conditions.multiplier(centre.lam))
     lam = min(max(wanted_lam, centre.lam / LAM_RANGE), centre.lam * LAM_RANGE)
     if not np.isfinite(lam):
         raise np.linalg.LinAlgError("no multiplier meets the budget")
-    point, stands, exact = conditions.point(lam), lam == wanted_lam, not conditions.is_rough
+    point = conditions.point(lam)
     wanted, residual = wanted_sides(conditions, point)
-    if stands and conditions.is_single and len(conditions.free) >= MANY_FREE:
-        for share, most in _CORRECTIONS[block.dtype]:
-            if np.count_nonzero(wanted != side) > share * len(conditions.free):
-                break
-            point = conditions.corrected(point, most)
-            wanted, residual = wanted_sides(conditions, point)
-        else:
-            exact = True
     if conditions.is_lost(point, residual):
         raise np.linalg.LinAlgError("rounding leaves nothing of the conditions")
-    return Round(conditions, point, wanted, residual, stands, exact)
+    return Round(conditions, point, wanted, residual, lam == wanted_lam, not conditions.is_rough)
 
 
 def balanced(block, side, residual):
@@ -222,22 +206,21 @@ def _first_wrong(block, before, solved):
 
 
 def _next_round(block, side, centre, cache, wrong):
-    """A round, and the factor that solved it: the one that costs least after a round with so many samples on the wrong
-    side, another where that fails.
+    """A round after one with so many samples on the wrong side, by the factor that costs least, or a new one where that
+    fails.
 
     Raises
     ------
-    TooRough, numpy.linalg.LinAlgError : no factor solves it.
+    numpy.linalg.LinAlgError : no factor solves it.
     """
     block.tally.pivots += 1
     factor = cache.factor(np.count_nonzero(side == FREE), wrong)
     try:
-        return solve_round(block, side, centre, cache.conditions, factor), factor
-    except (TooRough, np.linalg.LinAlgError):
+        return solve_round(block, side, centre, cache.conditions, factor)
+    except np.linalg.LinAlgError:
         if not cache.gives_up(factor):
             raise
-    factor = cache.factor(np.count_nonzero(side == FREE), wrong)
-    return solve_round(block, side, centre, cache.conditions, factor), factor
+    return solve_round(block, side, centre, cache.conditions, None)
 
 
 def pivot(block, state, delta=EXACT, overlook=0.0, cache=None, hope=np.inf):
@@ -262,15 +245,12 @@ def pivot(block, state, delta=EXACT, overlook=0.0, cache=None, hope=np.inf):
         if block.tally.left <= 0:
             break
         try:
-            solved, factor = _next_round(block, side, centre, cache, wrong)
-        except (TooRough, np.linalg.LinAlgError):
+            solved = _next_round(block, side, centre, cache, wrong)
+        except np.linalg.LinAlgError:
             break
-        now = np.count_nonzero(solved.wanted != side)
-        n_free = len(solved.conditions.free)
-        astray = now > (hope * n_free if fewest == np.inf else _ASTRAY * fewest + _SOME_WRONG)
-        if astray and cache.gives_up(factor):
-            continue
-        point, wanted, residual, wrong = solved.point, solved.wanted, solved.residual, now
+        point, wanted, residual, n_free = solved.point, solved.wanted, solved.residual, len(solved.conditions.free)
+        wrong = np.count_nonzero(wanted != side)
+        astray = wrong > (hope * n_free if fewest == np.inf else _ASTRAY * fewest + _SOME_WRONG)
         cache.conditions, centre = solved.conditions, centre._replace(lam=point.lam)
         stalled = 0 if wrong < fewest else stalled + 1
         fewest = min(fewest, wrong)
@@ -347,8 +327,8 @@ def pivot_ever_closer(block, start, overlook=0.0, heaviest=_HEAVIEST):
         stalled = 0 if wrong < fewest else stalled + 1
         fewest = min(fewest, wrong)
         if share <= close and weight <= next_try and not np.array_equal(side, tried):
-            cache, tried, next_try = _for_few_wrong(block), side, _AGAIN * weight
-            done = pivot_exactly(block, State(side, point), overlook, cache, hope=_HOPE)
+            tried, next_try = side, _AGAIN * weight
+            done = pivot_exactly(block, State(side, point), overlook, hope=_HOPE)
             if done.settled:
                 return done
         fall, soon = _FAST if weight > _LIGHT * heaviest else _PATIENT
@@ -363,34 +343,23 @@ def pivot_ever_closer(block, start, overlook=0.0, heaviest=_HEAVIEST):
     return State(side, point)
 
 
-def _for_few_wrong(block):
-    """Memory of a pivoting where few sides are wrong: a factor in single precision would mistake others."""
-    return SolverCache(block.dtype, single_fails=not block.is_single)
-
-
 def pivot_smoothly(block, start, effort=Effort(), known=_MISLED):
     """Pivot on the samples of a regression with a loss that is smooth over shares of a typical residual, one after the
     other from the one numbered `known` on, and exactly unless a rough solution will do.
 
     A proximal term around zero, of weight delta, lets the price of slack rise to lam over slacks of up to delta lam
     instead of at once. As it falls it leads from least squares to the loss itself, a few rounds at a time; the first
-    share that changes few sides may be the last. Where a share is too small for that it grows again. Where the pivots
-    do not settle the state is the last, not settled.
+    share that changes few sides may be the last. Where the pivots do not settle the state is the last, not settled.
     """
     lam = start.point.lam
     typical = np.abs(block.linear - start.point.intercept).mean() / (lam * block.scale)
     smoothed = block.at_cost(lam)
     weights = [share * typical for share in _SMOOTHED if share * typical <= _WIDEST] or [_SMOOTHED[-1] * typical]
-    number, falls, is_tried = min(known, len(weights) - 1), 0, False
-    while number < len(weights):
-        before, start = start.side, _descend(smoothed, start, weights[number])
+    is_tried = False
+    for weight in weights[min(known, len(weights) - 1) :]:
+        before, start = start.side, _descend(smoothed, start, weight)
         if not start.settled:
-            falls += 1
-            if falls > _MOST_FALLS or number == 0:
-                return start
-            number = max(0, number - _BACK)
-            continue
-        number += 1
+            return start
         changed, free = np.count_nonzero(start.side != before), np.count_nonzero(start.side == FREE)
         if not is_tried and changed <= _FEW_CHANGES * free:
             is_tried, done = True, _from_smooth(block, start, effort)
@@ -419,16 +388,13 @@ def _descend(block, state, delta):
         if block.tally.left <= 0:
             return State(side, point)
         try:
-            solved, factor = _next_round(block, side, centre, cache, wrong)
-        except (TooRough, np.linalg.LinAlgError):
+            solved = _next_round(block, side, centre, cache, wrong)
+        except np.linalg.LinAlgError:
             break
-        now = np.count_nonzero(solved.wanted != side)
-        is_calm = now < min(fewest, _CALM * len(solved.conditions.free)) or not point.beta.any()
+        wrong = np.count_nonzero(solved.wanted != side)
+        is_calm = wrong < min(fewest, _CALM * len(solved.conditions.free)) or not point.beta.any()
         length = 1.0 if is_calm else _length(centre, point, solved.point)
-        is_lost = length < _TOO_SHORT or now > _ASTRAY * fewest + _SOME_WRONG
-        if is_lost and cache.gives_up(factor):
-            continue
-        cache.conditions, wrong, fewest = solved.conditions, now, min(fewest, now)
+        cache.conditions, fewest = solved.conditions, min(fewest, wrong)
         if wrong < _SMOOTHLY * len(solved.conditions.free):
             return State(solved.wanted, solved.point, settled=True, pivoted=True)
         if length < _TOO_SHORT:
@@ -524,7 +490,7 @@ def step_inside(block, start, effort=Effort()):
     if block.tally.left <= 0 or not effort.gaps:
         return replace(start, settled=False)
     for inside in _interior_solutions(block, start.point, effort.gaps[:2] if effort.rough else effort.gaps):
-        done = pivot_exactly(block, State(inside.side, inside.point), effort.overlook, _for_few_wrong(block))
+        done = pivot_exactly(block, State(inside.side, inside.point), effort.overlook)
         if done.settled:
             return done
     return State(inside.side, inside.point, settled=effort.rough)

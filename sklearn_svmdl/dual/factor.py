@@ -29,31 +29,28 @@ _LAPACK = {
 
 # A new factor costs less than the bookkeeping where this share of the samples has left or enters.
 _MOST_LEFT, _MOST_ENTERING = 0.1, 0.2
-# Below this many free samples a new factor costs no more than the bookkeeping; from this many on, corrections cost less
-# than double precision.
-FEW_FREE, MANY_FREE = 400, 1000
-# Few samples on the wrong side: this share of the free ones.
-_FEW_WRONG = 0.02
+# Below this many free samples a new factor costs no more than the bookkeeping.
+FEW_FREE = 400
 # Appended rows join the last ones up to this number of rows together.
 _TOGETHER = 128
 # Rows of a matrix gathered at a time.
 _GATHERED = 256
 
 
-def gathered(gram, rows, columns, dtype=np.float64):
-    """gram[rows, columns] in the given precision, a few rows at a time."""
+def gathered(gram, rows, columns):
+    """gram[rows, columns], a few rows at a time."""
     if len(rows) <= _GATHERED:
-        return gram[rows].take(columns, axis=1).astype(dtype, copy=False)
-    out = np.empty((len(rows), len(columns)), dtype=dtype)
+        return gram[rows].take(columns, axis=1)
+    out = np.empty((len(rows), len(columns)), dtype=gram.dtype)
     for start in range(0, len(rows), _GATHERED):
         piece = slice(start, start + _GATHERED)
         out[piece] = gram[rows[piece]].take(columns, axis=1)
     return out
 
 
-def shifted_gram(gram, free, shift, delta, dtype=np.float64):
+def shifted_gram(gram, free, shift, delta):
     """K_FF + sigma 1 1' + delta I."""
-    A = gathered(gram, free, free, dtype)
+    A = gathered(gram, free, free)
     A += shift
     A.reshape(-1)[:: len(free) + 1] += delta
     return A
@@ -107,7 +104,7 @@ class PathFactor:
 
     Parameters
     ----------
-    dtype : the precision
+    dtype : the precision of the Gram matrix
     smallest : int, with fewer free samples a new factor is made each time
     """
 
@@ -115,11 +112,6 @@ class PathFactor:
         self.dtype, self.smallest = np.dtype(dtype), smallest
         *_, self._trtrs = _LAPACK[self.dtype]
         self.gram, self.shift, self.delta = None, 0.0, 0.0
-
-    @property
-    def is_made(self):
-        """Whether there is a factor to follow the free samples with."""
-        return self.gram is not None
 
     def solve(self, gram, shift, delta, free, rhs):
         """x for the samples `free`; rhs (len(free), p) has a row for each.
@@ -143,7 +135,7 @@ class PathFactor:
     def _begin(self, gram, shift, delta, free):
         """A new factor for the samples `free`."""
         self.gram, self.shift, self.delta = None, shift, delta
-        upper = cholesky(shifted_gram(gram, free, shift, delta, self.dtype))
+        upper = cholesky(shifted_gram(gram, free, shift, delta))
         self.rows = [_Rows(0, np.empty((len(free), 0), dtype=self.dtype), upper)]
         self.members = free
         self.place = np.full(len(gram), -1)
@@ -171,10 +163,10 @@ class PathFactor:
     def _append(self, entering):
         """Rows for samples that enter."""
         m, k = len(self.members), len(entering)
-        panel = (gathered(self.gram, entering, self.members, self.dtype) + self.dtype.type(self.shift)).T.copy()
+        panel = (gathered(self.gram, entering, self.members) + self.dtype.type(self.shift)).T.copy()
         self._forward(panel)
         panel = np.ascontiguousarray(panel.T)
-        A = shifted_gram(self.gram, entering, self.shift, self.delta, self.dtype)
+        A = shifted_gram(self.gram, entering, self.shift, self.delta)
         A -= matmul(panel, panel.T)
         new = _Rows(m, panel, cholesky(A))
         last = self.rows[-1]
@@ -233,33 +225,24 @@ class PathFactor:
 
 
 class SolverCache:
-    """What one pivoting leaves to the next on the same Gram matrix: its last conditions, and the factors.
+    """What one pivoting leaves to the next on the same Gram matrix: its last conditions, and the factor.
 
-    Single precision costs half the time. It will do while many samples are on the wrong side; where many are free,
-    its solutions are corrected to double precision, unless the kernel matrix is nearly singular (`single_fails`).
+    A factor that follows its free samples loses its digits where near-equal ones leave: then each is made anew.
 
     Parameters
     ----------
-    dtype : the precision of the Gram matrix; on one in single precision no factor is in double
-    single_fails : bool, whether to do without single precision
+    dtype : the precision of the Gram matrix
     """
 
-    def __init__(self, dtype=np.float64, single_fails=False):
-        self.conditions, self.single_fails = None, single_fails
-        self.is_single = dtype == np.float32
-        self.single = PathFactor(np.float32, FEW_FREE if self.is_single else MANY_FREE)
-        self.double = PathFactor(np.float64)
+    def __init__(self, dtype=np.float64):
+        self.conditions, self.following = None, PathFactor(dtype)
 
     def gives_up(self, factor):
-        """Whether a factor that failed was one in single precision, which is then tried no more."""
-        failed, self.single_fails = self.single_fails, True
-        return factor is self.single and not failed
+        """Whether a factor that failed had followed its free samples; none does from then on."""
+        followed = factor is not None
+        self.following = None if followed else self.following
+        return followed
 
     def factor(self, n_free, n_wrong):
-        """The factor for so many free samples, so many on the wrong side before; None where a new one costs least."""
-        if n_free < FEW_FREE:
-            return None
-        if self.is_single:
-            return None if self.single_fails else self.single
-        roughly = n_wrong > _FEW_WRONG * n_free or n_free >= MANY_FREE
-        return self.single if roughly and not self.single_fails and not self.double.is_made else self.double
+        """The factor for so many free samples; None where a new one costs least."""
+        return None if n_free < FEW_FREE else self.following

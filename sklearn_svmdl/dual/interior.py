@@ -21,13 +21,12 @@ the exact solution (`active_set.solve_block`).
 """
 
 from dataclasses import dataclass, replace
-from math import prod
 from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import get_lapack_funcs
 
-from ..kernels.blas import dot, matmul, product_into
+from ..kernels.blas import dot, matmul
 from .factor import cholesky, solve_factorised
 from .kkt import BOUND, FREE, ZERO, Point, sides_of_rows
 
@@ -43,14 +42,12 @@ _SHORT_OF_BOUNDARY = 0.995
 # A shorter step than this leads nowhere.
 _SHORTEST = 1e-8
 # Once the errors are this small, so many steps that do not halve them say that rounding keeps them there.
-_NEAR, _STALLED = 1e-2, 8
+NEAR, STALLED = 1e-2, 8
 # Where lam fled this gap of the problem with the largest cost tells whether the budget can be had, and lam begins again
 # at no more than this share of its range.
 _TOLD, _BACK = 1e-2, 3e-4
 # The slack of an iterate at a given cost may fall by so many times its duality gap over the cost.
 _UNSURE = 10.0
-# Arrays of one number a sample that a step fills; fewer samples than these are not worth a scratch.
-_ARRAYS, _LARGE = 80, 10_000
 # Where the budget is missed by more than this share, so many steps in a row shorter than this say that lam is far too
 # small: it starts anew so many times larger, and the square of it the next time, up to the last, and from this share of
 # its range on it flees.
@@ -69,11 +66,11 @@ class _Dense:
     def __init__(self, gram, tally):
         self.gram, self.tally, self.shifted = gram, tally, None
 
-    def apply(self, values, new=np.empty):
+    def apply(self, values):
         """K @ values."""
         return matmul(self.gram, values)
 
-    def solver(self, D, new=np.empty):
+    def solver(self, D):
         """A function (rows r (k, n), sums s (k,)) -> x (k, n), b (k,) that solves (K + D) x + b 1 = r, 1'x = s.
 
         It may overwrite r.
@@ -109,19 +106,16 @@ class Factored:
         # To touch fresh memory at every step would cost more than to fill it.
         self.scaled = np.empty(self.with_one.shape)
 
-    def apply(self, values, new=np.empty):
+    def apply(self, values):
         """K @ values."""
-        out = product_into(new(len(values)), self.G, matmul(self.G.T, values))
-        if not self.is_exact:
-            out += np.multiply(self.rest, values, out=new(len(values)))
-        return out
+        fit = matmul(self.G, matmul(self.G.T, values))
+        return fit if self.is_exact else fit + self.rest * values
 
-    def solver(self, D, new=np.empty):
+    def solver(self, D):
         """A function that solves as that of `_Dense` does; one correction mends the digits that a small D cancels."""
-        G, r = self.with_one, self.rank
-        D = D if self.is_exact else np.add(D, self.rest, out=new(len(D)))
-        inverse = np.divide(1.0, D, out=new(len(D)))
-        np.multiply(G, np.sqrt(inverse, out=new(len(D)))[:, None], out=self.scaled)
+        G, r, D = self.with_one, self.rank, D if self.is_exact else D + self.rest
+        inverse = 1.0 / D
+        np.multiply(G, np.sqrt(inverse)[:, None], out=self.scaled)
         H = matmul(self.scaled.T, self.scaled)
         H.flat[: r * (r + 2) : r + 2] += 1.0
         self.tally.factored.append(r + 1)
@@ -129,11 +123,10 @@ class Factored:
 
         def once(rows, sums):
             """By the factor alone."""
-            inner = matmul(np.multiply(rows, inverse, out=new(rows.shape)), G)
+            inner = matmul(rows * inverse, G)
             inner[:, r] -= sums
             inner = solve_factorised(upper, np.asfortranarray(inner.T)).T
-            x = product_into(new(rows.shape), inner, G.T)
-            np.subtract(rows, x, out=x)
+            x = rows - matmul(inner, G.T)
             x *= inverse
             return x, inner[:, r].copy()
 
@@ -143,11 +136,8 @@ class Factored:
             inner = matmul(x, G)
             left_of_sums = sums - inner[:, r]
             inner[:, r] = b
-            left = product_into(new(rows.shape), inner, G.T)
-            left += np.multiply(x, D, out=new(rows.shape))
-            dx, db = once(np.subtract(rows, left, out=left), left_of_sums)
-            x += dx
-            return x, b + db
+            dx, db = once(rows - matmul(inner, G.T) - x * D, left_of_sums)
+            return x + dx, b + db
 
         return corrected if D.min() < _CANCELS * self.largest else once
 
@@ -169,16 +159,16 @@ class _TwoSided:
         self.first, self.second = sides_of_rows(row)
         self.single = self.first == self.second
 
-    def apply(self, values, new=np.empty):
+    def apply(self, values):
         """K @ values."""
-        fit = self.operator.apply(values[self.first] + np.where(self.single, 0.0, values[self.second]), new)
-        return self._spread(fit, fit, new(len(values)))
+        fit = self.operator.apply(values[self.first] + np.where(self.single, 0.0, values[self.second]))
+        return self._spread(fit, fit, values.shape)
 
-    def solver(self, D, new=np.empty):
+    def solver(self, D):
         """A function that solves as that of `_Dense` does."""
         D_1, D_2 = D[self.first], D[self.second]
         total = D_1 + D_2
-        inner = self.operator.solver(np.where(self.single, D_1, D_1 * (D_2 / total)), new)
+        inner = self.operator.solver(np.where(self.single, D_1, D_1 * (D_2 / total)))
         share_1, share_2 = D_2 / total, D_1 / total
 
         def solve(rows, sums):
@@ -187,33 +177,16 @@ class _TwoSided:
             difference = (r_1 - r_2) / total
             u, b = inner(share_1 * r_1 + share_2 * r_2, sums)
             x_1 = np.where(self.single, u, share_1 * u + difference)
-            return self._spread(x_1, share_2 * u - difference, new(rows.shape)), b
+            return self._spread(x_1, share_2 * u - difference, rows.shape), b
 
         return solve
 
-    def _spread(self, of_first, of_second, out):
+    def _spread(self, of_first, of_second, shape):
         """Values of the variables from those of the first and of the second side of each sample."""
+        out = np.empty(shape)
         out[..., self.second] = of_second
         out[..., self.first] = of_first
         return out
-
-
-class Scratch:
-    """Room for the arrays of one step, used again by the next: to touch fresh memory costs more than to fill it.
-
-    Parameters
-    ----------
-    size : int, numbers it has room for; what needs more is allocated
-    """
-
-    def __init__(self, size):
-        self.room, self.used = np.empty(size), 0
-
-    def __call__(self, shape):
-        """An array of this shape, as `numpy.empty` gives it; the next step has it for something else."""
-        start = self.used
-        self.used = start + (shape if isinstance(shape, int) else prod(shape))
-        return self.room[start : self.used].reshape(shape) if self.used <= len(self.room) else np.empty(shape)
 
 
 def operator_of(block):
@@ -272,6 +245,11 @@ class Iterate(NamedTuple):
         return self.pairs[0]
 
     @property
+    def zero(self):
+        """z, the multipliers of zero as a bound."""
+        return self.pairs[2]
+
+    @property
     def slack(self):
         """e, the multipliers of the upper bounds."""
         return self.pairs[3]
@@ -281,9 +259,9 @@ class Iterate(NamedTuple):
         """The sum of all distances times their multipliers: the duality gap."""
         return dot(self.pairs[:2].ravel(), self.pairs[2:].ravel())
 
-    def ratios(self, step, new=np.empty):
-        """What share of each distance and multiplier a step adds to it."""
-        return np.divide(step.pairs, self.pairs, out=new(step.pairs.shape))
+    def after(self, step, length):
+        """Where so much of a step leads."""
+        return Iterate(*(here + length * change for here, change in zip(self, step)))
 
 
 def _longest(ratios):
@@ -307,9 +285,9 @@ class Interior:
 
 
 def _interior(ratios, state, iterate):
-    """The record of where the steps are, of its own arrays."""
-    point = Point(state.beta.copy(), iterate.lam, iterate.intercept, state.fit.copy())
-    return Interior(_sides(ratios), point, state.error, iterate._replace(pairs=iterate.pairs.copy()))
+    """The record of where the steps are."""
+    point = Point(state.beta, iterate.lam, iterate.intercept, state.fit)
+    return Interior(_sides(ratios), point, state.error, iterate)
 
 
 class InteriorSolver:
@@ -326,8 +304,6 @@ class InteriorSolver:
         self.operator = operator_of(block) if operator is None else operator
         # A given cost leaves lam no room: then it is no variable.
         self.lam_is_free, self.highest = block.lam_is_free, block.lam_range[1]
-        self.scratch = Scratch(_ARRAYS * block.n_samples) if block.n_samples >= _LARGE else None
-        self.new = np.empty if self.scratch is None else self.scratch
 
     def follow(self, iterate, gap):
         """Steps as `solve` takes them; where lam flees, since the slack cannot be had for less than the largest cost,
@@ -376,9 +352,7 @@ class InteriorSolver:
 
     def _fit(self, beta, lam):
         """K beta, with what the fixed samples add."""
-        fit = self.operator.apply(beta, self.new)
-        fit += np.multiply(self.block.fixed.pull, lam, out=self.new(len(beta)))
-        return fit
+        return self.operator.apply(beta) + lam * self.block.fixed.pull
 
     def solve(self, iterate, gap, most=MOST_STEPS, stays=False):
         """Steps until the relative gap and the residuals are within `gap`, lam flees, or no step goes on.
@@ -392,17 +366,14 @@ class InteriorSolver:
         """
         block, tally = self.block, self.block.tally
         stays = stays or not self.lam_is_free or np.isinf(self.highest)
-        ratios, stuck, least, since, lift = np.zeros((2, block.n_samples)), 0, _NEAR, 0, _LIFT
-        # The iterate changes in place: it is this solve's own.
-        iterate, best = iterate._replace(pairs=iterate.pairs.copy()), None
+        ratios, stuck, least, since, lift = np.zeros((2, block.n_samples)), 0, NEAR, 0, _LIFT
+        best = None
         for number in range(most + 1):
-            if self.scratch is not None:
-                self.scratch.used = 0
             state = self._measure(iterate)
             tally.gap = state.error
-            least, since = (state.error, 0) if state.error < 0.5 * least else (least, since + (least < _NEAR))
+            least, since = (state.error, 0) if state.error < 0.5 * least else (least, since + (least < NEAR))
             flees = not stays and (stuck >= _PATIENCE or iterate.lam > self.highest)
-            if number == most or tally.left <= 0 or state.error <= gap or flees or since > _STALLED:
+            if number == most or tally.left <= 0 or state.error <= gap or flees or since > STALLED:
                 break
             try:
                 # Beyond the range of doubles a step is no number, and the last.
@@ -410,7 +381,7 @@ class InteriorSolver:
                     step, length, ratios = self._step(iterate, state)
             except np.linalg.LinAlgError:
                 break
-            if state.error < (_NEAR if best is None else best.gap):
+            if state.error < (NEAR if best is None else best.gap):
                 best = _interior(ratios, state, iterate)
             if not (length > _SHORTEST and np.isfinite(step.lam)):
                 break
@@ -421,10 +392,7 @@ class InteriorSolver:
                 stuck, iterate = 0, self.start(min(lift * iterate.lam, self.highest))
                 lift = min(lift**2, _HIGHEST_LIFT)
             else:
-                step.pairs[...] *= length
-                iterate.pairs[...] += step.pairs
-                lam, intercept = iterate.lam + length * step.lam, iterate.intercept + length * step.intercept
-                iterate = Iterate(iterate.pairs, lam, intercept)
+                iterate = iterate.after(step, length)
         # Beyond what doubles can tell steps lead away again.
         if best is not None and not flees and not state.error <= best.gap:
             return best
@@ -433,25 +401,21 @@ class InteriorSolver:
     def excess(self, it):
         """The total slack, with that of the fixed samples, beyond the budget."""
         block, fixed = self.block, self.block.fixed
-        beta = np.multiply(block.sign, it.below, out=self.new(len(it.below)))
-        of_fixed = fixed.reward - dot(fixed.pull, beta) - it.lam * fixed.curvature
+        of_fixed = fixed.reward - dot(fixed.pull, block.sign * it.below) - it.lam * fixed.curvature
         return of_fixed - it.intercept * fixed.total + dot(block.weight, it.slack) - block.budget
 
     def _measure(self, it):
         """How far the iterate is from the solution."""
-        block, new, n = self.block, self.new, len(it.below)
-        beta = np.multiply(block.sign, it.below, out=new(n))
+        block, fixed = self.block, self.block.fixed
+        beta = block.sign * it.below
         fit = self._fit(beta, it.lam)
-        residual = np.subtract(block.linear, fit, out=new(n))
+        residual = block.linear - fit
         residual -= it.intercept
-        imbalance = -(beta.sum() + it.lam * block.fixed.total)
-        wrong = np.multiply(block.sign, residual, out=new(n))
-        wrong += it.pairs[2]
-        wrong -= it.slack
-        wrong, excess = max(wrong.max(), -wrong.min()), self.excess(it) if self.lam_is_free else 0.0
+        imbalance = -(beta.sum() + it.lam * fixed.total)
+        wrong = np.abs(block.sign * residual + it.zero - it.slack).max()
+        excess = self.excess(it) if self.lam_is_free else 0.0
         unmet = abs(excess) / max(block.budget, block.least_weight)
         # |w|^2, and with a cost the price of the slack.
-        fixed = block.fixed
         objective = dot(beta, fit) + it.lam * (dot(fixed.pull, beta) + it.lam * fixed.curvature)
         if not self.lam_is_free:
             objective += it.lam * dot(block.weight, it.slack)
@@ -460,18 +424,17 @@ class InteriorSolver:
 
     def _step(self, it, state):
         """Mehrotra's step, how far to go along it, and by what share its predictor changes each distance."""
-        new, mu = self.new, it.gap
-        system = _NewtonSystem(self, it, state)
+        mu, system = it.gap, _NewtonSystem(self, it, state)
         affine = system.direction()
-        told = it.ratios(affine, new)
+        told = affine.pairs / it.pairs
         length = min(1.0, _longest(told))
-        products = np.multiply(affine.pairs[:2], affine.pairs[2:], out=new((2, len(it.below))))
+        products = affine.pairs[:2] * affine.pairs[2:]
         # The predictor lowers the gap in proportion, but for the products of its own changes.
         ahead = (1.0 - length) * mu + length**2 * products.sum()
         # Where it runs into a boundary at once the products are made alike first: it would again.
         centring = max((ahead / mu) ** 3, (1.0 - length) ** 3)
-        step = system.direction(np.subtract(centring * mu / products.size, products, out=products))
-        return step, min(1.0, _SHORT_OF_BOUNDARY * _longest(it.ratios(step, new))), told[:2]
+        step = system.direction(centring * mu / products.size - products)
+        return step, min(1.0, _SHORT_OF_BOUNDARY * _longest(step.pairs / it.pairs)), told[:2]
 
 
 def _sides(ratios):
@@ -503,15 +466,14 @@ class _NewtonSystem:
     """The Newton equations at an iterate, factorised: directions for any targets of the products."""
 
     def __init__(self, solver, it, state):
-        block, new, n = solver.block, solver.new, len(it.below)
         self.solver, self.it, self.state = solver, it, state
-        self.ratios = np.divide(it.pairs[2:], it.pairs[:2], out=new((2, n)))
-        self.solve = solver.operator.solver(np.add(*self.ratios, out=new(n)), new)
+        self.ratios = it.pairs[2:] / it.pairs[:2]
+        self.solve = solver.operator.solver(self.ratios[0] + self.ratios[1])
         if solver.lam_is_free:
-            h, fixed = np.multiply(self.ratios[1], block.bound, out=new(n)), block.fixed
-            rows = new((1, n))
-            self.coupling = np.subtract(fixed.pull, h, out=rows[0]).copy()
-            (self.of_lam,), (self.b_of_lam,) = self.solve(rows, fixed.total)
+            block, fixed = solver.block, solver.block.fixed
+            h = self.ratios[1] * block.bound
+            self.coupling = fixed.pull - h
+            (self.of_lam,), (self.b_of_lam,) = self.solve(self.coupling[None].copy(), fixed.total)
             self.fall = dot(block.bound, h) + fixed.curvature - self._spent(self.of_lam, self.b_of_lam)
 
     def _spent(self, dbeta, db):
@@ -520,28 +482,22 @@ class _NewtonSystem:
 
     def direction(self, targets=None):
         """The step towards a z and v e equal to the targets (2, n), zero if None."""
-        solver, it, new = self.solver, self.it, self.solver.new
-        block, state, n, dlam = solver.block, self.state, len(it.below), 0.0
+        solver, it, state = self.solver, self.it, self.state
+        block, dlam = solver.block, 0.0
         # The multipliers that complementarity asks for, less those the iterate has.
-        rows = new((1, n))
-        if targets is None:
-            rows[0] = state.residual
-            wanted = np.negative(it.pairs[2:], out=new((2, n)))
-        else:
-            wanted = np.divide(targets, it.pairs[:2], out=new((2, n)))
-            np.subtract(wanted[0], wanted[1], out=rows[0])
-            rows[0] *= block.sign
-            rows[0] += state.residual
-            wanted -= it.pairs[2:]
-        (dbeta,), (db,) = self.solve(rows, state.imbalance)
+        rows, wanted = state.residual.copy(), -it.pairs[2:]
+        if targets is not None:
+            asked = targets / it.pairs[:2]
+            rows += block.sign * (asked[0] - asked[1])
+            wanted += asked
+        (dbeta,), (db,) = self.solve(rows[None], state.imbalance)
         if solver.lam_is_free:
             dlam = (state.excess + dot(block.weight, wanted[1]) - self._spent(dbeta, db)) / self.fall
-            dbeta = np.subtract(dbeta, np.multiply(self.of_lam, dlam, out=new(n)), out=new(n))
-            db -= dlam * self.b_of_lam
-        step = new(it.pairs.shape)
+            dbeta, db = dbeta - dlam * self.of_lam, db - dlam * self.b_of_lam
+        step = np.empty(it.pairs.shape)
         np.multiply(block.sign, dbeta, out=step[0])
-        np.subtract(np.multiply(block.weight, dlam, out=step[1]), step[0], out=step[1])
-        np.subtract(wanted, np.multiply(self.ratios, step[:2], out=step[2:]), out=step[2:])
+        np.subtract(dlam * block.weight, step[0], out=step[1])
+        np.subtract(wanted, self.ratios * step[:2], out=step[2:])
         return Iterate(step, dlam, db)
 
 

@@ -38,13 +38,11 @@ ZERO, FREE, BOUND = (np.int8(code) for code in range(3))
 
 # Relative rounding of the sums in the conditions.
 ROUNDING = 1e-14
-# Corrections go on while they lower the residuals by this factor.
-_FALL, _MOST_CORRECTIONS = 0.1, 10
 # How far from the margin, relative to f, free samples may stand that were solved for.
 _OFF_MARGIN = 1e-3
 # Roundings of a sum of n terms grow as sqrt(n); some more to spare.
 UNITS = 4.0
-_SMALLEST, _EPS = float(np.finfo(float).tiny), float(np.finfo(float).eps)
+_EPS = float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True)
@@ -266,10 +264,6 @@ def product(gram, values):
     return out
 
 
-class TooRough(Exception):
-    """The kernel matrix is too nearly singular for single precision."""
-
-
 def sides_of_rows(row):
     """The first and the second variable of each row, the same where it has one."""
     first, second = np.empty((2, row.max() + 1), dtype=np.intp)
@@ -326,21 +320,13 @@ class KKTSystem:
         self.solved = self._solve_free()
         self._reduce()
 
-    @property
-    def is_single(self):
-        """Whether a factor in single precision solves the conditions."""
-        return self.factor is not None and self.factor.dtype == np.float32
-
-    @property
-    def is_rough(self):
-        """Whether the conditions are solved in less than the precision of the kernel values."""
-        return self.is_single and not self.block.is_single
+    # Whether the conditions are solved in less than the precision of the kernel values.
+    is_rough = False
 
     def is_lost(self, point, residual):
         """Whether the free samples stand off the margin: a factor that followed them has lost its digits."""
-        if self.factor is None or self.block.is_single:
-            return False
-        return np.abs(residual[self.free]).max(initial=0.0) > _OFF_MARGIN * (1.0 + np.abs(point.fit).max())
+        off = 0.0 if self.factor is None else np.abs(residual[self.free]).max(initial=0.0)
+        return off > _OFF_MARGIN * (1.0 + np.abs(point.fit).max())
 
     def _solve_free(self):
         """Z = A^-1 [p_F, c, 1]."""
@@ -355,7 +341,7 @@ class KKTSystem:
         if self.factor is not None:
             return self.factor.solve(self.block.gram, self.shift, self.centre.delta, self.block.rows(F), rhs)
         rows = self.block.rows(F)
-        upper = cholesky(shifted_gram(self.block.gram, rows, self.shift, self.centre.delta, self.block.dtype))
+        upper = cholesky(shifted_gram(self.block.gram, rows, self.shift, self.centre.delta))
         return solve_factorised(upper, rhs).astype(np.float64, copy=False)
 
     def _reduce(self):
@@ -416,74 +402,3 @@ class KKTSystem:
     def _duals_of_free(self, lam, b):
         """beta_F for the given lam and b."""
         return self.solved[:, 0] - lam * self.solved[:, 1] - b * self.solved[:, 2]
-
-    def corrected(self, point, most):
-        """The point after corrections by residuals in double precision, for a factor in single precision.
-
-        They end when no residual is larger than `most`, relative to the terms it is the difference of.
-
-        Iterative refinement (Wilkinson, Rounding Errors in Algebraic Processes, 1963) of all conditions, those of
-        lam and b included.
-
-        Raises
-        ------
-        TooRough : the residuals do not fall so far.
-        """
-        error = np.inf
-        for _ in range(_MOST_CORRECTIONS):
-            residuals, last = self._residuals(point), error
-            error = self._relative(residuals, point)
-            if error <= most:
-                return point
-            if not error <= _FALL * last:
-                break
-            point = self._moved(point, *self._correction(point.lam, *residuals))
-        raise TooRough
-
-    def _residuals(self, point):
-        """What the three conditions lack."""
-        F = self.free
-        of_free = point.beta[F]
-        imbalance = of_free.sum() + point.lam * self.total
-        fit = (point.fit + self.centre.pull(point.beta, point.lam))[F] + self.shift * imbalance
-        if self.keeps_lam(point.lam):
-            unspent = 0.0
-        else:
-            spent = self.coupling @ of_free + point.lam * self.curvature + point.intercept * self.total
-            unspent = self.spare - spent
-        return self.block.linear[F] - fit - point.intercept, unspent, -imbalance
-
-    def keeps_lam(self, lam):
-        """Whether lam stands at an end of its range, where it need not meet the budget."""
-        return lam in self.block.lam_range
-
-    def _relative(self, residuals, point):
-        """The largest residual, each relative to the terms that it is the difference of."""
-        of_free, unspent, imbalance = residuals
-        budget = abs(self.spare) + abs(point.lam * self.curvature) if self.block.lam_is_free else 1.0
-        scales = np.abs(point.fit).max() + 1.0, budget, np.abs(point.beta).sum()
-        sizes = np.abs(of_free).max(), abs(unspent), abs(imbalance)
-        return max(size / max(scale, _SMALLEST) for size, scale in zip(sizes, scales))
-
-    def _correction(self, lam, of_free, unspent, imbalance):
-        """Changes of beta_F, lam and b that the residuals ask for."""
-        rows = self.block.rows(self.free)
-        z = self.factor.solve(self.block.gram, self.shift, self.centre.delta, rows, of_free[:, None])[:, 0]
-        r1, r2 = unspent - self.coupling @ z, imbalance - z.sum()
-        if self.keeps_lam(lam):
-            b = r2 / self.a22
-            return z - b * self.solved[:, 2], 0.0, b
-        determinant = self.a11 * self.a22 - self.a12**2
-        if determinant == 0:
-            raise TooRough
-        lam = (r1 * self.a22 - r2 * self.a12) / determinant
-        b = (self.a11 * r2 - self.a12 * r1) / determinant
-        return z - lam * self.solved[:, 1] - b * self.solved[:, 2], lam, b
-
-    def _moved(self, point, of_free, lam, b):
-        """The point after the given changes of beta_F, lam and b."""
-        change = np.zeros_like(self.t)
-        change[self.free] = of_free
-        beta = point.beta + lam * self.t + change
-        fit = point.fit + lam * self.pull + self.block.product(change)
-        return Point(beta, point.lam + lam, point.intercept + b, fit)

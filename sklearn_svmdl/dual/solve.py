@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..kernels.blas import dot
+from .active_set import solve_block
 from .buffer import Buffer
 from .distinct import Distinct
 from .feasibility import is_least, least_budget, least_slack_shown
@@ -26,7 +27,7 @@ from .smo import ascend, first_shape
 from .sparse import is_sparse, solve_sparse
 from .together import LARGEST, MOST_ITERATIONS, solve_together, walk_together
 from .work import Tally
-from .working_set import TooLarge, Workspace, dense_features, solve_whole, whole_block
+from .working_set import TooLarge, Workspace, dense_features, whole_block
 
 # lam is followed to this many times the inverse squared spread of the samples in feature space: a rounding error in
 # K beta, some 1e-16 lam times a kernel value, stays far below the default tol. With many samples and a smooth kernel
@@ -207,7 +208,7 @@ def _block_steps(problem, workspace, tol):
         start = cold_state(problem) if start is None else start
         block = whole_block(problem, problem.source.distinct.whole(), tally)
         start = between_means(problem, start, block.scale) if problem.source.index is None else start
-        return certified(problem, solve_whole(problem, block, start, tally), tally, tol)
+        return certified(problem, solve_block(block, start, trusted=False), tally, tol)
     if is_sparse(problem):
         state = solve_sparse(problem, tally)
         if state.settled or tally.left <= 0:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .interior import NEAR, STALLED
 from .kkt import BOUND, FREE, ZERO
 
 # Steps of one run: a cost takes 8 to 25.
@@ -75,11 +76,15 @@ def steps_together(stack, features, rest, gap):
     side, beta, residual = np.zeros(there.shape, np.int8), np.zeros(there.shape), np.zeros(there.shape)
     out = Inside(side, beta, residual, np.zeros(len(stack), int), np.full(len(stack), np.inf))
     pairs, intercept = _first(on)
+    least, since = np.full(len(stack), NEAR), np.zeros(len(stack), int)
     for number in range(MOST_STEPS + 1):
         system = _System(on, pairs, intercept)
         affine, _ = system.direction()
         ratios = affine / pairs
-        done = (system.error <= gap) | (number == MOST_STEPS) | ~np.isfinite(system.error)
+        halved = system.error < 0.5 * least
+        since, least = np.where(halved, 0, since + (least < NEAR)), np.where(halved, system.error, least)
+        ends = (number == MOST_STEPS) | (since > STALLED) | ~np.isfinite(system.error)
+        done = (system.error <= gap) | ends
         if done.any():
             to_zero, to_bound = ratios[:2, done]
             sides = np.where(to_zero < -0.5, ZERO, FREE)
@@ -95,6 +100,7 @@ def steps_together(stack, features, rest, gap):
         pairs, intercept = pairs + length[:, None] * step, intercept + length * change
         if done.any():
             on, pairs, intercept = on.take(~done), pairs[:, ~done], intercept[~done]
+            least, since = least[~done], since[~done]
     return out
 
 

@@ -52,7 +52,7 @@ _BETWEEN, _SOME, _MOST_NEAR = 20, 0.2, 0.8
 # The relative gap at which sides are handed over, and that where what features leave changes f by more than so much, so
 # that they tell them roughly, and that where a solution is a face; with the free samples go as many that are near the
 # margin and some.
-_GAP, _ROUGH_GAP, _TOLD, _FINEST_GAP, _NEAR_COUNT = 1e-5, 1e-4, 1e-6, 1e-9, 20
+_GAP, _ROUGH_GAP, _TOLD, _FINEST_GAP, _NEAR_COUNT = 1e-5, 1e-4, 1e-6, 1e-10, 20
 # How far on the wrong side of the margin a sample that is held may stand, and how often the others are looked at.
 _WRONG, _MOST_LOOKS = 1e-9, 10
 # Budgets with known features are pivoted for so many rounds before the cost of this over the scale tells whether any
@@ -296,8 +296,9 @@ def _stepped(part, features):
     untold = _of_many_free(inside, most)
     if len(untold):
         further = steps_together(part.take(untold), X[untold], rest[untold], _FINEST_GAP)
+        better = further.gap < inside.gap[untold]
         for whole, values in zip(inside, further, strict=True):
-            whole[untold] = values
+            whole[untold[better]] = values[better]
     faces, near = _of_many_free(inside, most), _nearest(part, inside)
     near[faces] = False
     guess = Guess(inside.side, inside.beta / part.cost[:, None], part.cost, np.full(len(part), stage))

@@ -10,25 +10,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..kernels.blas import dot
-from ..kernels.sources import GramSource
-from .active_set import Effort, State, pivot_block, pivot_exactly, solve_block, step_inside
+from .active_set import Effort, State, solve_block
 from .buffer import Buffer, GrowingGram
 from .kkt import BOUND, FREE, ZERO, Block, FixedSamples, Point, inward, point_at
-from .smo import ascend
 from .work import Tally
 
 _EFFORT = Effort()
-# Whole problems of so few to so many samples try pair steps before interior ones, so many a sample at most, to within
-# this error, where lam is at most so many times the inverse scale. Then the free samples are solved with as many others
-# near the margin and some.
-_FEWEST_PAIRED, _MOST_PAIRED, _PAIRS_PER_SAMPLE, _PAIRED, _HARDEST_PAIRED, _NEAR_PAIRED = (
-    150,
-    2000,
-    1.5,
-    3e-2,
-    100.0,
-    50,
-)
 # With each look at most this share of the working set joins it from the right side of the margin, and at most this many
 # for each sample on the wrong side.
 _NEAR_SHARE, _NEAR_PER_WRONG = 0.15, 3
@@ -40,8 +27,6 @@ ROOM, _STEADY = 0.9, 2500
 # Where they were solved roughly, samples that are not free are at least one in so many of a set that moves.
 _ROUGHLY_FREE = 4
 _MOST_LOOKS = 40
-# A hard working set takes in all samples where they are no more than these times its own.
-_NEARLY_ALL = 1.6
 
 
 @dataclass(frozen=True)
@@ -171,10 +156,7 @@ class WorkingSet:
         block, here = self.block(), self.indices
         point = point_at(block, state.point.beta[here], state.point.lam, state.point.intercept)
         start = State(state.side[here], point)
-        if len(self.outside) or self.row is not None:
-            return self._spread(solve_block(block, start, effort, trusted), state.side)
-        whole = replace(self.problem, source=GramSource(block.gram), linear=block.linear, bound=block.bound)
-        return self._spread(solve_whole(whole, block, start, self.tally, effort, trusted), state.side)
+        return self._spread(solve_block(block, start, effort, trusted), state.side)
 
     def _spread(self, solved, side):
         """The state of all samples: those inside as solved, the held ones at zero or at lam times their bound."""
@@ -216,13 +198,8 @@ class WorkingSet:
         # Where it is not settled what is held may contradict the budget: let go of as many samples again.
         most = min(_NEAR_PER_WRONG * len(wrong), int(_NEAR_SHARE * n_inside))
         near = right[:most] if state.settled else right
-        joining = np.concatenate([wrong, near])
-        joining = self._new_samples(joining)
+        joining = self._new_samples(np.concatenate([wrong, near]))
         size = n_inside + len(joining)
-        if not state.pivoted and capacity >= self.problem.n_distinct < _NEARLY_ALL * size:
-            # A hard block costs more than the few samples that are left.
-            joining = self._new_samples(self.outside)
-            size = self.problem.n_distinct
         if size > capacity:
             return self._recentre(state, wrong, int(ROOM * capacity))
         if size > _STEADY and state.settled and 2 * n_free <= n_inside:
@@ -274,42 +251,6 @@ def distinct_samples(problem, mask):
     if index is None:
         return np.flatnonzero(mask)
     return np.flatnonzero(np.bincount(index[mask], minlength=problem.n_distinct))
-
-
-def solve_whole(problem, block, start, tally, effort=_EFFORT, trusted=False):
-    """The state of all samples of a problem, whose block this is: pivots from the start, or from where pair steps lead,
-    or interior ones."""
-    done = pivot_block(block, start, effort, trusted)
-    if done.settled:
-        return done
-    by_pairs = _from_pairs(problem, block, done.point.lam, tally) if _is_for_pairs(block, done.point.lam) else done
-    return by_pairs if by_pairs.settled else step_inside(block, done, effort)
-
-
-def _is_for_pairs(block, lam):
-    """Whether pair steps may tell the sides."""
-    middling = _FEWEST_PAIRED <= block.n_samples <= _MOST_PAIRED and not block.is_single
-    return middling and block.row is None and lam * block.scale <= _HARDEST_PAIRED
-
-
-def _from_pairs(problem, block, lam, tally):
-    """The state that pair steps lead to, and pivots near the margin.
-
-    Where many samples are at bound, or have little in common with the others, they tell most sides for little.
-    """
-    n = problem.n_samples
-    most = _PAIRS_PER_SAMPLE * n
-    rough = ascend(problem, problem.lam_range[1], tol=_PAIRED, tally=tally, cache_size=1.0, most=most)
-    state = state_of(problem, rough)
-    if not rough.is_within(_PAIRED):
-        return replace(state, settled=False)
-    near = near_margin(problem, state, _NEAR_PAIRED, n)
-    if near.all():
-        return pivot_exactly(block, state)
-    try:
-        return refine(problem, state, near, Workspace(Buffer(n), tally), most=n - 1)[0]
-    except TooLarge:
-        return replace(state, settled=False)
 
 
 def reassign(problem, state, wrong):

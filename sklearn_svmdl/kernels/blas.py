@@ -40,20 +40,16 @@ def matmul(A, B):
     return _GEMM[A.dtype](1.0, a, b, trans_a=a_transposed, trans_b=b_transposed).T
 
 
-def product_into(out, A, B):
-    """A @ B, A (n, k) and B (k, m) or (k,) in C or Fortran order, written to the C-contiguous `out` of their type."""
+def _product_into(out, A, B):
+    """A @ B for matrices of the type of the C-contiguous `out`, which it is written to."""
     if out.size == 0 or A.size == 0:
         out[...] = 0.0
         return out
-    dtype = out.dtype
-    if B.ndim == 1:
-        a, transposed = (A.T, True) if A.flags.c_contiguous else (A, False)
-        return _GEMV[dtype](1.0, a, B, beta=0.0, y=out, overwrite_y=True, trans=transposed)
     # BLAS reads columns first: the product's transpose is B'A'.
     a, a_transposed = _in_fortran_order(B.T)
     b, b_transposed = _in_fortran_order(A.T)
-    product = _GEMM[dtype](1.0, a, b, beta=0.0, c=out.T, overwrite_c=True, trans_a=a_transposed, trans_b=b_transposed)
-    return product.T
+    options = {"beta": 0.0, "c": out.T, "overwrite_c": True, "trans_a": a_transposed, "trans_b": b_transposed}
+    return _GEMM[out.dtype](1.0, a, b, **options).T
 
 
 def dense_product(A, B, out=None):
@@ -66,7 +62,7 @@ def dense_product(A, B, out=None):
         return np.asarray(safe_sparse_dot(A, B, dense_output=True))
     dtype = np.result_type(A, B, np.float32)
     A, B = A.astype(dtype, copy=False), B.astype(dtype, copy=False)
-    return matmul(A, B) if out is None else product_into(out, A, B)
+    return matmul(A, B) if out is None else _product_into(out, A, B)
 
 
 def _in_fortran_order(A):
