@@ -34,7 +34,7 @@ _UNCLEAR = 0.1
 LAM_RANGE = 10.0
 # A round that leaves no fewer samples on the wrong side, and this share of the free ones about to leave again, is one
 # of a cycle.
-_LEAVING = 0.5
+_LEAVING = 0.8
 # The proximal weight, relative to the block's scale, falls from the heaviest to the lightest, by a factor as soon as no
 # more than a share of the free samples are on the wrong side, with patience once it is a share of the first. Where next
 # to none are an exact solution is tried, given up where its first round leaves more than a share on the wrong side, and

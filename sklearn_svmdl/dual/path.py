@@ -122,14 +122,12 @@ def first_state(problem):
 
 
 def _by_detour(block, state):
-    """The exact solution by way of easier problems: of a regression with a cost those of a smooth loss; else, and where
-    these fail, those of a proximal weight that falls, from the duals at the same shares of their bounds."""
+    """The exact solution by way of easier problems: of a regression with a cost those of a smooth loss, else those of a
+    proximal weight that falls, from the duals at the same shares of their bounds."""
     point = state.point
     lam = block.clip_lam(point.lam)
     if block.row is not None and not block.lam_is_free:
-        done = pivot_smoothly(block, replace(state, point=point._replace(lam=lam)))
-        if done.settled:
-            return done
+        return pivot_smoothly(block, replace(state, point=point._replace(lam=lam)))
     grown = replace(state, point=point._replace(beta=lam / point.lam * point.beta, lam=lam))
     return pivot_ever_closer(block, grown, heaviest=_PRICED / (lam * block.scale))
 
@@ -152,8 +150,9 @@ class _StoredSteps:
         block = self.block = self._block(problem, tally)
         state = self._start(problem, block) if self.state is None else self.state
         before, done = tally.pivots, replace(state, settled=False)
-        # Where many samples are free a factor that follows them makes pivots cheap.
-        if not self.is_far or np.count_nonzero(state.side == FREE) >= FEW_FREE:
+        # Where many samples of classes are free a factor that follows them makes pivots cheap.
+        is_cheap = block.row is None and np.count_nonzero(state.side == FREE) >= FEW_FREE
+        if is_cheap or not self.is_far:
             done = pivot(block, state, cache=self.cache)
         if not done.settled:
             done = _by_detour(block, state)
