@@ -434,6 +434,11 @@ def _length(centre, before, after):
         prices = np.clip((into + length * along) / centre.delta, 0.0, upper)
         return falls + length * curvature + dot(prices, along)
 
+    return flatter(slope)
+
+
+def flatter(slope):
+    """How far to go, 1 at most: where slope(length) is at most half of what it was, for so many looks, by secants."""
     first, length = slope(0.0), 1.0
     for _ in range(_MOST_LOOKS):
         here = slope(length)

@@ -176,7 +176,8 @@ def solve_in_features(problem, features, workspace, lam):
         everyone = near.here is None and near.problem is within
         if everyone or (state.settled and not _is_idle(problem, state.point)):
             return state
-    return _exact(problem, _everywhere(within, X, rest, lam, workspace.tally), reach, workspace)
+    everywhere = _Steps(within, X, rest, len(X), Point(None, lam, None, None), workspace.tally)
+    return _exact(problem, everywhere, reach, workspace)
 
 
 def _is_idle(problem, point):
@@ -267,11 +268,6 @@ def _spread(X, here, held, w, solved):
     side[here], beta[here] = solved.side, solved.point.beta
     fit = matmul(X, lam * w + matmul(X[here].T, solved.point.beta))
     return replace(solved, side=side, point=Point(beta, lam, solved.point.intercept, fit))
-
-
-def _everywhere(problem, X, rest, lam, tally):
-    """The interior steps on all samples."""
-    return _Steps(problem, X, rest, len(X), Point(None, lam, None, None), tally)
 
 
 def _near_margin(problem, X, rest, lam, tally):

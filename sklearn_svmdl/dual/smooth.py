@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..kernels.blas import dot, matmul
+from .active_set import flatter
 from .factor import cholesky, solve_factorised
 from .levels import coarse_problem, stratified_share
 
@@ -19,8 +20,6 @@ _MANY, _RATIO = 8000, 8
 # The width at first; it falls by this factor until no more than so many samples a feature, or this share of all, are
 # within it. The most steps.
 _WIDEST, _NARROWER, _FEW_WITHIN, _SHARE_WITHIN, _MOST_STEPS = 2.0, 0.25, 5, 0.01, 50
-# How far a step goes is told in so many looks, each no less than this share of the last.
-_MOST_LOOKS, _SHORTEST = 4, 0.1
 # lam stands when a step changes it by no more than this share. The slack is thought to fall no slower than by this
 # power of lam, and to no less than this share, and the logarithm of lam changes by no more than this in one step.
 _STANDS, _LEAST_POWER, _LEAST_LEFT, _LONGEST = 0.1, 1e-3, 0.1, 2.3
@@ -159,14 +158,12 @@ class _SmoothLoss:
         return min(lam * np.exp(np.clip(excess / power, -_LONGEST, _LONGEST)), problem.largest_cost)
 
     def _length(self, change, along, lam):
-        """How far to go, and the shares there: where the slope of the loss is at most half of what it was."""
-        w, costs = self.plane.w, self.problem.weight * along
-        falls, curvature, length = dot(w, change), dot(change, change), 1.0
-        first = falls + lam * dot(costs, self.share)
-        for _ in range(_MOST_LOOKS):
-            share = self._share(self.into + length * along)
-            slope = falls + length * curvature + lam * dot(costs, share)
-            if first >= 0 or slope <= -0.5 * first:
-                break
-            length *= max(_SHORTEST, first / (first - slope))
+        """How far to go, and the shares there."""
+        costs, falls, curvature = self.problem.weight * along, dot(self.plane.w, change), dot(change, change)
+
+        def slope(length):
+            """The slope of |w|^2 / 2 and the loss."""
+            return falls + length * curvature + lam * dot(costs, self._share(self.into + length * along))
+
+        length = flatter(slope)
         return length, self._share(self.into + length * along)
