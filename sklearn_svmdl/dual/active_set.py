@@ -39,10 +39,10 @@ _LEAVING = 0.8
 # more than a share of the free samples are on the wrong side, with patience once it is a share of the first. Where next
 # to none are an exact solution is tried, given up where its first round leaves more than a share on the wrong side, and
 # again at a share of the weight. Where it fell too soon it is the heaviest again, around the last duals with few on the
-# wrong side, so many times. A rough solution takes a weight between. Where lam is more than so many times the
-# inverse scale no weight is of use: interior steps cost less.
+# wrong side, so many times. Where lam is more than so many times the inverse scale no weight is of use: interior steps
+# cost less.
 _HEAVIEST, _LIGHT, _LIGHTEST, _FAST, _PATIENT, _MOST_FALLING = 0.3, 1 / 30, 1e-6, (0.5, 0.5), (0.7, 0.1), 150
-_CLOSE, _HOPE, _AGAIN, _MOST_BACKS, _ROUGHLY_HELD, _HARDEST = 0.05, 0.5, 0.3, 2, 0.1, 1e4
+_CLOSE, _HOPE, _AGAIN, _MOST_BACKS, _HARDEST = 0.05, 0.5, 0.3, 2, 1e4
 # The loss of a regression is smooth over these shares of a typical residual, one after the other: from the third on
 # where pivots went astray, from the fourth on where the sides are known roughly, and never by a proximal weight of more
 # than the widest, relative to the block's scale. This share of the free samples may stay on the wrong side.
@@ -451,9 +451,6 @@ def flatter(slope):
 def pivot_block(block, start, effort=Effort(), trusted=True):
     """Pivot from the start if its sides are trusted, or with proximal weights.
 
-    Where a rough solution will do, a proximal term may take the place of interior steps: it keeps the pivoting settled
-    and the duals near the start's.
-
     Returns
     -------
     State
@@ -465,23 +462,12 @@ def pivot_block(block, start, effort=Effort(), trusted=True):
             return done
     start = replace(start, settled=False)
     if block.row is None:
-        return _pivot_held(block, start, effort)
+        of_use = start.point.lam * block.scale <= _HARDEST
+        return pivot_ever_closer(block, start, effort.overlook) if of_use else start
     if trusted and not effort.rough:
         return start
     known = 0 if not start.point.beta.any() else _MISLED if trusted else _ROUGHLY
     return pivot_smoothly(block, start, effort, known)
-
-
-def _pivot_held(block, start, effort):
-    """Pivots of classes with a proximal weight: a rough solution near the start's duals, or ever closer to the exact
-    one."""
-    if effort.rough:
-        done = pivot(block, start, _ROUGHLY_HELD, effort.overlook)
-        if done.settled:
-            return replace(done, exact=False, pivoted=False)
-    if start.point.lam * block.scale > _HARDEST:
-        return start
-    return pivot_ever_closer(block, start, effort.overlook)
 
 
 def solve_block(block, start, effort=Effort(), trusted=True):
