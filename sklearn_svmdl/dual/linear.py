@@ -199,11 +199,14 @@ def _exact(problem, steps, reach, workspace):
             break
         if not tells_vertex(state, steps.X):
             continue
+        # Where lam ends at the largest the solution is that of this cost.
+        is_hardest = problem.budget is not None and state.point.lam >= problem.largest_cost
+        asked = problem.with_cost(problem.largest_cost) if is_hardest else problem
         if are_known and problem.source.index is None:
             effort = _PIVOTS if gap > _GAPS[-1] else Effort()
-            done = _at_vertex(problem, steps.X, state, workspace.tally, effort)
+            done = _at_vertex(asked, steps.X, state, workspace.tally, effort)
         else:
-            done = _by_pivots(problem, state, workspace)
+            done = _by_pivots(asked, state, workspace)
         if done.settled:
             return done
     return state

@@ -237,7 +237,9 @@ def _in_features(problem, workspace, lam, direct, tol):
         is_over, are_known = workspace.tally.left <= 0, features.reach >= problem.largest_cost
         if state.settled or is_over or are_known or features.reach >= _TOLD * state.point.lam:
             solution = certified(problem, state, workspace.tally, tol)
-            if is_over or solution.is_within(tol if state.settled or are_known else min(tol, FACE)):
+            # Where features know no way to the largest lam levels know none but a long one.
+            is_hardest = are_known and not direct and state.point.lam >= problem.largest_cost
+            if is_over or is_hardest or solution.is_within(tol if state.settled or are_known else min(tol, FACE)):
                 return solution
         if are_known or tells_vertex(state, features.X):
             return None
