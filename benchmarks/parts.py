@@ -22,6 +22,7 @@ from sklearn import datasets as bundled
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_svmdl import BudgetSVC, BudgetSVR, budget_path
+from sklearn_svmdl.dual.kkt import spread_of
 from sklearn_svmdl.dual.work import watched
 
 from ._common import header, markdown, say, write
@@ -76,6 +77,7 @@ PARTS = [
     Part("distinct", {"solve.Distinct.of": _none}),
     Part("levels: coarse to fine", {"solve._DIRECT": 4000, "solve._DIRECT_REGRESSION": 4000}),
     Part("levels: single precision", {"levels._MANY": _NEVER}),
+    Part("levels: few of a class are all there", {"levels._FEW_OF_CLASS": 1}),
     Part("levels: counts carry over", {"levels._MOSTLY_FREE": 2.0}),
     Part("levels: first sides from the means", {"solve.between_means": _as_begun}),
     Part("levels: lam followed less far", {"levels._COARSE_REACH": 1.0}),
@@ -98,6 +100,8 @@ PARTS = [
     Part("active_set: ... with patience", {"active_set._LIGHTEST": 1e-2}),
     Part("active_set: ... exact where next to none are wrong", {"active_set._CLOSE": 0.0}),
     Part("active_set: ... at any lam", {"active_set._HARDEST": np.inf}),
+    Part("active_set: ... begun anew", {"active_set._MOST_BACKS": 0}),
+    Part("active_set: the scale of most samples", {"kkt.typical_spread": spread_of}),
     Part("active_set: the most wrong alone", {"active_set._CALM": 0.0}),
     Part("active_set: one freed where they crowd", {"active_set._crowds": _none}),
     Part("active_set: ... given up where they cycle", {"active_set._cycles": _none}),
@@ -122,6 +126,7 @@ PARTS = [
     Part("feasibility: what duals show", {"solve.least_slack_shown": _shows_nothing}),
     Part("together", {"solve.SEVERAL": _NEVER}),
     Part("together: mixed classes whole", {"together._MIXED": np.inf}),
+    Part("together: faces by interior steps", {"together.MOST_FREE": _NEVER}),
     Part("path: steps", {"path._StoredSteps.next": _nowhere, "path._WorkingSetSteps.next": _nowhere}),
     Part("path: by way of easier problems", {"path._by_detour": _unsettled}),
     Part("path: ... at once where it was far", {"path._MANY_ROUNDS": _NEVER, "path.FEW_FREE": 0}),
@@ -247,8 +252,22 @@ def _whole_numbers(n, seed):
     return X, X.sum(axis=1) + random.normal(0.0, 2.0, n) > 6.0
 
 
+def _heavy_tails(n, d, k, seed):
+    """One class of nine tenths, and others of what is left that differ from it by little; few samples are far off."""
+    random = np.random.default_rng(seed)
+    X, y = random.standard_t(2, (n, d)), random.choice(k, n, p=[0.9, *[0.1 / (k - 1)] * (k - 1)])
+    X[:, 0] += y
+    return StandardScaler().fit_transform(X), y
+
+
 def _hard(seed):
     """What is slow or far from an answer without this or that."""
+    for n, d, k in ((1800, 60, 2), (500, 1, 3), (900, 3, 4)):
+        for kernel in ("rbf", "cubic"):
+            act = partial(_fit, BudgetSVC(**_KERNELS[kernel]))
+            yield Problem("hard", f"heavy tails {n} x {d}, {kernel}", partial(_heavy_tails, n, d, k, seed), act)
+    far = partial(_scaled, bundled.make_moons, 3000, noise=0.3, random_state=seed)
+    yield Problem("hard", "moons 3000, cost 1000", far, partial(_fit, BudgetSVC(C=1000.0, unit="cost")))
     for few in (4, 40):
         load = partial(_few_against_many, few, 1500, seed)
         for gamma in (0.2, 20.0):

@@ -2,10 +2,10 @@
 
 The path is walked towards smaller budgets, or larger costs: from wide margins with nearly every sample at its bound to
 narrow ones. From one point to the next few samples change side, so that few pivots settle it; with a stored Gram matrix
-the factor of the free samples and K t carry over too. Where all changes at once mislead the pivots, the samples near
-the margin are solved, the others held where they were. Once no sample is at its bound a larger cost changes nothing. A
-point of the path is accepted by its certificate alone, evaluated afresh; where the walk cannot provide one, the problem
-is solved from nothing.
+the factor of the free samples and K t carry over too. Where all changes at once mislead the pivots, easier problems
+lead there: those of a proximal weight, or a smooth loss. Once no sample is at its bound a larger cost changes nothing.
+A point of the path is accepted by its certificate alone, evaluated afresh; where the walk cannot provide one, the
+problem is solved from nothing.
 """
 
 from dataclasses import replace
