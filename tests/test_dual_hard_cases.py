@@ -228,6 +228,44 @@ def test_no_slack_at_all_is_the_maximal_margin_without_a_warning(n, seed):
     assert model.dual_coef_.sum() == pytest.approx(0, abs=1e-6 * squared_norm)
 
 
+@pytest.mark.parametrize("order", [1, 5])
+def test_a_linear_budget_that_nothing_keeps_takes_few_iterations_in_any_order_of_the_rows(order):
+    X, y = make_classification(48_531, 3, n_informative=3, n_redundant=0, flip_y=0.1, random_state=8966)
+    rows = np.random.default_rng(order).permutation(len(y))
+    with pytest.warns(BudgetWarning, match="infeasible|reach"):
+        model = BudgetSVC(kernel="linear", C=0.01335, unit="relative").fit(X[rows], y[rows])
+    assert model.duality_gap_[0] <= 1e-5 and model.n_iter_[0] <= 2_000
+
+
+@pytest.mark.parametrize("n", [80, 755, 3000])
+@pytest.mark.parametrize("seed", range(3))
+def test_classes_that_no_hyperplane_tells_apart_get_the_constant(n, seed):
+    """One class around the other: every direction costs more slack than none, whatever slack costs."""
+    random = np.random.RandomState(seed)
+    X = random.randn(n, 5)
+    y = np.where(np.abs(X[:, 0]) < 0.5, 1, -1)
+    # The means are the same, so that w = 0 is a solution with equal duals of the larger class.
+    X = np.vstack([X, -X])
+    y = np.concatenate([y, y])
+    largest = 2.0 * min(np.sum(y > 0), np.sum(y < 0))
+    with pytest.warns(BudgetWarning, match="infeasible|reach"):
+        model = BudgetSVC(kernel="linear", C=0.5, unit="relative").fit(X, y)
+    assert model.budget_[0] == pytest.approx(largest, rel=1e-4)
+    assert np.linalg.norm(model.coef_) <= 1e-4 and model.n_iter_[0] <= 150
+    assert (model.predict(X) == -1).all()
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 3, 5])
+def test_the_constant_is_as_exact_as_other_solutions(seed):
+    random = np.random.RandomState(seed)
+    X = random.randn(300, 5)
+    y = np.where(np.floor(np.abs(2.0 * X[:, 0])) % 2 == 0, 1, -1)
+    with pytest.warns(BudgetWarning, match="infeasible|reach"):
+        model = BudgetSVC(kernel="linear", C=0.5, unit="relative").fit(X, y)
+    assert model.budget_[0] == pytest.approx(2.0 * min(np.sum(y > 0), np.sum(y < 0)), rel=1e-6)
+    assert model.duality_gap_[0] <= 1e-6 and model.n_iter_[0] <= 150
+
+
 @pytest.mark.parametrize("fold, share", [(1, 0.0159), (3, 0.0282)])
 def test_balanced_classes_under_a_nearly_diagonal_kernel_take_few_iterations(fold, share):
     """An exact solution is tried where next to none stand wrong, and never twice from the same sides."""

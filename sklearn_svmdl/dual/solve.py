@@ -237,13 +237,30 @@ def _in_features(problem, workspace, lam, direct, tol):
         is_over, are_known = workspace.tally.left <= 0, features.reach >= problem.largest_cost
         if state.settled or is_over or are_known or features.reach >= _TOLD * state.point.lam:
             solution = certified(problem, state, workspace.tally, tol)
-            # Where features know no way to the largest lam levels know none but a long one.
-            is_hardest = are_known and not direct and state.point.lam >= problem.largest_cost
-            if is_over or is_hardest or solution.is_within(tol if state.settled or are_known else min(tol, FACE)):
+            if is_over or solution.is_within(tol if state.settled or are_known else min(tol, FACE)):
                 return solution
+            if of_classes and state.point.lam >= problem.largest_cost:
+                softer = solve_in_features(problem.with_cost(lam), features, workspace, lam)
+                solution = _grown_constant(problem, features.X, softer, workspace.tally, tol)
+                if solution.is_within(tol):
+                    return solution
         if are_known or tells_vertex(state, features.X):
             return None
     return None
+
+
+def _grown_constant(problem, X, state, tally, tol):
+    """The solution of the largest cost where no hyperplane has less slack than a constant.
+
+    It is that of a small cost, whose digits are not lost, with duals that grow with the cost; those of the free samples
+    make w, in the features X, and the sum of all zero but for rounding.
+    """
+    hardest = problem.with_cost(problem.largest_cost)
+    lam, A = hardest.cost, np.column_stack([X, np.ones(len(X))])
+    beta = on_their_bounds(hardest, lam / state.point.lam * state.point.beta, lam)
+    free = (beta != 0) & (beta != lam * problem.bound)
+    beta[free] -= np.linalg.lstsq(A[free].T, A.T @ beta)[0]
+    return certify(hardest, beta, lam, tally.done(), tol)
 
 
 def _first_lam(problem):

@@ -59,7 +59,7 @@ _WRONG, _MOST_LOOKS = 1e-9, 10
 # hyperplane keeps them: most that can be kept settle sooner, and the others late or never.
 _FIRST_ROUNDS, _WHOLE_ROUNDS, _HARDEST = 16, 20, 1e6
 # The most iterations that a problem takes.
-MOST_ITERATIONS = MOST_STEPS + (2 + _MOST_LOOKS) * MOST_ROUNDS + _FIRST_ROUNDS
+MOST_ITERATIONS = 2 * MOST_STEPS + (2 + _MOST_LOOKS) * MOST_ROUNDS + _FIRST_ROUNDS
 
 
 class _Solved(NamedTuple):
@@ -296,9 +296,10 @@ def _stepped(part, features):
     untold = _of_many_free(inside, most)
     if len(untold):
         further = steps_together(part.take(untold), X[untold], rest[untold], _FINEST_GAP)
-        better = further.gap < inside.gap[untold]
+        better, taken = further.gap < inside.gap[untold], inside.steps[untold] + further.steps
         for whole, values in zip(inside, further, strict=True):
             whole[untold[better]] = values[better]
+        inside.steps[untold] = taken
     faces, near = _of_many_free(inside, most), _nearest(part, inside)
     near[faces] = False
     guess = Guess(inside.side, inside.beta / part.cost[:, None], part.cost, np.full(len(part), stage))
