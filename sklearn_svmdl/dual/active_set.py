@@ -39,7 +39,7 @@ _LEAVING = 0.8
 # more than a share of the free samples are on the wrong side, with patience once it is a share of the first. Where next
 # to none are an exact solution is tried, given up where its first round leaves more than a share on the wrong side, and
 # again at a share of the weight. Where it fell too soon it is the heaviest again, around the last duals with few on the
-# wrong side, so many times. A rough solution of a budget may take one between. Where lam is more than so many times the
+# wrong side, so many times. A rough solution of a budget takes one between. Where lam is more than so many times the
 # inverse scale no weight is of use: interior steps cost less.
 _HEAVIEST, _LIGHT, _LIGHTEST, _FAST, _PATIENT, _MOST_FALLING = 0.3, 1 / 30, 1e-6, (0.5, 0.5), (0.7, 0.1), 150
 _CLOSE, _HOPE, _AGAIN, _MOST_BACKS, _ROUGHLY_HELD, _HARDEST = 0.05, 0.5, 0.3, 2, 0.1, 1e4
@@ -472,15 +472,15 @@ def pivot_block(block, start, effort=Effort(), trusted=True):
 def _pivot_held(block, start, effort):
     """Pivots of classes with a proximal weight that falls.
 
-    Where these lead nowhere, and a rough solution will do, with one that keeps lam near the start's: of some samples
-    alone a budget may ask for any.
+    Where a rough solution of a budget will do, with one that keeps lam near the start's: of some samples alone a budget
+    may ask for any.
     """
+    if effort.rough and block.lam_is_free:
+        done = pivot(block, start, _ROUGHLY_HELD, effort.overlook)
+        if done.settled:
+            return replace(done, exact=False, pivoted=False)
     is_easy = start.point.lam * block.scale <= _HARDEST
-    done = pivot_ever_closer(block, start, effort.overlook) if is_easy else start
-    if effort.rough and block.lam_is_free and not done.settled:
-        held = pivot(block, start, _ROUGHLY_HELD, effort.overlook)
-        done = replace(held, exact=False, pivoted=False) if held.settled else done
-    return done
+    return pivot_ever_closer(block, start, effort.overlook) if is_easy else start
 
 
 def solve_block(block, start, effort=Effort(), trusted=True):

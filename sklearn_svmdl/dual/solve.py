@@ -36,6 +36,8 @@ _REACH, _REACH_OF_MANY, _MANY = 1e8, 1e6, 400
 # Where the samples are far from the origin but near each other that is not enough: lam times the largest kernel value
 # stays below this, so that the rounding errors of a few duals do.
 _DIGITS = 1e11
+# How many times what lam is thought to be it is at first with few known features.
+_LARGER = 10.0
 # Where even that leaves no certificate, lam is followed to this share of it.
 _SHORTER = 1e-2
 # Up to so many samples, and of a regression, all kernel values are evaluated at once, and the way to the solution is
@@ -197,12 +199,13 @@ def _attempt(problem, workspace, tol):
 def _block_steps(problem, workspace, tol):
     """The certified solution by block steps."""
     tally, direct = workspace.tally, is_direct(problem, workspace.buffer)
-    start = cold_state(problem) if direct else None
-    lam = start.point.lam if direct else _first_lam(problem)
+    start = cold_state(problem) if direct and problem.source.n_features is None else None
+    lam = _first_lam(problem) if start is None else start.point.lam
     solution = _in_features(problem, workspace, lam, direct, tol)
     if solution is not None:
         return solution
     if direct:
+        start = cold_state(problem) if start is None else start
         block = whole_block(problem, problem.source.distinct.whole(), tally)
         start = between_means(problem, start, block.scale) if problem.source.index is None else start
         return certified(problem, solve_block(block, start, trusted=False), tally, tol)
@@ -264,11 +267,17 @@ def _grown_constant(problem, X, state, tally, tol):
 
 
 def _first_lam(problem):
-    """Where lam may begin, of a share of the samples: that of all would take all kernel values."""
+    """Where lam may begin, of a share of the samples where that of all would take all kernel values.
+
+    With the linear kernel it is larger: from too large a lam a few long steps lead back, from one too small many short
+    ones lead on.
+    """
     if problem.budget is None:
         return problem.cost
-    some = share_of(problem, problem.n_distinct / _PROBE, np.random.RandomState(0))
-    return cold_state(coarse_problem(problem, some)).point.lam
+    n = problem.n_distinct
+    if problem.source.n_features is not None:
+        return min(_LARGER * cold_state(problem).point.lam, problem.largest_cost)
+    return cold_state(coarse_problem(problem, share_of(problem, n / _PROBE, np.random.RandomState(0)))).point.lam
 
 
 def certified(problem, state, tally, tol):
