@@ -13,7 +13,7 @@ from .distinct import Distinct
 from .feasibility import is_least, least_budget, least_slack_shown
 from .kkt import BOUND, FREE, ZERO, spread_of
 from .levels import between_means, coarse_problem, cold_state, polish, share_of, solve_levels
-from .linear import FACE, features_of, solve_in_features, tells_vertex
+from .linear import FACE, features_of, solve_all_in_features, solve_in_features, tells_vertex
 from .problem import (
     Status,
     certify,
@@ -36,7 +36,8 @@ _REACH, _REACH_OF_MANY, _MANY = 1e8, 1e6, 400
 # Where the samples are far from the origin but near each other that is not enough: lam times the largest kernel value
 # stays below this, so that the rounding errors of a few duals do.
 _DIGITS = 1e11
-# How many times what lam is thought to be it is at first with few known features.
+# How many times what lam is thought to be it is at first with few known features, and as many times that squared where
+# some of the samples led astray.
 _LARGER = 10.0
 # Where even that leaves no certificate, lam is followed to this share of it.
 _SHORTER = 1e-2
@@ -242,6 +243,12 @@ def _in_features(problem, workspace, lam, direct, tol):
             solution = certified(problem, state, workspace.tally, tol)
             if is_over or solution.is_within(tol if state.settled or are_known else min(tol, FACE)):
                 return solution
+            if np.isinf(features.reach) and state.settled:
+                # Some samples alone led to where rounding leaves nothing.
+                state = solve_all_in_features(problem, features, workspace, _LARGER**2 * lam)
+                solution = certified(problem, state, workspace.tally, tol)
+                if solution.is_within(tol):
+                    return solution
             if of_classes and state.point.lam >= problem.largest_cost:
                 softer = solve_in_features(problem.with_cost(lam), features, workspace, lam)
                 solution = _grown_constant(problem, features.X, softer, workspace.tally, tol)
