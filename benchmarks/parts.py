@@ -89,9 +89,7 @@ PARTS = [
     Part(
         "linear: samples near the margin alone", {"linear._MANY": (_NEVER, 0), "linear._MANY_WITH_BUDGET": (_NEVER, 0)}
     ),
-    Part("linear: lam begun larger", {"solve._LARGER": 1.0}),
     Part("smooth: a share of the samples first", {"smooth._MANY": _NEVER}),
-    Part("smooth: lam begun larger", {"smooth._GENEROUS": 0.0}),
     Part("sparse", {"solve.is_sparse": _none}),
     Part("working_set: near samples join", {"working_set._NEAR_SHARE": 0.0}),
     Part("working_set: it moves", {"working_set._STEADY": _NEVER}),

@@ -184,11 +184,12 @@ def spread_of(gram):
 def typical_spread(gram):
     """Half the median squared distance of pairs of samples: that of most, where `spread_of` is that of a few far off.
 
-    `spread_of` where most pairs are alike.
+    `spread_of` where most pairs are alike. As that it counts pairs of a sample with itself.
     """
     n, diagonal = len(gram), np.diagonal(gram)
     one, other = np.arange(n), np.roll(np.arange(n), n // 2)
-    typical = 0.5 * float(np.sort(diagonal + diagonal[other] - 2.0 * gram[one, other])[n // 2])
+    median = float(np.sort(diagonal + diagonal[other] - 2.0 * gram[one, other])[n // 2])
+    typical = 0.5 * (1.0 - 1.0 / n) * median
     return typical if typical > ROUNDING * np.abs(diagonal).max() else spread_of(gram)
 
 

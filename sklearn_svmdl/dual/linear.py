@@ -176,14 +176,8 @@ def solve_in_features(problem, features, workspace, lam):
         everyone = near.here is None and near.problem is within
         if everyone or (state.settled and not _is_idle(problem, state.point)):
             return state
-    return solve_all_in_features(problem, features, workspace, lam)
-
-
-def solve_all_in_features(problem, features, workspace, lam):
-    """As `solve_in_features`, by interior steps on all samples."""
-    X, rest, reach = features
-    within, begun = problem.within(min(reach, problem.largest_cost)), Point(None, min(lam, reach), None, None)
-    return _exact(problem, _Steps(within, X, rest, len(X), begun, workspace.tally), reach, workspace)
+    everywhere = _Steps(within, X, rest, len(X), Point(None, lam, None, None), workspace.tally)
+    return _exact(problem, everywhere, reach, workspace)
 
 
 def _is_idle(problem, point):

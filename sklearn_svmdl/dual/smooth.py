@@ -23,9 +23,6 @@ _WIDEST, _NARROWER, _FEW_WITHIN, _SHARE_WITHIN, _MOST_STEPS = 2.0, 0.25, 5, 0.01
 # lam stands when a step changes it by no more than this share. The slack is thought to fall no slower than by this
 # power of lam, and to no less than this share, and the logarithm of lam changes by no more than this in one step.
 _STANDS, _LEAST_POWER, _LEAST_LEFT, _LONGEST = 0.1, 1e-3, 0.1, 2.3
-# From too large a lam a few long steps lead back, from one too small many short ones lead on: so many times what the
-# smooth loss cannot tell of the slack is allowed for.
-_GENEROUS = 6.0
 # What keeps the curvature in b apart from that in w where too few samples are within the width.
 _SINGULAR = 1e-10
 _SMALLEST = np.finfo(float).tiny
@@ -54,7 +51,7 @@ def smooth_plane(problem, X, lam, tally):
     Returns
     -------
     Plane or None
-        For a budget lam is what may be needed rather than less. None where the steps got nowhere.
+        None where the steps got nowhere.
     """
     n, plane = len(X), Plane(np.zeros(X.shape[1]), 0.0, lam, _WIDEST)
     if n >= _MANY:
@@ -72,7 +69,7 @@ def smooth_plane(problem, X, lam, tally):
                 break
     except np.linalg.LinAlgError:
         return None
-    return smooth.plane._replace(lam=smooth.generous * smooth.plane.lam)
+    return smooth.plane
 
 
 class _SmoothLoss:
@@ -85,7 +82,7 @@ class _SmoothLoss:
     def __init__(self, problem, X, plane, tally):
         self.problem, self.X, self.plane, self.tally = problem, X, plane, tally
         self.into = problem.sign * (problem.linear - matmul(X, plane.w) - plane.intercept)
-        self.share, self.generous = self._share(self.into), 1.0
+        self.share = self._share(self.into)
 
     def _share(self, into):
         """The share of the price that each slack has."""
@@ -145,10 +142,7 @@ class _SmoothLoss:
         return H
 
     def _wanted_lam(self, change, of_lam):
-        """The lam that the budget asks for, as far as the smooth loss can tell: the slack falls about as a power of it.
-
-        `generous` is how many times as much lam would let the slack fall by what cannot be told.
-        """
+        """The lam that the budget seems to ask for: the slack falls about as a power of it."""
         problem, into, lam = self.problem, self.into, self.plane.lam
         costs = (into > 0).astype(float)
         spent, pull = dot(problem.weight * costs, into), self._pull(costs)
@@ -161,7 +155,6 @@ class _SmoothLoss:
         unsure = dot(problem.weight, within * into * (1.0 - 0.5 * self.share)) / after
         excess = np.log(after) - np.log(max(problem.budget, _SMALLEST))
         excess = max(excess - unsure, 0.0) if excess > 0 else excess
-        self.generous = np.exp(min(_GENEROUS * unsure / power, _LONGEST))
         return min(lam * np.exp(np.clip(excess / power, -_LONGEST, _LONGEST)), problem.largest_cost)
 
     def _length(self, change, along, lam):

@@ -13,7 +13,7 @@ from .distinct import Distinct
 from .feasibility import is_least, least_budget, least_slack_shown
 from .kkt import BOUND, FREE, ZERO, spread_of
 from .levels import between_means, coarse_problem, cold_state, polish, share_of, solve_levels
-from .linear import FACE, features_of, solve_all_in_features, solve_in_features, tells_vertex
+from .linear import FACE, features_of, solve_in_features, tells_vertex
 from .problem import (
     Status,
     certify,
@@ -36,9 +36,6 @@ _REACH, _REACH_OF_MANY, _MANY = 1e8, 1e6, 400
 # Where the samples are far from the origin but near each other that is not enough: lam times the largest kernel value
 # stays below this, so that the rounding errors of a few duals do.
 _DIGITS = 1e11
-# How many times what lam is thought to be it is at first with few known features, and as many times that squared where
-# some of the samples led astray.
-_LARGER = 10.0
 # Where even that leaves no certificate, lam is followed to this share of it.
 _SHORTER = 1e-2
 # Up to so many samples, and of a regression, all kernel values are evaluated at once, and the way to the solution is
@@ -200,13 +197,12 @@ def _attempt(problem, workspace, tol):
 def _block_steps(problem, workspace, tol):
     """The certified solution by block steps."""
     tally, direct = workspace.tally, is_direct(problem, workspace.buffer)
-    start = cold_state(problem) if direct and problem.source.n_features is None else None
-    lam = _first_lam(problem) if start is None else start.point.lam
+    start = cold_state(problem) if direct else None
+    lam = start.point.lam if direct else _first_lam(problem)
     solution = _in_features(problem, workspace, lam, direct, tol)
     if solution is not None:
         return solution
     if direct:
-        start = cold_state(problem) if start is None else start
         block = whole_block(problem, problem.source.distinct.whole(), tally)
         start = between_means(problem, start, block.scale) if problem.source.index is None else start
         return certified(problem, solve_block(block, start, trusted=False), tally, tol)
@@ -243,12 +239,6 @@ def _in_features(problem, workspace, lam, direct, tol):
             solution = certified(problem, state, workspace.tally, tol)
             if is_over or solution.is_within(tol if state.settled or are_known else min(tol, FACE)):
                 return solution
-            if np.isinf(features.reach) and state.settled:
-                # Some samples alone led to where rounding leaves nothing.
-                state = solve_all_in_features(problem, features, workspace, _LARGER**2 * lam)
-                solution = certified(problem, state, workspace.tally, tol)
-                if solution.is_within(tol):
-                    return solution
             if of_classes and state.point.lam >= problem.largest_cost:
                 softer = solve_in_features(problem.with_cost(lam), features, workspace, lam)
                 solution = _grown_constant(problem, features.X, softer, workspace.tally, tol)
@@ -274,17 +264,11 @@ def _grown_constant(problem, X, state, tally, tol):
 
 
 def _first_lam(problem):
-    """Where lam may begin, of a share of the samples where that of all would take all kernel values.
-
-    With the linear kernel it is larger: from too large a lam a few long steps lead back, from one too small many short
-    ones lead on.
-    """
+    """Where lam may begin, of a share of the samples: that of all would take all kernel values."""
     if problem.budget is None:
         return problem.cost
-    n = problem.n_distinct
-    if problem.source.n_features is not None:
-        return min(_LARGER * cold_state(problem).point.lam, problem.largest_cost)
-    return cold_state(coarse_problem(problem, share_of(problem, n / _PROBE, np.random.RandomState(0)))).point.lam
+    some = share_of(problem, problem.n_distinct / _PROBE, np.random.RandomState(0))
+    return cold_state(coarse_problem(problem, some)).point.lam
 
 
 def certified(problem, state, tally, tol):
