@@ -259,7 +259,7 @@ def _grown_constant(problem, X, state, tally, tol):
     lam, A = hardest.cost, np.column_stack([X, np.ones(len(X))])
     beta = on_their_bounds(hardest, lam / state.point.lam * state.point.beta, lam)
     free = (beta != 0) & (beta != lam * problem.bound)
-    beta[free] -= np.linalg.lstsq(A[free].T, A.T @ beta)[0]
+    beta[free] -= np.linalg.lstsq(A[free].T, A.T @ beta, rcond=None)[0]
     return certify(hardest, beta, lam, tally.done(), tol)
 
 
