@@ -101,7 +101,8 @@ def test_single_precision_that_goes_astray_is_given_up():
     done = pivot(block, free_state(block, 1.0))
     assert done.settled
     exact = pivot(block_of(problem), free_state(block, 1.0))
-    assert exact.settled and np.mean(done.side == exact.side) > 0.99
+    assert exact.settled and exact.exact and np.mean(done.side == exact.side) > 0.99
+    assert_optimal(problem, exact.point)
 
 
 def test_a_proximal_weight_that_falls_settles_what_exact_pivots_do_not():

@@ -184,10 +184,22 @@ def test_budgets_beyond_what_found_features_tell_are_solved_without_them(share):
     problem = problem.with_budget(share * problem.largest_budget)
     solution = solve(problem, tol=1e-6)
     assert solution.status in (Status.OPTIMAL, Status.OUT_OF_REACH)
-    # Kernel values evaluated anew round otherwise, and the multiplier is large.
-    rounding = 4.0 * np.finfo(float).eps * solution.lam * np.sqrt(300)
-    again = certify(problem.with_cost(solution.lam), solution.beta, solution.lam, solution.work, 1e-6 + rounding)
+    again = certify(problem.with_cost(solution.lam), solution.beta, solution.lam, solution.work, 1e-6)
     assert again.status is Status.OPTIMAL
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_certificate_far_out_is_not_the_luck_of_roundings(seed):
+    X, y = make_moons(300, noise=0.4, random_state=seed)
+    source = SMOOTH["rbf"].source(X)
+    problem = classification(source, np.where(y, 1.0, -1.0), np.ones(300))
+    problem = problem.with_budget(0.1 * problem.largest_budget)
+    solution = solve(problem, tol=1e-6)
+    assert solution.status is Status.OUT_OF_REACH
+    noise = np.triu(np.random.RandomState(seed).choice([-1.0, 0.0, 1.0], (300, 300)), 1)
+    gram = source.whole() * (1.0 + np.finfo(float).eps * (noise + noise.T))
+    other = classification(GramSource(gram), problem.linear, problem.weight, cost=solution.lam)
+    assert certify(other, solution.beta, solution.lam, solution.work, 1e-6).status is Status.OPTIMAL
 
 
 def many_samples(given, seed=3, n=5000, d=6):

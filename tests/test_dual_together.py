@@ -212,7 +212,7 @@ def test_pairs_of_classes_in_their_few_features(kernel, cost):
             problem = problem.with_cost(cost)
             assert_same(solution, solve(problem, tol=1e-9), problem)
     steps = [solution.work.interior_steps for solution in found if solution is not None]
-    assert max(steps) <= 2 * stack_interior.MOST_STEPS and (kernel != "linear" or min(steps) > 0)
+    assert max(steps) <= stack_interior.MOST_STEPS and (kernel != "linear" or min(steps) > 0)
 
 
 @pytest.mark.parametrize("kernel", ["linear", "rbf"])

@@ -11,7 +11,7 @@ from .active_set import solve_block
 from .buffer import Buffer
 from .distinct import Distinct
 from .feasibility import is_least, least_budget, least_slack_shown
-from .kkt import BOUND, FREE, ZERO, spread_of
+from .kkt import BOUND, FREE, UNITS, ZERO, spread_of
 from .levels import between_means, coarse_problem, cold_state, polish, share_of, solve_levels
 from .linear import FACE, features_of, solve_in_features, tells_vertex
 from .problem import (
@@ -172,18 +172,29 @@ def block_steps(problem, tally, tol, cache_size):
     DualSolution
     """
     workspace = Workspace(Buffer.of(cache_size, problem.n_distinct), tally)
-    solution = _attempt(problem, workspace, tol)
-    if solution is not None and (solution.is_within(tol) or tally.left <= 0):
-        return problem, solution
     nearer = problem.within(_SHORTER * problem.largest_cost)
-    if problem.budget is not None and solution is not None and solution.lam >= nearer.largest_cost:
+    solution = _attempt(problem, workspace, tol)
+    is_far = problem.budget is not None and solution is not None and solution.lam >= nearer.largest_cost
+    # So far out a certificate may be the luck of roundings.
+    surely = tol - _rounding(problem, solution) if is_far else tol
+    if solution is not None and (tally.left <= 0 or solution.is_within(surely)):
+        return problem, solution
+    if is_far:
         again = _attempt(nearer, workspace, tol)
         if again is not None and again.is_within(tol):
             return nearer, again
+        if solution.is_within(tol):
+            return problem, solution
     start = None if solution is None else (solution.beta, solution.lam)
     most = min(_MOST_PAIR_STEPS, _MOST_KERNEL_VALUES / problem.n_samples)
     end = ascend(problem, problem.lam_range[1], start=start, tol=tol, tally=tally, cache_size=cache_size, most=most)
     return problem, end if solution is None or end.error < solution.error else solution
+
+
+def _rounding(problem, solution):
+    """By how much a violation evaluated from other roundings of the kernel values may be another."""
+    largest = float(np.abs(problem.source.distinct.diagonal()).max())
+    return UNITS * np.finfo(float).eps * largest * np.linalg.norm(solution.beta)
 
 
 def _attempt(problem, workspace, tol):
