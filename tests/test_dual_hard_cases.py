@@ -237,6 +237,18 @@ def test_a_linear_budget_that_nothing_keeps_takes_few_iterations_in_any_order_of
     assert model.duality_gap_[0] <= 1e-5 and model.n_iter_[0] <= 2_000
 
 
+def test_the_budget_of_a_cost_next_to_the_least_slack_takes_few_iterations():
+    """Of so many samples a cost of 1 leaves hardly more slack than any larger one: many a lam seems right."""
+    options = {"n_informative": 10, "n_redundant": 5, "flip_y": 0.1, "random_state": 0}
+    X, y = make_classification(100_000, 30, **options)
+    X = StandardScaler().fit_transform(X)
+    bought = BudgetSVC(kernel="linear", C=1, unit="cost").fit(X, y)
+    model, caught = fit(X, y, kernel="linear", C=bought.budget_[0])
+    assert not caught
+    assert model.duality_gap_[0] <= 1e-6 and model.n_iter_[0] <= 500
+    np.testing.assert_allclose(model.coef_, bought.coef_, atol=1e-3 * np.abs(bought.coef_).max())
+
+
 @pytest.mark.parametrize("n", [80, 755, 3000])
 @pytest.mark.parametrize("seed", range(3))
 def test_classes_that_no_hyperplane_tells_apart_get_the_constant(n, seed):

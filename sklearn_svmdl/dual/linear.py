@@ -56,6 +56,8 @@ _MANY, _MANY_WITH_BUDGET = (1000, 30), (300, 15)
 # wrong side. What is held there takes part, so many times at most; where it is so many times as much as took part, and
 # a larger share of all, everyone does.
 _BAND, _FEW_WRONG, _MOST_TURNS, _OUTGROWN, _MOST_TAKEN = 4, 0.01, 10, 4, 0.3
+# Next to the least slack a smooth loss tells any lam: steps begin with no more than so many times the first.
+_FURTHEST = 1e3
 _SMALLEST = np.finfo(float).tiny
 
 
@@ -287,8 +289,8 @@ def _near_margin(problem, X, rest, lam, tally):
         return None
     if problem.budget is not None and plane.lam >= problem.largest_cost:
         problem = problem.with_cost(problem.largest_cost)
-        plane = plane._replace(lam=problem.cost)
-    point = Point(None, plane.lam, plane.intercept, matmul(X, plane.w))
+    lam = min(plane.lam, _FURTHEST * lam) if problem.cost is None else problem.cost
+    point = Point(None, lam, plane.intercept, matmul(X, plane.w))
     into = inward(problem, point)
     near = _BAND * np.count_nonzero((into > 0) & (into < plane.width)) + _NEAR_COUNT
     return _Steps(problem, X, rest, min(near, n), point, tally)
