@@ -9,6 +9,7 @@ problem is solved from nothing.
 """
 
 from dataclasses import replace
+from math import sqrt
 
 import numpy as np
 
@@ -123,13 +124,26 @@ def first_state(problem):
 
 def _by_detour(block, state):
     """The exact solution by way of easier problems: of a regression with a cost those of a smooth loss, else those of a
-    proximal weight that falls, from the duals at the same shares of their bounds."""
-    point = state.point
-    lam = block.clip_lam(point.lam)
+    proximal weight that falls, for a larger cost from the sides that one round for a cost between asks for."""
+    lam = block.clip_lam(state.point.lam)
     if block.row is not None and not block.lam_is_free:
-        return pivot_smoothly(block, replace(state, point=point._replace(lam=lam)))
-    grown = replace(state, point=point._replace(beta=lam / point.lam * point.beta, lam=lam))
-    return pivot_ever_closer(block, grown, heaviest=_PRICED / (lam * block.scale))
+        return pivot_smoothly(block, replace(state, point=state.point._replace(lam=lam)))
+    if lam > state.point.lam:
+        between = sqrt(lam * state.point.lam)
+        halfway = block.at_cost(between)
+        state = pivot(halfway, _grown(state, between), _weight(halfway, between), overlook=np.inf)
+    return pivot_ever_closer(block, _grown(state, lam), heaviest=_weight(block, lam))
+
+
+def _grown(state, lam):
+    """The state with the duals at the same shares of the bounds of another lam."""
+    point = state.point
+    return replace(state, point=point._replace(beta=lam / point.lam * point.beta, lam=lam))
+
+
+def _weight(block, lam):
+    """The proximal weight, relative to the scale, that prices slack from nothing to lam over `_PRICED`."""
+    return _PRICED / (lam * block.scale)
 
 
 class _StoredSteps:
