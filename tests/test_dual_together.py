@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from blocks import random_problem
 from scipy.linalg import block_diag
+from sklearn.datasets import make_gaussian_quantiles
+from sklearn.preprocessing import StandardScaler
 
 from sklearn_svmdl import BudgetSVC
 from sklearn_svmdl.dual import stack_interior, stack_pivots, together
@@ -18,7 +20,7 @@ from sklearn_svmdl.dual.problem import DualProblem, Status, certify, classificat
 from sklearn_svmdl.dual.solve import solve, solve_many, walk_many
 from sklearn_svmdl.dual.stack import Stack
 from sklearn_svmdl.dual.stack_pivots import MOST_ROUNDS, Blocks, Fixed, pivot_together, start
-from sklearn_svmdl.dual.together import LARGEST, MOST_ITERATIONS
+from sklearn_svmdl.dual.together import LARGEST, LARGEST_WALKED, MOST_ITERATIONS
 from sklearn_svmdl.dual.work import Tally, Work
 from sklearn_svmdl.dual.working_set import whole_block
 from sklearn_svmdl.kernels import GramSource, Kernel
@@ -159,6 +161,16 @@ def test_budgets_that_no_hyperplane_keeps_get_the_least_slack_of_the_linear_prog
     assert infeasible >= (5 if share < 0.5 else 0)
 
 
+def test_mixed_classes_with_many_known_features_are_solved_in_these():
+    """Classes one around the other, which no hyperplane tells apart, in too many features for them to be few."""
+    X, y = make_gaussian_quantiles(n_samples=495, n_features=60, n_classes=4, random_state=4)
+    stack, alone = of_classes(StandardScaler().fit_transform(X), y)
+    found = solve_many(stack.with_cost(1.0))
+    for solution, problem in zip(found, alone, strict=True):
+        assert solution.work.interior_steps > 0
+        assert_same(solution, solve(problem.with_cost(1.0), tol=1e-9), problem.with_cost(1.0))
+
+
 def test_a_budget_is_called_infeasible_only_where_that_is_shown(monkeypatch):
     """A cost that is too small leaves more than the least slack, and shows nothing of it."""
     monkeypatch.setattr(together, "_HARDEST", 1.0)
@@ -229,7 +241,7 @@ def test_pairs_of_classes_without_few_features_grow_from_between(kernel):
 @pytest.mark.parametrize(("kernel", "gamma"), [("rbf", 0.03), ("rbf", 0.3), ("rbf", 10.0), ("poly", 0.5)])
 def test_walks_together_are_those_of_each_alone(kernel, gamma):
     """Rising costs from where all are at their bound to where hardly any is; weights, and classes of all sizes."""
-    X, y = blobs(1, n=400, d=3, k=4)
+    X, y = blobs(1, n=300, d=3, k=4)
     weight = np.random.RandomState(2).choice([0.5, 1.0, 3.0], len(y))
     parameters = {"degree": 2, "coef0": 1.0} if kernel == "poly" else {}
     stack, alone = of_classes(X, y, kernel, weight, gamma=gamma, **parameters)
@@ -244,7 +256,7 @@ def test_walks_together_are_those_of_each_alone(kernel, gamma):
 
 
 def test_walks_together_take_fewer_rounds_than_each_cost_from_nothing():
-    X, y = blobs(4, n=300, d=4, k=3, spread=0.7)
+    X, y = blobs(4, n=210, d=4, k=3, spread=0.7)
     stack, _ = of_classes(X, y, "rbf", gamma=0.25)
     costs = np.geomspace(0.1, 100.0, 8)
     of_walk = sum(solution.n_iter for row in walk_many(stack, costs) for solution in row)
@@ -257,6 +269,8 @@ def test_what_is_not_for_walks_together_is_left_alone():
     of_rbf, of_linear = (of_classes(X, y, kernel, gamma=0.3)[0] for kernel in ("rbf", "linear"))
     nothing = [[None] * 3] * 2
     assert walk_many(of_linear, [0.1, 1.0]) == nothing
+    X, y = blobs(1, n=3 * LARGEST_WALKED, k=3)
+    assert walk_many(of_classes(X, y, "rbf", gamma=0.3)[0], [0.1, 1.0]) == nothing
     assert walk_many(of_rbf, [0.1, 1.0], max_iter=MOST_ITERATIONS - 1) == nothing
     assert walk_many(of_rbf.take(slice(2)), [0.1, 1.0]) == [[None] * 2] * 2
 

@@ -25,7 +25,7 @@ from .problem import (
 )
 from .smo import ascend, first_shape
 from .sparse import is_sparse, solve_sparse
-from .together import LARGEST, MOST_ITERATIONS, solve_together, walk_together
+from .together import LARGEST, LARGEST_WALKED, MOST_ITERATIONS, solve_together, walk_together
 from .work import Tally
 from .working_set import TooLarge, Workspace, dense_features, whole_block
 
@@ -133,7 +133,7 @@ def walk_many(stack, costs, *, tol=1e-3, max_iter=100_000):
     -------
     list of lists of DualSolution or None : for each cost one for each problem, None where `walk` has to
     """
-    which = np.flatnonzero(stack.sizes <= LARGEST)
+    which = np.flatnonzero(stack.sizes <= LARGEST_WALKED)
     solutions = [[None] * len(stack) for _ in costs]
     if max_iter >= MOST_ITERATIONS and stack.features is None and len(which) >= SEVERAL:
         for row, found in zip(solutions, walk_together(stack.take(which), costs, tol), strict=True):

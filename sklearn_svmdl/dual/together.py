@@ -43,10 +43,12 @@ from .working_set import dense_features
 _SMALL, _SMALL_WITH_BUDGET, _MEDIUM, LARGEST, _MIXED, _BALANCED = 64, 256, 128, 1000, 0.06, 0.2
 # The problems of a stack have at least this share of the variables of its largest, and take so many numbers an array.
 _ALIKE, _MOST_NUMBERS = 0.5, 2**21
-# Few features take the place of pivots up to a share of a problem's samples, and while a step with those that are found
-# takes no more multiplications; the place of growth up to more. With more multiplications than these for known ones the
-# samples between the classes cost less to solve for.
-_FEW_FOUND, _FEW_IN_WALKS, _SOME_FOUND, _MOST_COST = (0.2, 4e5), (0.2, 1e6), (0.6, 4e6), 5e5
+# Up to so many variables many walks at once take less time than one after the other.
+LARGEST_WALKED = 200
+# Few features take the place of pivots up to a share of a problem's samples, and while a step with them takes no more
+# multiplications; the place of growth up to more. Many that are known do where the classes are mixed: else the samples
+# between these cost less to solve for.
+_FEW, _FEW_IN_WALKS, _SOME_FOUND, _MANY_KNOWN = (0.2, 4e5), (0.2, 1e6), (0.6, 4e6), (0.35, 1e7)
 # They are so many of each class at first, and up to this share of all near the margin.
 _BETWEEN, _SOME, _MOST_NEAR = 20, 0.2, 0.8
 # The relative gap at which sides are handed over, and that where what features leave changes f by more than so much, so
@@ -171,25 +173,31 @@ def _with_budgets(stack, reach, tol):
 
 
 def _with_costs(stack, reach, tol):
-    """Interior steps and pivots where few features are known or found, pivots of the small ones, growth of others."""
-    solutions, first = [None] * len(stack), stack.sizes > (_MEDIUM if stack.features is None else 0)
-    features = _features(stack, np.flatnonzero(first), *_FEW_FOUND)
+    """Interior steps and pivots where few features are known or found, or more are known and the classes mixed; pivots
+    of the small ones, growth of others."""
+    solutions, are_known = [None] * len(stack), stack.features is not None
+    first = stack.sizes > (0 if are_known else _MEDIUM)
+    features = few_features = _features(stack, np.flatnonzero(first), *_FEW)
+    if few_features is None and are_known:
+        first = _are_mixed(stack, np.arange(len(stack)))
+        features = _features(stack, np.flatnonzero(first), *_MANY_KNOWN)
     if features is not None:
         _solve_in_features(stack, np.flatnonzero(first), features, tol, solutions)
     few = (stack.sizes <= _SMALL) | (stack.sizes**2 * len(stack) <= _MOST_NUMBERS)
     whole = _unsolved(solutions, few | _are_mixed(stack, np.flatnonzero(~few)))
     _solve_small(stack, whole, reach, tol, solutions, _WHOLE_ROUNDS)
-    if features is None:
-        _solve_left(stack, tol, solutions)
+    if few_features is None:
+        _solve_left(stack, None if are_known else _SOME_FOUND, tol, solutions)
     else:
-        _solve_in_features(stack, _unsolved(solutions, ~first), features, tol, solutions)
+        _solve_in_features(stack, _unsolved(solutions, ~first), few_features, tol, solutions)
     return solutions
 
 
-def _solve_left(stack, tol, solutions):
-    """Enter what interior steps and pivots, or growth, settle of the problems without a solution."""
+def _solve_left(stack, limits, tol, solutions):
+    """Enter what interior steps in features within the limits and pivots, or growth, settle of the problems without a
+    solution."""
     left = _unsolved(solutions)
-    features = _features(stack, left, *_SOME_FOUND)
+    features = None if limits is None else _features(stack, left, *limits)
     if features is None:
         _solve_parts(stack, left, lambda m: (m // 2) ** 2, _grown, tol, solutions)
     else:
@@ -218,7 +226,7 @@ def _enter_least_slack(stack, rows, tol, solutions):
     """Enter the solutions of least slack where they show that no hyperplane keeps the budget."""
     part = stack.take(rows)
     hardest, found = part.with_cost(_HARDEST / part.spreads), [None] * len(part)
-    _solve_left(hardest, tol, found)
+    _solve_left(hardest, _MANY_KNOWN, tol, found)
     which = np.flatnonzero([solution is not None for solution in found])
     if len(which) == 0:
         return
@@ -242,7 +250,7 @@ def _features(stack, rows, few, most_cost):
         return features_of(stack.source, m, float(stack.cost[rows].max()), few, most_cost)
     X = dense_features(stack.source.features)
     r = X.shape[1]
-    return Features(X, np.zeros(len(X))) if r <= few * m and m * r**2 <= _MOST_COST else None
+    return Features(X, np.zeros(len(X))) if r <= few * m and m * r**2 <= most_cost else None
 
 
 def _parts(sizes, rows, numbers):

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..dual.solve import walk_many
 from ..dual.stack import Stack
-from ..dual.together import LARGEST
+from ..dual.together import LARGEST_WALKED
 from ..kernels import MEGABYTE
 from ._folds import score_walk
 from ._training import resolved_kernel
@@ -22,7 +22,7 @@ def are_solved_together(samples, unit, cache_size):
         return False
     sizes = np.sort(np.unique(samples.y, return_counts=True)[1])
     # Kernel values of all samples, besides the shared ones and those of a fold.
-    return sizes[-2:].sum() <= LARGEST and 32 * len(samples.y) ** 2 <= cache_size * MEGABYTE
+    return sizes[-2:].sum() <= LARGEST_WALKED and 32 * len(samples.y) ** 2 <= cache_size * MEGABYTE
 
 
 def score_together(make, candidates, samples, folds, scoring):
