@@ -138,9 +138,8 @@ def _walk_part(part, rows, costs, tol, solutions):
         for k, (row, solution) in enumerate(zip(rows.tolist(), own, strict=True)):
             found[row] = solution
             if solution is not None:
-                n = len(solution.beta)
-                duals[k, :n] = solution.beta
-                side[k, :n] = sides_of(solution.beta, part.bound[k, :n], cost)
+                duals[k, : len(solution.beta)] = solution.beta
+        side[solved] = sides_of(duals[solved], part.bound[solved], cost)
 
 
 def _from_last(side, shape):
