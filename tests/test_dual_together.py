@@ -161,6 +161,18 @@ def test_budgets_that_no_hyperplane_keeps_get_the_least_slack_of_the_linear_prog
     assert infeasible >= (5 if share < 0.5 else 0)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_small_classes_whose_kernel_has_few_features_are_solved_in_these(seed):
+    """Neighbours on a line under a cubic kernel: samples on the margin together, about which pivots do not settle."""
+    random = np.random.RandomState(seed)
+    X = random.randn(71, 1)
+    y = np.digitize(X[:, 0] + 0.5 * random.randn(71), [-0.4, 0.4])
+    stack, alone = of_classes(StandardScaler().fit_transform(X), y, "poly", degree=3, gamma=1.0, coef0=1.0)
+    found = solve_many(stack.with_cost(1.0))
+    for solution, problem in zip(found, alone, strict=True):
+        assert_same(solution, solve(problem.with_cost(1.0), tol=1e-9), problem.with_cost(1.0))
+
+
 def test_mixed_classes_with_many_known_features_are_solved_in_these():
     """Classes one around the other, which no hyperplane tells apart, in too many features for them to be few."""
     X, y = make_gaussian_quantiles(n_samples=495, n_features=60, n_classes=4, random_state=4)

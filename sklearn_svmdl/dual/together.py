@@ -37,10 +37,10 @@ from .stack_pivots import (
 from .work import Tally, Work
 from .working_set import dense_features
 
-# Problems of up to so many variables are pivoted whole, with budgets of up to so many; of up to so many before features
-# are sought, and of up to so many near the margin; whole as well where more than this share of the samples are nearer
-# to the other class, and this share are of the smaller one, since most are support vectors then.
-_SMALL, _SMALL_WITH_BUDGET, _MEDIUM, LARGEST, _MIXED, _BALANCED = 64, 256, 128, 1000, 0.06, 0.2
+# Problems of up to so many variables are pivoted whole before features are sought, with budgets of up to so many; of up
+# to so many near the margin; whole as well where more than this share of the samples are nearer to the other class, and
+# this share are of the smaller one, since most are support vectors then.
+_SMALL, _SMALL_WITH_BUDGET, LARGEST, _MIXED, _BALANCED = 64, 256, 1000, 0.06, 0.2
 # The problems of a stack have at least this share of the variables of its largest, and take so many numbers an array.
 _ALIKE, _MOST_NUMBERS = 0.5, 2**21
 # Up to so many variables many walks at once take less time than one after the other.
@@ -49,6 +49,8 @@ LARGEST_WALKED = 200
 # multiplications; the place of growth up to more. Many that are known do where the classes are mixed: else the samples
 # between these cost less to solve for.
 _FEW, _FEW_IN_WALKS, _SOME_FOUND, _MANY_KNOWN = (0.2, 4e5), (0.2, 1e6), (0.6, 4e6), (0.35, 1e7)
+# The fewest samples of which features are sought.
+_FEWEST = 10
 # They are so many of each class at first, and up to this share of all near the margin.
 _BETWEEN, _SOME, _MOST_NEAR = 20, 0.2, 0.8
 # The relative gap at which sides are handed over, and that where what features leave changes f by more than so much, so
@@ -175,7 +177,7 @@ def _with_costs(stack, reach, tol):
     """Interior steps and pivots where few features are known or found, or more are known and the classes mixed; pivots
     of the small ones, growth of others."""
     solutions, are_known = [None] * len(stack), stack.features is not None
-    first = stack.sizes > (0 if are_known else _MEDIUM)
+    first = stack.sizes > (0 if are_known else _SMALL)
     features = few_features = _features(stack, np.flatnonzero(first), *_FEW)
     if few_features is None and are_known:
         first = _are_mixed(stack, np.arange(len(stack)))
@@ -246,7 +248,7 @@ def _features(stack, rows, few, most_cost):
         return None
     m = int(stack.sizes[rows].max())
     if stack.features is None:
-        return features_of(stack.source, m, float(stack.cost[rows].max()), few, most_cost)
+        return features_of(stack.source, m, float(stack.cost[rows].max()), few, most_cost, fewest=_FEWEST)
     X = dense_features(stack.source.features)
     r = X.shape[1]
     return Features(X, np.zeros(len(X))) if r <= few * m and m * r**2 <= most_cost else None
