@@ -51,7 +51,7 @@ LARGEST_WALKED = 200
 _FEW, _FEW_IN_WALKS, _SOME_FOUND, _MANY_KNOWN = (0.2, 4e5), (0.2, 1e6), (0.6, 4e6), (0.35, 1e7)
 # The fewest samples of which features are sought.
 _FEWEST = 10
-# They are so many of each class at first, and up to this share of all near the margin.
+# The samples between the classes are so many of each at first, and up to this share of all near the margin.
 _BETWEEN, _SOME, _MOST_NEAR = 20, 0.2, 0.8
 # The relative gap at which sides are handed over, and that where what features leave changes f by more than so much, so
 # that they tell them roughly, and that where a solution is a face; with the free samples go as many that are near the
