@@ -12,6 +12,7 @@ from sklearn.datasets import make_gaussian_quantiles
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_svmdl import BudgetSVC
+from sklearn_svmdl.dual import solve as solving
 from sklearn_svmdl.dual import stack_interior, stack_pivots, together
 from sklearn_svmdl.dual.feasibility import least_budget
 from sklearn_svmdl.dual.interior import Factored, InteriorSolver
@@ -129,6 +130,13 @@ def test_what_is_not_for_stacks_is_left_alone():
     large, trivial = random_problem(5, n=LARGEST + 1), small[0].with_budget(small[0].largest_budget)
     found = solve_many(stacked([large, *small, trivial]))
     assert found[0] is None and found[-1] is None and all(found[1:-1])
+
+
+def test_where_all_are_too_large_none_is_solved_together(monkeypatch):
+    monkeypatch.setattr(solving, "LARGEST", 10)
+    stack, _ = of_classes(*blobs(1, n=60, k=3))
+    for asked in (stack.with_cost(1.0), stack.with_budget(0.5 * stack.largest_budget)):
+        assert solve_many(asked) == [None] * 3
 
 
 def test_budgets_that_cannot_be_kept_are_left_to_solve():
@@ -462,8 +470,9 @@ def test_classes_are_mixed_where_many_samples_are_nearer_to_the_other():
     y = np.repeat([0, 1, 2], 70)
     X = 10.0 * np.array([[0.0, 0.0], [0.0, 0.0], [1.0, 0.0]])[y] + random.randn(210, 2)
     stack, _ = of_classes(X, y, "rbf", gamma=0.1)
-    np.testing.assert_array_equal(together._are_mixed(stack, np.arange(3)), [True, False, False])
-    np.testing.assert_array_equal(together._are_mixed(stack, np.array([1])), [False, False, False])
+    mixing = together._mixing(stack, np.arange(3))
+    assert mixing[0] > together._WELL_MIXED and not mixing[1:].any()
+    np.testing.assert_array_equal(together._mixing(stack, np.array([1])), [0.0, 0.0, 0.0])
 
 
 @pytest.mark.parametrize("n", [20, 300])

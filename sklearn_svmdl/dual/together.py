@@ -46,9 +46,11 @@ _ALIKE, _MOST_NUMBERS = 0.5, 2**21
 # Up to so many variables many walks at once take less time than one after the other.
 LARGEST_WALKED = 200
 # Few features take the place of pivots up to a share of a problem's samples, and while a step with them takes no more
-# multiplications; the place of growth up to more. Many that are known do where the classes are mixed: else the samples
-# between these cost less to solve for.
-_FEW, _FEW_IN_WALKS, _SOME_FOUND, _MANY_KNOWN = (0.2, 4e5), (0.2, 1e6), (0.6, 4e6), (0.35, 1e7)
+# multiplications; up to so many variables up to a smaller share, for pivots of few cost less. They take the place of
+# growth up to more. Many that are known do where more than this share of the samples are nearer to the other class, for
+# else those between the classes cost less to solve for.
+_FEW, _FEW_IN_WALKS, _MEDIUM, _FEWER = (0.2, 4e5), (0.2, 1e6), 128, (0.1, 4e5)
+_SOME_FOUND, _SOME_KNOWN, _MANY_KNOWN, _WELL_MIXED = (0.6, 4e6), (0.6, 5e5), (0.35, 1e7), 0.1
 # The fewest samples of which features are sought.
 _FEWEST = 10
 # The samples between the classes are so many of each at first, and up to this share of all near the margin.
@@ -178,17 +180,20 @@ def _with_costs(stack, reach, tol):
     of the small ones, growth of others."""
     solutions, are_known = [None] * len(stack), stack.features is not None
     first = stack.sizes > (0 if are_known else _SMALL)
-    features = few_features = _features(stack, np.flatnonzero(first), *_FEW)
-    if few_features is None and are_known:
-        first = _are_mixed(stack, np.arange(len(stack)))
+    limits = _FEW if are_known or stack.sizes.max(initial=0) > _MEDIUM else _FEWER
+    features = few_features = _features(stack, np.flatnonzero(first), *limits)
+    few = (stack.sizes <= _SMALL) | (stack.sizes**2 * len(stack) <= _MOST_NUMBERS)
+    more = are_known and few_features is None
+    mixing = _mixing(stack, np.flatnonzero(~few | more))
+    if more:
+        first = mixing > _WELL_MIXED
         features = _features(stack, np.flatnonzero(first), *_MANY_KNOWN)
     if features is not None:
         _solve_in_features(stack, np.flatnonzero(first), features, tol, solutions)
-    few = (stack.sizes <= _SMALL) | (stack.sizes**2 * len(stack) <= _MOST_NUMBERS)
-    whole = _unsolved(solutions, few | _are_mixed(stack, np.flatnonzero(~few)))
+    whole = _unsolved(solutions, few | (mixing > _MIXED))
     _solve_small(stack, whole, reach, tol, solutions, _WHOLE_ROUNDS)
     if few_features is None:
-        _solve_left(stack, None if are_known else _SOME_FOUND, tol, solutions)
+        _solve_left(stack, _SOME_KNOWN if are_known else _SOME_FOUND, tol, solutions)
     else:
         _solve_in_features(stack, _unsolved(solutions, ~first), few_features, tol, solutions)
     return solutions
@@ -198,7 +203,7 @@ def _solve_left(stack, limits, tol, solutions):
     """Enter what interior steps in features within the limits and pivots, or growth, settle of the problems without a
     solution."""
     left = _unsolved(solutions)
-    features = None if limits is None else _features(stack, left, *limits)
+    features = _features(stack, left, *limits)
     if features is None:
         _solve_parts(stack, left, lambda m: (m // 2) ** 2, _grown, tol, solutions)
     else:
@@ -227,7 +232,7 @@ def _enter_least_slack(stack, rows, tol, solutions):
     """Enter the solutions of least slack where they show that no hyperplane keeps the budget."""
     part = stack.take(rows)
     hardest, found = part.with_cost(_HARDEST / part.spreads), [None] * len(part)
-    _solve_left(hardest, _MANY_KNOWN, tol, found)
+    _solve_left(hardest, _SOME_KNOWN, tol, found)
     which = np.flatnonzero([solution is not None for solution in found])
     if len(which) == 0:
         return
@@ -350,15 +355,16 @@ def _difference_of_some(stack):
     return mean_difference(stack.bound * some)
 
 
-def _are_mixed(stack, rows):
-    """Mask of the problems, of some, more of whose samples than a few are nearer to the other class."""
-    mixed = np.zeros(len(stack), dtype=bool)
+def _mixing(stack, rows):
+    """The share of the samples of each problem, of some, that are nearer to the other class; zero for the other
+    problems, and where one class is small."""
+    mixing = np.zeros(len(stack))
     if len(rows):
         part = stack.take(rows)
         wrong, up = from_middle(part, part.products(_difference_of_some(part))) < 0, (part.bound > 0).sum(axis=1)
         smaller = np.minimum(up, part.sizes - up)
-        mixed[rows] = (wrong.sum(axis=1) > _MIXED * part.sizes) & (smaller > _BALANCED * part.sizes)
-    return mixed
+        mixing[rows] = np.where(smaller > _BALANCED * part.sizes, wrong.sum(axis=1) / part.sizes, 0.0)
+    return mixing
 
 
 def _refined(part, near, guess):
