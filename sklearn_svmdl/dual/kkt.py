@@ -184,7 +184,7 @@ def spread_of(gram):
 def typical_spread(gram):
     """Half the median squared distance of pairs of samples: that of most, where `spread_of` is that of a few far off.
 
-    `spread_of` where most pairs are alike. As that it counts pairs of a sample with itself.
+    `spread_of` where most pairs are alike. Like that one it counts the pairs of a sample with itself, one in n.
     """
     n, diagonal = len(gram), np.diagonal(gram)
     one, other = np.arange(n), np.roll(np.arange(n), n // 2)

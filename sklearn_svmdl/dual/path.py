@@ -131,6 +131,7 @@ def _by_detour(block, state):
     if lam > state.point.lam:
         between = sqrt(lam * state.point.lam)
         halfway = block.at_cost(between)
+        # Whatever is overlooked: one round that frees a sample is enough.
         state = pivot(halfway, _grown(state, between), _weight(halfway, between), overlook=np.inf)
     return pivot_ever_closer(block, _grown(state, lam), heaviest=_weight(block, lam))
 

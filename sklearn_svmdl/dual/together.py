@@ -176,27 +176,50 @@ def _with_budgets(stack, reach, tol):
 
 
 def _with_costs(stack, reach, tol):
-    """Interior steps and pivots where few features are known or found, or more are known and the classes mixed; pivots
-    of the small ones, growth of others."""
-    solutions, are_known = [None] * len(stack), stack.features is not None
-    first = stack.sizes > (0 if are_known else _SMALL)
-    limits = _FEW if are_known or stack.sizes.max(initial=0) > _MEDIUM else _FEWER
-    features = few_features = _features(stack, np.flatnonzero(first), *limits)
-    few = (stack.sizes <= _SMALL) | (stack.sizes**2 * len(stack) <= _MOST_NUMBERS)
-    more = are_known and few_features is None
-    mixing = _mixing(stack, np.flatnonzero(~few | more))
-    if more:
-        first = mixing > _WELL_MIXED
-        features = _features(stack, np.flatnonzero(first), *_MANY_KNOWN)
-    if features is not None:
-        _solve_in_features(stack, np.flatnonzero(first), features, tol, solutions)
-    whole = _unsolved(solutions, few | (mixing > _MIXED))
-    _solve_small(stack, whole, reach, tol, solutions, _WHOLE_ROUNDS)
-    if few_features is None:
-        _solve_left(stack, _SOME_KNOWN if are_known else _SOME_FOUND, tol, solutions)
+    """Interior steps and pivots where features will do, pivots of the small and the mixed ones, growth of others."""
+    solutions = [None] * len(stack)
+    small = (stack.sizes <= _SMALL) | (stack.sizes**2 * len(stack) <= _MOST_NUMBERS)
+    if stack.features is None:
+        _with_features_found(stack, small, reach, tol, solutions)
     else:
-        _solve_in_features(stack, _unsolved(solutions, ~first), few_features, tol, solutions)
+        _with_features_known(stack, small, reach, tol, solutions)
     return solutions
+
+
+def _with_features_found(stack, small, reach, tol, solutions):
+    """Enter solutions: the larger problems first where their features are few, the others after pivots failed."""
+    larger = stack.sizes > _SMALL
+    limits = _FEW if stack.sizes.max(initial=0) > _MEDIUM else _FEWER
+    features = _features(stack, np.flatnonzero(larger), *limits)
+    if features is not None:
+        _solve_in_features(stack, np.flatnonzero(larger), features, tol, solutions)
+    _pivot_small_and_mixed(stack, small, _mixing(stack, np.flatnonzero(~small)), reach, tol, solutions)
+    if features is None:
+        _solve_left(stack, _SOME_FOUND, tol, solutions)
+    else:
+        _solve_in_features(stack, _unsolved(solutions, ~larger), features, tol, solutions)
+
+
+def _with_features_known(stack, small, reach, tol, solutions):
+    """Enter solutions: all first where the features are few, the well mixed ones where they are many."""
+    everyone = np.arange(len(stack))
+    features = _features(stack, everyone, *_FEW)
+    if features is not None:
+        _solve_in_features(stack, everyone, features, tol, solutions)
+        _pivot_small_and_mixed(stack, small, _mixing(stack, np.flatnonzero(~small)), reach, tol, solutions)
+        return
+    mixing = _mixing(stack, everyone)
+    rows = np.flatnonzero(mixing > _WELL_MIXED)
+    features = _features(stack, rows, *_MANY_KNOWN)
+    if features is not None:
+        _solve_in_features(stack, rows, features, tol, solutions)
+    _pivot_small_and_mixed(stack, small, mixing, reach, tol, solutions)
+    _solve_left(stack, _SOME_KNOWN, tol, solutions)
+
+
+def _pivot_small_and_mixed(stack, small, mixing, reach, tol, solutions):
+    """Enter what pivots on all samples settle of the problems without a solution that are small or mixed."""
+    _solve_small(stack, _unsolved(solutions, small | (mixing > _MIXED)), reach, tol, solutions, _WHOLE_ROUNDS)
 
 
 def _solve_left(stack, limits, tol, solutions):
