@@ -105,7 +105,6 @@ PARTS = [
     Part("active_set: the most wrong alone", {"active_set._CALM": 0.0}),
     Part("active_set: one freed where they crowd", {"active_set._crowds": _none}),
     Part("active_set: ... given up where they cycle", {"active_set._cycles": _none}),
-    Part("active_set: given up where astray", {"active_set._ASTRAY": np.inf}),
     Part("active_set: pulled ones solved again", {"active_set.PULLED": np.inf}),
     Part("active_set: smooth loss", {"active_set.pivot_smoothly": _unsettled, "path.pivot_smoothly": _unsettled}),
     Part("factor: it follows the free samples", {"factor.SolverCache.factor": _none}),

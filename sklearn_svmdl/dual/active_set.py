@@ -21,8 +21,6 @@ from .kkt import BOUND, FREE, ZERO, Point, ProximalTerm, inward, is_balanced, on
 EXACT = 1e-11
 # Rounds without fewer samples on the wrong side before the pivoting gives up, and rounds in all.
 _PATIENCE, _MOST_ROUNDS = 4, 30
-# It has gone astray where so many times the fewest samples that were on the wrong side, and some, are there.
-_ASTRAY, _SOME_WRONG = 4, 20
 # A round that leaves no fewer samples on the wrong side, and no more than this share of the free ones, moves this share
 # of them alone, the most wrong: all at once they may cycle.
 _CALM, _MOVED = 0.5, 0.25
@@ -33,8 +31,8 @@ _UNCLEAR = 0.1
 # lam may change by this factor in one round.
 LAM_RANGE = 10.0
 # A round that leaves no fewer samples on the wrong side, and this share of the free ones about to leave again, is one
-# of a cycle.
-_LEAVING = 0.8
+# of a cycle; some leave in any round.
+_LEAVING, _SOME = 0.8, 20
 # The proximal weight, relative to the block's scale, falls from the heaviest to the lightest, by a factor as soon as no
 # more than a share of the free samples are on the wrong side, with patience once it is a share of the first. Where next
 # to none are an exact solution is tried, given up where its first round leaves more than a share on the wrong side, and
@@ -174,7 +172,7 @@ def _most_wrong(block, solved):
 def _cycles(solved):
     """Whether most of the samples that a round's guess has free, and some, are to leave again."""
     free = solved.conditions.free
-    return np.count_nonzero(solved.wanted[free] != FREE) > max(_LEAVING * len(free), _SOME_WRONG)
+    return np.count_nonzero(solved.wanted[free] != FREE) > max(_LEAVING * len(free), _SOME)
 
 
 def _crowds(block, side, wanted):
@@ -250,7 +248,7 @@ def pivot(block, state, delta=EXACT, overlook=0.0, cache=None, hope=np.inf):
             break
         point, wanted, residual, n_free = solved.point, solved.wanted, solved.residual, len(solved.conditions.free)
         wrong = np.count_nonzero(wanted != side)
-        astray = wrong > (hope * n_free if fewest == np.inf else _ASTRAY * fewest + _SOME_WRONG)
+        is_hopeless = fewest == np.inf and wrong > hope * n_free
         cache.conditions, centre = solved.conditions, centre._replace(lam=point.lam)
         stalled = 0 if wrong < fewest else stalled + 1
         fewest = min(fewest, wrong)
@@ -259,7 +257,7 @@ def pivot(block, state, delta=EXACT, overlook=0.0, cache=None, hope=np.inf):
         enough = wrong == 0 and solved.exact or wrong < overlook * n_free
         if enough and solved.stands:
             return State(wanted, point, settled=True, exact=overlook == 0.0, pivoted=True)
-        if stalled >= _PATIENCE or astray or (stalled and _cycles(solved)):
+        if stalled >= _PATIENCE or is_hopeless or (stalled and _cycles(solved)):
             break
         if _crowds(block, side, wanted):
             wanted = _first_wrong(block, state.point, solved)

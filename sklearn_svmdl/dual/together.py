@@ -193,9 +193,9 @@ def _with_features_found(stack, small, reach, tol, solutions):
     features = _features(stack, np.flatnonzero(larger), *limits)
     if features is not None:
         _solve_in_features(stack, np.flatnonzero(larger), features, tol, solutions)
-    _pivot_small_and_mixed(stack, small, _mixing(stack, np.flatnonzero(~small)), reach, tol, solutions)
+    pivoted = _pivot_small_and_mixed(stack, small, _mixing(stack, np.flatnonzero(~small)), reach, tol, solutions)
     if features is None:
-        _solve_left(stack, _SOME_FOUND, tol, solutions)
+        _solve_left(stack, _SOME_FOUND, tol, solutions, ~pivoted)
     else:
         _solve_in_features(stack, _unsolved(solutions, ~larger), features, tol, solutions)
 
@@ -213,22 +213,25 @@ def _with_features_known(stack, small, reach, tol, solutions):
     features = _features(stack, rows, *_MANY_KNOWN)
     if features is not None:
         _solve_in_features(stack, rows, features, tol, solutions)
-    _pivot_small_and_mixed(stack, small, mixing, reach, tol, solutions)
-    _solve_left(stack, _SOME_KNOWN, tol, solutions)
+    pivoted = _pivot_small_and_mixed(stack, small, mixing, reach, tol, solutions)
+    _solve_left(stack, _SOME_KNOWN, tol, solutions, ~pivoted)
 
 
 def _pivot_small_and_mixed(stack, small, mixing, reach, tol, solutions):
-    """Enter what pivots on all samples settle of the problems without a solution that are small or mixed."""
-    _solve_small(stack, _unsolved(solutions, small | (mixing > _MIXED)), reach, tol, solutions, _WHOLE_ROUNDS)
+    """Enter what pivots on all samples settle of the problems without a solution that are small or mixed, and return a
+    mask of them."""
+    pivoted = small | (mixing > _MIXED)
+    _solve_small(stack, _unsolved(solutions, pivoted), reach, tol, solutions, _WHOLE_ROUNDS)
+    return pivoted
 
 
-def _solve_left(stack, limits, tol, solutions):
-    """Enter what interior steps in features within the limits and pivots, or growth, settle of the problems without a
-    solution."""
+def _solve_left(stack, limits, tol, solutions, growing=True):
+    """Enter what interior steps in features within the limits and pivots, or growth of those in a mask, settle of the
+    problems without a solution: where pivots on all samples led nowhere, those on some that grow do not either."""
     left = _unsolved(solutions)
     features = _features(stack, left, *limits)
     if features is None:
-        _solve_parts(stack, left, lambda m: (m // 2) ** 2, _grown, tol, solutions)
+        _solve_parts(stack, _unsolved(solutions, growing), lambda m: (m // 2) ** 2, _grown, tol, solutions)
     else:
         _solve_in_features(stack, left, features, tol, solutions)
 
