@@ -167,8 +167,13 @@ class KernelSource(_Source):
         return self.rows, everywhere
 
     def stored(self):
-        """The same kernel values as a stored Gram matrix, exactly symmetric: half of it is evaluated."""
+        """The same kernel values as a stored Gram matrix, exactly symmetric: of many half is evaluated."""
         n = self.n_samples
+        if n * n <= _COPIED:
+            values = self._between(self.rows, self.rows)
+            gram = values + values.T
+            gram *= 0.5
+            return GramSource(gram, self.kernel, self.rows).counted(self.tally)
         gram = np.empty((n, n))
         # Few rows at a time: what is evaluated below the diagonal is wasted, what is copied should stay in the cache.
         for piece, room in blocks_in_turn(n, n, size=_COPIED):
