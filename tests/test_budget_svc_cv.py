@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_svmdl import BudgetSVC, BudgetSVCCV, BudgetWarning, IndefiniteKernelWarning, InfeasibleBudgetError
 from sklearn_svmdl.kernels import KERNELS
-from sklearn_svmdl.svm import _folds_together
+from sklearn_svmdl.svm import _folds_together, _search
 from sklearn_svmdl.svm._search_results import best_candidate, one_standard_error
 
 CS = [0.02, 0.1, 0.4]
@@ -159,6 +159,26 @@ def test_folds_solved_together_are_those_solved_alone(class_weight, factor, monk
     assert_allclose(together.out_of_fold_decisions_, alone.out_of_fold_decisions_, atol=1e-6)
     for name in ("mean_test_score", "mean_cost", "mean_relative_budget"):
         assert_allclose(together.cv_results_[name], alone.cv_results_[name], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "counts, multi_class, together",
+    [
+        ((120, 80), "ovo", True),
+        ((120, 81), "ovo", False),
+        ((140, 140, 90), "ovo", True),
+        ((140, 141, 90), "ovo", False),
+        ((100, 90, 90), "ovr", True),
+        ((100, 90, 91), "ovr", False),
+    ],
+)
+def test_folds_are_solved_together_where_their_problems_are_small(counts, multi_class, together, monkeypatch):
+    """Two classes up to 200 samples; of more any two up to 280, or all of them where each stands against the rest."""
+    X, y = np.random.RandomState(0).normal(size=(sum(counts), 2)), np.repeat(np.arange(len(counts)), counts)
+    calls, score = [], _search.score_together
+    monkeypatch.setattr(_search, "score_together", lambda *args: calls.append(1) or score(*args))
+    BudgetSVCCV([0.1], gammas=[1.0], cv=2, multi_class=multi_class, refit=False).fit(X, y)
+    assert bool(calls) == together
 
 
 def test_parameters_reach_the_fits_on_folds_and_the_refit():

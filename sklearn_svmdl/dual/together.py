@@ -43,8 +43,8 @@ from .working_set import dense_features
 _SMALL, _SMALL_WITH_BUDGET, LARGEST, _MIXED, _BALANCED = 64, 256, 1000, 0.06, 0.2
 # The problems of a stack have at least this share of the variables of its largest, and take so many numbers an array.
 _ALIKE, _MOST_NUMBERS = 0.5, 2**21
-# Up to so many variables many walks at once take less time than one after the other.
-LARGEST_WALKED = 200
+# Up to so many variables many walks at once take less time than one after the other, and a few walks up to fewer.
+LARGEST_WALKED, LARGEST_OF_FEW = 280, 200
 # Few features take the place of pivots up to a share of a problem's samples, and while a step with them takes no more
 # multiplications; up to so many variables up to a smaller share, for pivots of few cost less. They take the place of
 # growth up to more. Many that are known do where more than this share of the samples are nearer to the other class, for

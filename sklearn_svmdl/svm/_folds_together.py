@@ -6,23 +6,27 @@ import numpy as np
 
 from ..dual.solve import walk_many
 from ..dual.stack import Stack
-from ..dual.together import LARGEST_WALKED
+from ..dual.together import LARGEST_OF_FEW, LARGEST_WALKED
 from ..kernels import MEGABYTE
 from ._folds import score_walk
+from ._multiclass import SCHEMES
 from ._training import resolved_kernel
 from ._units import Cost
 
 
-def are_solved_together(samples, unit, cache_size):
-    """Whether the folds of a search are solved together: costs on classes, any two of which are few samples.
+def are_solved_together(search, samples):
+    """Whether the folds of a search are solved together: costs on classes, no two of which are many samples.
 
     However many jobs there are: the results are the same to the last bit.
     """
-    if samples.classes is None or samples.base is None or unit != Cost.name:
+    if samples.classes is None or samples.base is None or search.unit != Cost.name:
         return False
-    sizes = np.sort(np.unique(samples.y, return_counts=True)[1])
+    counts = np.unique(samples.y, return_counts=True)[1]
+    # Of two classes there is one problem for each fold.
+    most = LARGEST_OF_FEW if len(counts) == 2 else LARGEST_WALKED
+    is_small = SCHEMES[search.multi_class].largest(counts) <= most
     # Kernel values of all samples, besides the shared ones and those of a fold.
-    return sizes[-2:].sum() <= LARGEST_WALKED and 32 * len(samples.y) ** 2 <= cache_size * MEGABYTE
+    return is_small and 32 * len(samples.y) ** 2 <= search.cache_size * MEGABYTE
 
 
 def score_together(make, candidates, samples, folds, scoring):

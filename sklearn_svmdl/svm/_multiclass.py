@@ -99,6 +99,11 @@ class OneVsOne:
         ]
 
     @staticmethod
+    def largest(counts):
+        """How many samples the largest problem of classes with these counts has."""
+        return int(np.sort(counts)[-2:].sum())
+
+    @staticmethod
     def scores(decisions, n_classes):
         """(n, n_classes): each pair's vote, plus a confidence in (-1/3, 1/3) to break ties of votes only."""
         votes = np.zeros((len(decisions), n_classes))
@@ -124,6 +129,11 @@ class OneVsRest:
             BinaryTask(everything, np.where(codes == k, 1.0, -1.0), "rest", str(label))
             for k, label in enumerate(classes)
         ]
+
+    @staticmethod
+    def largest(counts):
+        """How many samples each problem of classes with these counts has: all."""
+        return int(counts.sum())
 
     @staticmethod
     def scores(decisions, n_classes):

@@ -302,7 +302,7 @@ class BudgetSearch(StoredByName, EstimatorMixin):
         if self._leaves_one_out():
             # All folds that leave one out come of one walk.
             score, parts = score_left_out, [Fold(everyone, everyone, 0)]
-        elif are_solved_together(samples, self.unit, self.cache_size):
+        elif are_solved_together(self, samples):
             score, parts = score_together, [folds]
         else:
             score, parts = score_walk, folds
