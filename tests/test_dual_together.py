@@ -479,6 +479,24 @@ def test_classes_are_mixed_where_many_samples_are_nearer_to_the_other():
     np.testing.assert_array_equal(together._mixing(stack, np.array([1])), [0.0, 0.0, 0.0])
 
 
+def test_what_is_pivoted_whole_in_vain_is_not_grown(monkeypatch):
+    """Among samples that are nearly equal pivots lead nowhere: from all of them, and so from some that grow."""
+    monkeypatch.setattr(together, "_grown", lambda part: pytest.fail("grown"))
+    in_vain = 0
+    for seed in range(6):
+        random = np.random.RandomState(seed)
+        y = random.randint(0, 5, 82)
+        X = random.poisson(1.5 + 0.5 * y[:, None], (82, 6)) * (random.uniform(size=(82, 1)) < 0.7)
+        X = StandardScaler().fit_transform(X + random.normal(0.0, 0.01, (82, 1)))
+        stack, alone = of_classes(X, y, "rbf", gamma=0.2)
+        found = solve_many(stack.with_cost(1.0))
+        in_vain += found.count(None)
+        for solution, problem in zip(found, alone, strict=True):
+            if solution is not None:
+                assert_same(solution, solve(problem.with_cost(1.0), tol=1e-9), problem.with_cost(1.0))
+    assert 0 < in_vain < 30
+
+
 @pytest.mark.parametrize("n", [20, 300])
 @pytest.mark.parametrize("share", [0.05, 1.0])
 def test_products_of_blocks_are_those_of_their_kernel_matrices(n, share):

@@ -43,7 +43,7 @@ _SHORTER = 1e-2
 _DIRECT, _DIRECT_REGRESSION = 1000, 800
 # Pivots of fewer samples of classes cost less than features that are found; where the way is not direct a step with
 # these may take so many multiplications.
-_FEWEST, _MOST_COST = 150, 4e6
+_FEWEST, _MOST_COST = 400, 4e6
 # Of a regression features that are found leave this share of what they may: its residuals have no gap about the edges
 # of the tube, and pivots that mend sides told wrongly cost more than further features.
 _FINER = 1e-2
