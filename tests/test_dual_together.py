@@ -479,6 +479,18 @@ def test_classes_are_mixed_where_many_samples_are_nearer_to_the_other():
     np.testing.assert_array_equal(together._mixing(stack, np.array([1])), [0.0, 0.0, 0.0])
 
 
+def test_large_mixed_problems_are_left_alone():
+    """Two of five classes of 260 samples overlap: their pair is left, the others are solved."""
+    random = np.random.RandomState(0)
+    y = np.repeat(np.arange(5), 260)
+    centres = np.vstack([np.zeros((2, 6)), 6.0 * random.randn(3, 6)])
+    stack, alone = of_classes(centres[y] + random.randn(1300, 6), y, "rbf", gamma=0.5)
+    found = solve_many(stack.with_cost(1.0))
+    assert [solution is None for solution in found] == [True] + 9 * [False]
+    for solution, problem in zip(found[1:], alone[1:], strict=True):
+        assert_same(solution, solve(problem.with_cost(1.0), tol=1e-9), problem.with_cost(1.0))
+
+
 def test_what_is_pivoted_whole_in_vain_is_not_grown(monkeypatch):
     """Among samples that are nearly equal pivots lead nowhere: from all of them, and so from some that grow."""
     monkeypatch.setattr(together, "_grown", lambda part: pytest.fail("grown"))

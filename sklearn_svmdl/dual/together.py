@@ -39,8 +39,8 @@ from .working_set import dense_features
 
 # Problems of up to so many variables are pivoted whole before features are sought, with budgets of up to so many; of up
 # to so many near the margin; whole as well where more than this share of the samples are nearer to the other class, and
-# this share are of the smaller one, since most are support vectors then.
-_SMALL, _SMALL_WITH_BUDGET, LARGEST, _MIXED, _BALANCED = 64, 256, 1000, 0.06, 0.2
+# this share are of the smaller one, since most are support vectors then; of more variables these take less time alone.
+_SMALL, _SMALL_WITH_BUDGET, LARGEST, _MIXED, _BALANCED, _LARGEST_MIXED = 64, 256, 1000, 0.06, 0.2, 400
 # The problems of a stack have at least this share of the variables of its largest, and take so many numbers an array.
 _ALIKE, _MOST_NUMBERS = 0.5, 2**21
 # Up to so many variables many walks at once take less time than one after the other, and a few walks up to fewer.
@@ -187,15 +187,18 @@ def _with_costs(stack, reach, tol):
 
 
 def _with_features_found(stack, small, reach, tol, solutions):
-    """Enter solutions: the larger problems first where their features are few, the others after pivots failed."""
+    """Enter solutions: the larger problems first where their features are few, the others after pivots failed; mixed
+    ones that are large are left alone."""
     larger = stack.sizes > _SMALL
     limits = _FEW if stack.sizes.max(initial=0) > _MEDIUM else _FEWER
     features = _features(stack, np.flatnonzero(larger), *limits)
     if features is not None:
         _solve_in_features(stack, np.flatnonzero(larger), features, tol, solutions)
-    pivoted = _pivot_small_and_mixed(stack, small, _mixing(stack, np.flatnonzero(~small)), reach, tol, solutions)
+    mixing = _mixing(stack, np.flatnonzero(~small))
+    alone = (mixing > _MIXED) & (stack.sizes > _LARGEST_MIXED)
+    pivoted = _pivot_small_and_mixed(stack, small, np.where(alone, 0.0, mixing), reach, tol, solutions)
     if features is None:
-        _solve_left(stack, _SOME_FOUND, tol, solutions, ~pivoted)
+        _solve_left(stack, _SOME_FOUND, tol, solutions, of=~alone, growing=~pivoted)
     else:
         _solve_in_features(stack, _unsolved(solutions, ~larger), features, tol, solutions)
 
@@ -214,7 +217,7 @@ def _with_features_known(stack, small, reach, tol, solutions):
     if features is not None:
         _solve_in_features(stack, rows, features, tol, solutions)
     pivoted = _pivot_small_and_mixed(stack, small, mixing, reach, tol, solutions)
-    _solve_left(stack, _SOME_KNOWN, tol, solutions, ~pivoted)
+    _solve_left(stack, _SOME_KNOWN, tol, solutions, growing=~pivoted)
 
 
 def _pivot_small_and_mixed(stack, small, mixing, reach, tol, solutions):
@@ -225,13 +228,14 @@ def _pivot_small_and_mixed(stack, small, mixing, reach, tol, solutions):
     return pivoted
 
 
-def _solve_left(stack, limits, tol, solutions, growing=True):
-    """Enter what interior steps in features within the limits and pivots, or growth of those in a mask, settle of the
-    problems without a solution: where pivots on all samples led nowhere, those on some that grow do not either."""
-    left = _unsolved(solutions)
+def _solve_left(stack, limits, tol, solutions, *, of=True, growing=True):
+    """Enter what interior steps in features within the limits and pivots, or growth, settle of the problems in a mask
+    that have no solution; growth of those in another, for where pivots on all samples led nowhere those on some that
+    grow do not either."""
+    left = _unsolved(solutions, of)
     features = _features(stack, left, *limits)
     if features is None:
-        _solve_parts(stack, _unsolved(solutions, growing), lambda m: (m // 2) ** 2, _grown, tol, solutions)
+        _solve_parts(stack, _unsolved(solutions, of & growing), lambda m: (m // 2) ** 2, _grown, tol, solutions)
     else:
         _solve_in_features(stack, left, features, tol, solutions)
 
