@@ -194,11 +194,12 @@ def _with_features_found(stack, small, reach, tol, solutions):
     features = _features(stack, np.flatnonzero(larger), *limits)
     if features is not None:
         _solve_in_features(stack, np.flatnonzero(larger), features, tol, solutions)
-    mixing = _mixing(stack, np.flatnonzero(~small))
-    alone = (mixing > _MIXED) & (stack.sizes > _LARGEST_MIXED)
-    pivoted = _pivot_small_and_mixed(stack, small, np.where(alone, 0.0, mixing), reach, tol, solutions)
+    mixed = _mixing(stack, np.flatnonzero(~small)) > _MIXED
+    alone = mixed & (stack.sizes > _LARGEST_MIXED)
+    whole = small | (mixed & ~alone)
+    _solve_small(stack, _unsolved(solutions, whole), reach, tol, solutions, _WHOLE_ROUNDS)
     if features is None:
-        _solve_left(stack, _SOME_FOUND, tol, solutions, of=~alone, growing=~pivoted)
+        _solve_left(stack, _SOME_FOUND, tol, solutions, of=~alone, growing=~whole)
     else:
         _solve_in_features(stack, _unsolved(solutions, ~larger), features, tol, solutions)
 
@@ -209,23 +210,17 @@ def _with_features_known(stack, small, reach, tol, solutions):
     features = _features(stack, everyone, *_FEW)
     if features is not None:
         _solve_in_features(stack, everyone, features, tol, solutions)
-        _pivot_small_and_mixed(stack, small, _mixing(stack, np.flatnonzero(~small)), reach, tol, solutions)
+        whole = small | (_mixing(stack, np.flatnonzero(~small)) > _MIXED)
+        _solve_small(stack, _unsolved(solutions, whole), reach, tol, solutions, _WHOLE_ROUNDS)
         return
     mixing = _mixing(stack, everyone)
     rows = np.flatnonzero(mixing > _WELL_MIXED)
     features = _features(stack, rows, *_MANY_KNOWN)
     if features is not None:
         _solve_in_features(stack, rows, features, tol, solutions)
-    pivoted = _pivot_small_and_mixed(stack, small, mixing, reach, tol, solutions)
-    _solve_left(stack, _SOME_KNOWN, tol, solutions, growing=~pivoted)
-
-
-def _pivot_small_and_mixed(stack, small, mixing, reach, tol, solutions):
-    """Enter what pivots on all samples settle of the problems without a solution that are small or mixed, and return a
-    mask of them."""
-    pivoted = small | (mixing > _MIXED)
-    _solve_small(stack, _unsolved(solutions, pivoted), reach, tol, solutions, _WHOLE_ROUNDS)
-    return pivoted
+    whole = small | (mixing > _MIXED)
+    _solve_small(stack, _unsolved(solutions, whole), reach, tol, solutions, _WHOLE_ROUNDS)
+    _solve_left(stack, _SOME_KNOWN, tol, solutions, growing=~whole)
 
 
 def _solve_left(stack, limits, tol, solutions, *, of=True, growing=True):

@@ -170,6 +170,7 @@ class KernelSource(_Source):
         """The same kernel values as a stored Gram matrix, exactly symmetric: of many half is evaluated."""
         n = self.n_samples
         if n * n <= _COPIED:
+            # To evaluate half of so few saves less than its copies cost.
             values = self._between(self.rows, self.rows)
             gram = values + values.T
             gram *= 0.5
