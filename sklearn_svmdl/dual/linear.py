@@ -192,11 +192,12 @@ def _is_idle(problem, point):
 def _exact(problem, steps, reach, workspace):
     """The state of all samples by pivots near the margin, from where interior steps end.
 
-    Where pivots fail on features that are known, a smaller gap tells the sides better.
+    Where pivots fail on features that are known, a smaller gap tells the sides better. Where lam flees, beyond what
+    they allow, no problem of the largest cost is theirs to solve.
     """
-    are_known = np.isinf(reach)
+    are_known, follows = np.isinf(reach), reach >= problem.largest_cost
     for gap in _GAPS:
-        state, flees = steps.go_on(gap, follows=are_known, few=_FEW_WRONG if gap == _GAPS[0] else 0.0)
+        state, flees = steps.go_on(gap, follows, few=_FEW_WRONG if gap == _GAPS[0] else 0.0)
         if flees or state.point.lam > reach:
             break
         if not tells_vertex(state, steps.X):
