@@ -284,12 +284,6 @@ class Interior:
     flees: bool = False
 
 
-def _interior(ratios, state, iterate):
-    """The record of where the steps are."""
-    point = Point(state.beta, iterate.lam, iterate.intercept, state.fit)
-    return Interior(_sides(ratios), point, state.error, iterate)
-
-
 class InteriorSolver:
     """Interior steps on one block.
 
@@ -304,6 +298,8 @@ class InteriorSolver:
         self.operator = operator_of(block) if operator is None else operator
         # A given cost leaves lam no room: then it is no variable.
         self.lam_is_free, self.highest = block.lam_is_free, block.lam_range[1]
+        # By what share the last predictor changed each distance: it tells the sides where steps go on from there.
+        self.told = np.zeros((2, block.n_samples))
 
     def follow(self, iterate, gap):
         """Steps as `solve` takes them; where lam flees, since the slack cannot be had for less than the largest cost,
@@ -366,7 +362,7 @@ class InteriorSolver:
         """
         block, tally = self.block, self.block.tally
         stays = stays or not self.lam_is_free or np.isinf(self.highest)
-        ratios, stuck, least, since, lift = np.zeros((2, block.n_samples)), 0, NEAR, 0, _LIFT
+        stuck, least, since, lift = 0, NEAR, 0, _LIFT
         best = None
         for number in range(most + 1):
             state = self._measure(iterate)
@@ -378,11 +374,11 @@ class InteriorSolver:
             try:
                 # Beyond the range of doubles a step is no number, and the last.
                 with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                    step, length, ratios = self._step(iterate, state)
+                    step, length, self.told = self._step(iterate, state)
             except np.linalg.LinAlgError:
                 break
             if state.error < (NEAR if best is None else best.gap):
-                best = _interior(ratios, state, iterate)
+                best = self._interior(state, iterate)
             if not (length > _SHORTEST and np.isfinite(step.lam)):
                 break
             tally.interior_steps += 1
@@ -396,7 +392,12 @@ class InteriorSolver:
         # Beyond what doubles can tell steps lead away again.
         if best is not None and not flees and not state.error <= best.gap:
             return best
-        return replace(_interior(ratios, state, iterate), flees=flees)
+        return replace(self._interior(state, iterate), flees=flees)
+
+    def _interior(self, state, iterate):
+        """The record of where the steps are."""
+        point = Point(state.beta, iterate.lam, iterate.intercept, state.fit)
+        return Interior(_sides(self.told), point, state.error, iterate)
 
     def excess(self, it):
         """The total slack, with that of the fixed samples, beyond the budget."""
