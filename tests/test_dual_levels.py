@@ -14,7 +14,6 @@ from threadpoolctl import threadpool_limits
 
 from sklearn_svmdl import BudgetSVC
 from sklearn_svmdl.dual import levels
-from sklearn_svmdl.dual.active_set import Effort
 from sklearn_svmdl.dual.buffer import Buffer
 from sklearn_svmdl.dual.kkt import BOUND, FREE, ZERO
 from sklearn_svmdl.dual.levels import (
@@ -341,7 +340,7 @@ def test_most_of_the_work_is_in_single_precision(monkeypatch):
 @pytest.mark.parametrize("kernel, fraction", HASTY)
 def test_polished_samples_are_solved_as_if_there_were_no_others(kernel, fraction):
     problem = problem_of(kernel, 1000, fraction)
-    rough = hasty(problem, everywhere, workspace_of(1000), Effort(overlook=0.02, rough=True)).state
+    rough = hasty(problem, everywhere, workspace_of(1000), overlook=0.02).state
     part = rough.side != ZERO
     assert 0 < np.count_nonzero(part) < 1000
     state = polish(problem, part, rough, workspace_of(1000))

@@ -41,8 +41,9 @@ _ROUGH = Effort(overlook=0.1, rough=True)
 
 # From this many samples on single precision saves more time than the second solution takes.
 _MANY = 1000
-# What single precision is asked for: this share of the free samples may be left on the wrong side.
-_HASTY = Effort(overlook=0.02, rough=True)
+# In single precision this share of the free samples may be left on the wrong side. It is for pivots alone: where its
+# roundings lead these astray, samples that are nearly equal or a large lam, steps inside the bounds are as lost.
+_HASTILY = 0.02
 # Zeros this close to the margin take part in double precision; the first working set has those this close, and some.
 _NEAR_ZERO, _FEWEST = 0.01, 20
 # The largest rounding error of a kernel value, relative to the largest of all; samples that are tried.
@@ -111,7 +112,7 @@ def solve_levels(problem, workspace, random):
     if problem.n_distinct <= _COARSEST:
         return refine(problem, cold_state(problem), everyone, workspace, trusted=False)[0], everyone
     begin = _first_working_set(problem.within(_COARSE_REACH * problem.largest_cost), workspace, random)
-    rough = hasty(problem, begin, workspace, _HASTY)
+    rough = hasty(problem, begin, workspace, _HASTILY)
     if rough is None:
         state, inside, bound_sum = begin(problem)
         return refine(problem, state, inside, workspace, bound_sum=bound_sum)[0], everyone
@@ -127,7 +128,7 @@ def _coarse_level(problem, workspace, random):
         everyone = np.ones(problem.n_samples, dtype=bool)
         return Level(*refine(problem, cold_state(problem), everyone, workspace, trusted=False))
     begin = _first_working_set(problem, workspace, random)
-    rough = hasty(problem, begin, workspace, replace(_ROUGH, overlook=max(_ROUGH.overlook, _HASTY.overlook)))
+    rough = hasty(problem, begin, workspace, _ROUGH.overlook)
     if rough is None:
         state, inside, bound_sum = begin(problem)
         rough = Level(*refine(problem, state, inside, workspace, _ROUGH, bound_sum=bound_sum))
@@ -252,8 +253,10 @@ def in_single_precision(problem):
     return replace(problem, source=source) if rounding <= _MOST_ROUNDING * np.abs(values).max() else None
 
 
-def hasty(problem, begin, workspace, effort):
-    """The level's solution in single precision; None where that does not pay or fails."""
+def hasty(problem, begin, workspace, overlook):
+    """The level's solution by pivots in single precision that overlook a share; None where that does not pay or fails.
+    """
+    effort = Effort(gaps=(), overlook=overlook, rough=True)
     # What overflows in single precision is infinite or no number, and refused as such.
     with np.errstate(over="ignore", invalid="ignore"):
         single = in_single_precision(problem)

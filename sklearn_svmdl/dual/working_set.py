@@ -299,7 +299,7 @@ def refine(problem, state, inside, workspace, effort=_EFFORT, *, bound_sum=None,
     now = rough
     for _ in range(_MOST_LOOKS):
         solved = working.solve(state, now, trusted)
-        if not solved.settled and workspace.tally.left <= 0:
+        if not solved.settled and (workspace.tally.left <= 0 or not now.gaps):
             # The duals that this began with are worth more than those of sides that did not settle.
             break
         state = solved
