@@ -243,6 +243,27 @@ def test_coarse_problem_keeps_the_relative_budget_or_the_cost():
     assert at_cost.cost == 3.0 and at_cost.budget is None
 
 
+@pytest.mark.parametrize("cost, expected", [(0.002, 0.008), (0.1, 0.4), (0.5, 1.0), (1.0, 1.0), (20.0, 20.0)])
+def test_few_samples_at_a_small_cost_pull_as_strongly_as_all(cost, expected):
+    """k(x, x) is 1."""
+    problem = problem_of("rbf", 400, 0.3).with_cost(cost)
+    chosen = stratified_share(problem.sign, 4, np.random.RandomState(0))
+    assert coarse_problem(problem, chosen).cost == pytest.approx(expected * 100 / len(chosen), rel=0.02)
+
+
+@pytest.mark.parametrize("cost", [0.01, 0.03])
+@pytest.mark.parametrize("seed", [3, 4, 5])
+def test_small_costs_take_small_factors(seed, cost):
+    """At the same cost a quarter of the samples all stand at their bound, which tells nothing of all."""
+    X, y = make_blobs(2000, 6, centers=2, cluster_std=6.0, random_state=seed)
+    kernel = Kernel("rbf", {"gamma": 1.0 / (X.shape[1] * X.var())})
+    problem = classification(KernelSource.of(kernel, X), np.where(y, 1.0, -1.0), np.ones(2000)).with_cost(cost)
+    solution = solve(problem, tol=1e-8)
+    assert solution.status is Status.OPTIMAL
+    assert max(solution.work.factored) < 500
+    assert_exact(problem, solution)
+
+
 @pytest.mark.parametrize("kernel, n, fraction", LEVELS)
 def test_certificate_is_that_of_fresh_kernel_values(kernel, n, fraction):
     problem = problem_of(kernel, n, fraction)
@@ -351,6 +372,19 @@ def test_polished_samples_are_solved_as_if_there_were_no_others(kernel, fraction
     fit = fit_of(problem, state.point.beta)[part]
     np.testing.assert_allclose(state.point.fit[part], fit, atol=1e-8 * np.abs(fit).max())
     np.testing.assert_allclose(fit, expected.fit, atol=1e-8 * np.abs(fit).max())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_where_single_precision_goes_astray_double_begins_at_once(seed):
+    """Many samples of both classes are equal but for roundings, and pivots in doubles are all that it takes."""
+    random = np.random.RandomState(seed)
+    X = random.randint(0, 5, (1600, 6)).astype(float)
+    y = X[:, 0] + X[:, 1] * X[:, 5] / 3.0 + 2.0 * random.normal(size=1600) > 3.5
+    kernel = Kernel("rbf", {"gamma": 1.0 / (X.shape[1] * X.var())})
+    problem = classification(KernelSource.of(kernel, X), np.where(y, 1.0, -1.0), np.ones(1600)).with_cost(1.0)
+    solution = solve(problem, tol=1e-8)
+    assert solution.status is Status.OPTIMAL
+    assert solution.work.interior_steps == 0
 
 
 @pytest.mark.parametrize("share", [0.02, 0.9, 0.97, 1.03, 1.2])

@@ -18,11 +18,11 @@ from sklearn_svmdl.dual.interior import InteriorSolver
 from sklearn_svmdl.dual.kkt import BOUND, ZERO, Point
 from sklearn_svmdl.dual.levels import cold_state
 from sklearn_svmdl.dual.linear import _at_vertex, _Steps, features_of, solve_in_features
-from sklearn_svmdl.dual.problem import Status, certify, classification, regression
+from sklearn_svmdl.dual.problem import BEYOND_REACH, Status, certify, classification, regression
 from sklearn_svmdl.dual.solve import solve
 from sklearn_svmdl.dual.work import Tally
 from sklearn_svmdl.dual.working_set import Workspace, refine, state_of
-from sklearn_svmdl.kernels import GramSource, Kernel
+from sklearn_svmdl.kernels import GramSource, Kernel, KernelSource
 
 LINEAR = Kernel("linear")
 
@@ -309,3 +309,37 @@ def test_samples_that_are_held_on_the_wrong_side_of_a_vertex_take_part():
     found = _at_vertex(problem, problem.source.features, replace(state, side=side), Tally(), Effort())
     assert found.settled
     np.testing.assert_allclose(found.point.beta, exact.beta, atol=1e-9)
+
+
+BEYOND = {
+    "poly": Kernel("poly", {"gamma": 0.5, "degree": 2, "coef0": 1.0}),
+    "rbf": Kernel("rbf", {"gamma": 0.05}),
+}
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", BEYOND)
+def test_budgets_beyond_reach_are_told_by_the_features_that_are_found(name, seed):
+    """Features that reach as far as lam is followed tell the solution of the largest cost in their dimension."""
+    X, y = make_moons(1300, noise=0.3, random_state=seed)
+    source = KernelSource.of(BEYOND[name], X)
+    problem = classification(source, np.where(y, 1.0, -1.0), np.ones(1300))
+    solution = solve(problem.with_budget(0.01 * problem.largest_budget))
+    assert solution.status in BEYOND_REACH
+    assert max(solution.work.factored) < 100
+    stored = replace(problem, source=source.stored()).with_cost(solution.lam)
+    assert certify(stored, solution.beta, solution.lam, solution.work, 1e-6).status is Status.OPTIMAL
+
+
+@pytest.mark.parametrize("seed", [1, 6])
+def test_steps_that_rounding_ends_keep_the_sides_they_told(seed):
+    """Columns that tell categories are dependent, and budgets out of reach leave no step after the first gaps."""
+    random = np.random.default_rng(seed)
+    columns = [np.eye(k)[random.integers(0, k, 1500)] for k in (3, 4, 5)] + [random.normal(size=(1500, 2))]
+    X = np.column_stack(columns)
+    told = X @ random.normal(size=X.shape[1]) + 0.5 * random.normal(size=1500)
+    source = KernelSource.of(Kernel("linear"), (X - X.mean(axis=0)) / X.std(axis=0))
+    problem = classification(source, np.where(told > np.median(told), 1.0, -1.0), np.ones(1500))
+    solution = solve(problem.with_budget(0.01 * problem.largest_budget))
+    assert solution.status in BEYOND_REACH
+    assert max(solution.work.factored) < 100

@@ -360,7 +360,7 @@ class InteriorSolver:
         -------
         Interior
         """
-        block, tally = self.block, self.block.tally
+        tally = self.block.tally
         stays = stays or not self.lam_is_free or np.isinf(self.highest)
         stuck, least, since, lift = 0, NEAR, 0, _LIFT
         best = None

@@ -177,10 +177,19 @@ def stratified_share(sign, ratio, random):
 
 
 def coarse_problem(problem, chosen):
-    """The problem on the chosen samples, with the same budget relative to its largest, or the same cost."""
+    """The problem on the chosen samples, with the same budget relative to its largest, or the cost that it stands for.
+
+    Fewer samples at their bound pull as strongly as all where a small cost rises as they become fewer, up to where one
+    by itself moves its own f by about the margin: from there on samples are free, at any cost. A regression has its own
+    unit, and counts that carry over instead (`predict`).
+    """
     coarse = problem.take(chosen)
     if problem.budget is None:
-        return coarse
+        if problem.source.index is not None:
+            return coarse
+        same_pull = problem.cost * problem.n_samples / len(chosen)
+        typical = max(float(coarse.source.diagonal().mean()), np.finfo(float).tiny)
+        return coarse.with_cost(max(problem.cost, min(same_pull, 1.0 / typical)))
     return coarse.with_budget(problem.budget / problem.largest_budget * coarse.largest_budget)
 
 
@@ -254,8 +263,7 @@ def in_single_precision(problem):
 
 
 def hasty(problem, begin, workspace, overlook):
-    """The level's solution by pivots in single precision that overlook a share; None where that does not pay or fails.
-    """
+    """The level's solution by pivots in single precision that overlook a share; None where that does not pay or fails."""
     effort = Effort(gaps=(), overlook=overlook, rough=True)
     # What overflows in single precision is infinite or no number, and refused as such.
     with np.errstate(over="ignore", invalid="ignore"):
