@@ -263,7 +263,7 @@ def in_single_precision(problem):
 
 
 def hasty(problem, begin, workspace, overlook):
-    """The level's solution by pivots in single precision that overlook a share; None where that does not pay or fails."""
+    """The level's solution by pivots in single precision that overlook a share; None where it fails or does not pay."""
     effort = Effort(gaps=(), overlook=overlook, rough=True)
     # What overflows in single precision is infinite or no number, and refused as such.
     with np.errstate(over="ignore", invalid="ignore"):
