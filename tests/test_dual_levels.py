@@ -251,6 +251,13 @@ def test_few_samples_at_a_small_cost_pull_as_strongly_as_all(cost, expected):
     assert coarse_problem(problem, chosen).cost == pytest.approx(expected * 100 / len(chosen), rel=0.02)
 
 
+def test_the_cost_of_a_regression_stays():
+    """Its unit is that of y over that of the kernel values."""
+    X, y = make_friedman1(200, random_state=0)
+    problem = regression(KERNELS["rbf"].source(X), y, np.ones(200), 0.1, cost=0.01)
+    assert coarse_problem(problem, np.arange(0, 400, 4)).cost == 0.01
+
+
 @pytest.mark.parametrize("cost", [0.01, 0.03])
 @pytest.mark.parametrize("seed", [3, 4, 5])
 def test_small_costs_take_small_factors(seed, cost):
