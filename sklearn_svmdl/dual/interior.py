@@ -299,7 +299,7 @@ class InteriorSolver:
         # A given cost leaves lam no room: then it is no variable.
         self.lam_is_free, self.highest = block.lam_is_free, block.lam_range[1]
         # By what share the last predictor changed each distance: it tells the sides where steps go on from there.
-        self.told = np.zeros((2, block.n_samples))
+        self.changes = np.zeros((2, block.n_samples))
 
     def follow(self, iterate, gap):
         """Steps as `solve` takes them; where lam flees, since the slack cannot be had for less than the largest cost,
@@ -374,7 +374,7 @@ class InteriorSolver:
             try:
                 # Beyond the range of doubles a step is no number, and the last.
                 with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                    step, length, self.told = self._step(iterate, state)
+                    step, length, self.changes = self._step(iterate, state)
             except np.linalg.LinAlgError:
                 break
             if state.error < (NEAR if best is None else best.gap):
@@ -397,7 +397,7 @@ class InteriorSolver:
     def _interior(self, state, iterate):
         """The record of where the steps are."""
         point = Point(state.beta, iterate.lam, iterate.intercept, state.fit)
-        return Interior(_sides(self.told), point, state.error, iterate)
+        return Interior(_sides(self.changes), point, state.error, iterate)
 
     def excess(self, it):
         """The total slack, with that of the fixed samples, beyond the budget."""

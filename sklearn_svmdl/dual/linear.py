@@ -192,8 +192,8 @@ def _is_idle(problem, point):
 def _exact(problem, steps, reach, workspace):
     """The state of all samples by pivots near the margin, from where interior steps end.
 
-    Where pivots fail on features that are known, a smaller gap tells the sides better. Where lam flees, beyond what
-    they allow, no problem of the largest cost is theirs to solve.
+    Where pivots fail on features that are known, a smaller gap tells the sides better. Where they reach as far
+    as lam is followed, a lam that flees leads to the problem of the largest cost.
     """
     are_known, follows = np.isinf(reach), reach >= problem.largest_cost
     for gap in _GAPS:

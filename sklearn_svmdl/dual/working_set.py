@@ -300,7 +300,8 @@ def refine(problem, state, inside, workspace, effort=_EFFORT, *, bound_sum=None,
     for _ in range(_MOST_LOOKS):
         solved = working.solve(state, now, trusted)
         if not solved.settled and (workspace.tally.left <= 0 or not now.gaps):
-            # The duals that this began with are worth more than those of sides that did not settle.
+            # The duals that this began with are worth more than those of sides that did not settle; without steps
+            # inside the bounds none will.
             break
         state = solved
         wrong, right = working.check_outside(state)
