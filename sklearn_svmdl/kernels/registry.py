@@ -14,6 +14,8 @@ from .sources import GramSource, KernelSource, blocks_in_turn, row_blocks
 
 # Values that differ by no more than this share of their mean are one number but for rounding.
 _CONSTANT = 1e-14
+# Values that are raised to a power at a time.
+_AT_A_TIME = 2**16
 
 
 def _linear(A, B, out=None):
@@ -37,11 +39,17 @@ def _powers_of(K, gamma, degree, coef0):
 
 
 def _small_power(K, degree):
-    """K**degree by multiplication: ten times faster than `np.power` for the degrees in use."""
-    power = K.copy() if degree > 1 else K
-    for _ in range(degree - 1):
-        power *= K
-    return power
+    """K**degree, 1 to 4, by multiplication in place: ten times faster than `np.power`."""
+    if degree == 3:
+        # What is read again stays in the caches, and no second array of the size of K is touched.
+        step = max(1, _AT_A_TIME * len(K) // max(K.size, 1))
+        for start in range(0, len(K), step):
+            some = K[start : start + step]
+            some *= some * some
+        return K
+    for _ in range(degree // 2):
+        K *= K
+    return K
 
 
 def _rbf(A, B, gamma, out=None):
