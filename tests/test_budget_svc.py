@@ -200,7 +200,7 @@ def test_gram_matrix_is_shared_or_not_with_the_same_result(iris, monkeypatch):
     shared = BudgetSVC(C=5).fit(X, y)
     stored = KernelSource.stored
 
-    def stored_in_part(source):
+    def stored_in_part(source, out=None):
         assert source.n_samples < len(X), "n x n values exceed the cache"
         return stored(source)
 

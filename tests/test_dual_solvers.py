@@ -29,10 +29,12 @@ from threadpoolctl import threadpool_limits
 
 from sklearn_svmdl import BudgetSVC
 from sklearn_svmdl.dual import solve as solve_module
+from sklearn_svmdl.dual.buffer import Buffer
 from sklearn_svmdl.dual.problem import Status, certify, classification
 from sklearn_svmdl.dual.smo import Ascent, ColumnCache, ascend, starting_point
 from sklearn_svmdl.dual.solve import block_steps, solve
 from sklearn_svmdl.dual.work import Tally, Work
+from sklearn_svmdl.dual.working_set import Workspace
 from sklearn_svmdl.kernels import GramSource
 
 
@@ -247,7 +249,8 @@ def test_block_steps_alone_balance_duals_that_are_nearly_all_at_their_bounds(see
     """In one dimension the optimum has one free sample or none; on the way there guesses have none either."""
     case = tiny(seed, fraction, n=n, d=1, weighted=weighted)
     problem = classification(GramSource(case.X @ case.X.T), case.y, case.weight, budget=case.budget)
-    _, solution = block_steps(problem, Tally(), tol=1e-9, cache_size=10.0)
+    workspace = Workspace(Buffer(n), Tally())
+    _, solution = block_steps(problem, workspace, tol=1e-9, cache_size=10.0)
     assert solution.status is Status.OPTIMAL
     assert solution.work.pair_steps == 0
     primal = budget_primal(case.X, case.y, case.budget, case.weight)

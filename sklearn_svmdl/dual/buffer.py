@@ -1,25 +1,69 @@
-"""A Gram matrix that grows in place: to touch fresh memory costs as much as to fill it."""
+"""A Gram matrix that grows in place: to touch fresh memory costs more than to fill it."""
+
+from contextlib import contextmanager
+from math import prod
+from threading import local
 
 import numpy as np
 
 from ..kernels.sources import MEGABYTE, row_blocks
 
 _DOUBLE = np.dtype(np.float64).itemsize
+# What one solve has touched the next one of the same thread begins with: so many arrays of up to so many doubles. A
+# cross-validation of 500 samples would else spend a quarter of its time on fresh pages.
+_ARRAYS_KEPT, _MOST_KEPT = 2, 2**20
+
+
+class _Kept(local):
+    """The arrays that a thread keeps for its next solve."""
+
+    def __init__(self):
+        self.arrays = []
+
+
+_KEPT = _Kept()
+
+
+@contextmanager
+def lent(*shape):
+    """An array of doubles for the time of a `with` block, of memory that the thread has touched before if it can be."""
+    arrays, size = _KEPT.arrays, prod(shape)
+    large = [k for k, array in enumerate(arrays) if len(array) >= size]
+    array = arrays.pop(large[-1]) if large else np.empty(size)
+    try:
+        yield array[:size].reshape(shape)
+    finally:
+        if len(array) <= _MOST_KEPT:
+            arrays.append(array)
+            del arrays[:-_ARRAYS_KEPT]
 
 
 class Buffer:
     """Memory for the kernel values of one working set after the other, of at most `capacity` samples in doubles.
 
     It is asked for at once, and costs nothing before it is touched: all working sets begin on the same pages.
+
+    Parameters
+    ----------
+    capacity : int
+    memory : ndarray (capacity**2,) of doubles; new if None
     """
 
-    def __init__(self, capacity):
-        self.capacity, self.bytes = capacity, np.empty(_DOUBLE * capacity**2, dtype=np.uint8)
+    def __init__(self, capacity, memory=None):
+        self.capacity, self.memory = capacity, np.empty(capacity**2) if memory is None else memory
 
     @classmethod
     def of(cls, megabytes, n_samples):
         """Room for a Gram matrix that takes so much memory with factors of half the samples, or for all of them."""
-        return cls(min(int(np.sqrt(megabytes * MEGABYTE / (_DOUBLE * 1.25))), n_samples))
+        return cls(_capacity(megabytes, n_samples))
+
+    @classmethod
+    @contextmanager
+    def lent(cls, megabytes, n_samples):
+        """The same for the time of a `with` block."""
+        capacity = _capacity(megabytes, n_samples)
+        with lent(capacity**2) as memory:
+            yield cls(capacity, memory)
 
     def most(self, dtype):
         """How many samples there can be room for in the given precision."""
@@ -27,7 +71,12 @@ class Buffer:
 
     def square(self, n, dtype):
         """The first n x n values, C-contiguous: BLAS takes them without a copy."""
-        return self.bytes[: dtype.itemsize * n * n].view(dtype).reshape(n, n)
+        return self.memory.view(dtype)[: n * n].reshape(n, n)
+
+
+def _capacity(megabytes, n_samples):
+    """How many samples a Gram matrix may have."""
+    return min(int(np.sqrt(megabytes * MEGABYTE / (_DOUBLE * 1.25))), n_samples)
 
 
 class GrowingGram:

@@ -34,7 +34,7 @@ FEW_FREE = 400
 # Appended rows join the last ones up to this number of rows together.
 _TOGETHER = 128
 # Rows of a matrix gathered at a time.
-_GATHERED = 256
+_GATHERED = 64
 
 
 def gathered(gram, rows, columns):
@@ -44,7 +44,8 @@ def gathered(gram, rows, columns):
     out = np.empty((len(rows), len(columns)), dtype=gram.dtype)
     for start in range(0, len(rows), _GATHERED):
         piece = slice(start, start + _GATHERED)
-        out[piece] = gram[rows[piece]].take(columns, axis=1)
+        # Only where it need not raise numpy fills an array in place.
+        gram[rows[piece]].take(columns, axis=1, out=out[piece], mode="clip")
     return out
 
 

@@ -152,9 +152,9 @@ class DualProblem(Bounds):
         """The same problem; the kernel values evaluated for it are counted."""
         return self._with(source=self.source.counted(tally))
 
-    def stored(self):
-        """The same problem with all its kernel values evaluated at once."""
-        return self._with(source=self.source.stored())
+    def stored(self, out=None):
+        """The same problem with all its kernel values evaluated at once, in `out` if given."""
+        return self._with(source=self.source.stored(out))
 
     def _with(self, **given):
         """The problem with other fields; what is known of it and does not depend on them is kept."""

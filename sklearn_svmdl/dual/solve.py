@@ -8,7 +8,7 @@ import numpy as np
 
 from ..kernels.blas import dot
 from .active_set import solve_block
-from .buffer import Buffer
+from .buffer import Buffer, lent
 from .distinct import Distinct
 from .feasibility import is_least, least_budget, least_slack_shown
 from .kkt import BOUND, FREE, UNITS, ZERO, spread_of
@@ -98,9 +98,13 @@ def solve(problem, *, solver="auto", tol=1e-3, max_iter=100_000, cache_size=200.
 
 def _solve(problem, method, tally, tol, cache_size):
     """The problem with the largest cost that was in force, and its solution, by one of `SOLVERS`."""
-    if problem.source.n_features is None and is_direct(problem, Buffer.of(cache_size, problem.n_distinct)):
-        problem = problem.stored()
-    return method(reachable(problem), tally, tol, cache_size)
+    n = problem.n_distinct
+    with Buffer.lent(cache_size, n) as buffer:
+        workspace = Workspace(buffer, tally)
+        if problem.source.n_features is not None or not is_direct(problem, buffer):
+            return method(reachable(problem), workspace, tol, cache_size)
+        with lent(n, n) as room:
+            return method(reachable(problem.stored(room)), workspace, tol, cache_size)
 
 
 def solve_many(stack, *, solver="auto", tol=1e-3, max_iter=100_000):
@@ -163,7 +167,7 @@ def reachable(problem):
     return problem.within(min(reach / spread_of(gram), _DIGITS / largest))
 
 
-def block_steps(problem, tally, tol, cache_size):
+def block_steps(problem, workspace, tol, cache_size):
     """Exact block steps, nearer where lam is followed too far for them, and pair steps from where they end.
 
     Returns
@@ -171,8 +175,7 @@ def block_steps(problem, tally, tol, cache_size):
     DualProblem : with the largest cost that was in force
     DualSolution
     """
-    workspace = Workspace(Buffer.of(cache_size, problem.n_distinct), tally)
-    nearer = problem.within(_SHORTER * problem.largest_cost)
+    tally, nearer = workspace.tally, problem.within(_SHORTER * problem.largest_cost)
     solution = _attempt(problem, workspace, tol)
     is_far = problem.budget is not None and solution is not None and solution.lam >= nearer.largest_cost
     # So far out a certificate may be the luck of roundings.
@@ -328,9 +331,9 @@ def _probe(n):
     return np.unique(np.linspace(0, n - 1, min(_PROBE, n)).astype(int))
 
 
-def pair_steps(problem, tally, tol, cache_size):
+def pair_steps(problem, workspace, tol, cache_size):
     """Pair steps alone."""
-    return problem, ascend(problem, problem.lam_range[1], tol=tol, tally=tally, cache_size=cache_size)
+    return problem, ascend(problem, problem.lam_range[1], tol=tol, tally=workspace.tally, cache_size=cache_size)
 
 
 SOLVERS = {"auto": block_steps, "smo": pair_steps}

@@ -106,12 +106,13 @@ class Stack(Bounds):
         spreads = np.einsum("kid,kid->k", centred, centred) / self.sizes
         return np.where(spreads > 0, spreads, 1.0)
 
-    def gram(self, columns=None):
-        """Kernel values (k, w, w) among the variables `columns` (k, w) of each problem, all if None."""
+    def gram(self, columns=None, out=None):
+        """Kernel values (k, w, w) among the variables `columns` (k, w) of each problem, all if None, in `out` if
+        given."""
         if self.features is not None:
             X = self.features if columns is None else np.take_along_axis(self.features, columns[:, :, None], axis=1)
-            return np.matmul(X, np.swapaxes(X, 1, 2))
-        return self.source.blocks(self.rows if columns is None else np.take_along_axis(self.rows, columns, axis=1))
+            return np.matmul(X, np.swapaxes(X, 1, 2), out=out)
+        return self.source.blocks(self.rows if columns is None else np.take_along_axis(self.rows, columns, axis=1), out)
 
     def products(self, beta):
         """K beta (k, m) of each problem."""

@@ -75,10 +75,12 @@ def steps_together(stack, features, rest, gap):
     on = _Problems(np.arange(len(stack)), G, transposed, rest, *constants)
     side, beta, residual = np.zeros(there.shape, np.int8), np.zeros(there.shape), np.zeros(there.shape)
     out = Inside(side, beta, residual, np.zeros(len(stack), int), np.full(len(stack), np.inf))
+    # Of the weighted features: to touch fresh memory costs as much as to fill it.
+    room = np.empty(transposed.shape)
     pairs, intercept = _first(on)
     least, since = np.full(len(stack), NEAR), np.zeros(len(stack), int)
     for number in range(MOST_STEPS + 1):
-        system = _System(on, pairs, intercept)
+        system = _System(on, pairs, intercept, room[: len(on.number)])
         affine, _ = system.direction()
         ratios = affine / pairs
         halved = system.error < 0.5 * least
@@ -129,7 +131,7 @@ def _longest(ratios):
 class _System:
     """The Newton equations at the iterates, with what they lack."""
 
-    def __init__(self, on, pairs, intercept):
+    def __init__(self, on, pairs, intercept, room):
         self.on, self.pairs = on, pairs
         self.beta = on.sign * pairs[0]
         fit = on.fit(self.beta)
@@ -141,9 +143,8 @@ class _System:
         self.error = np.maximum(self.gap / objective, wrong)
         self.ratios = pairs[2:] / pairs[:2]
         self.inverse = on.there / (self.ratios[0] + self.ratios[1] + on.rest)
-        H = np.matmul(on.transposed * self.inverse[:, None, :], on.G)
-        np.einsum("kii->ki", H)[:, :-1] += 1.0
-        self.solution = np.linalg.inv(H)
+        self.H = np.matmul(np.multiply(on.transposed, self.inverse[:, None, :], out=room), on.G)
+        np.einsum("kii->ki", self.H)[:, :-1] += 1.0
 
     def direction(self, targets=None):
         """The step (4, k, m), and that of b, towards a z and v e equal to the targets (2, k, m), zero if None."""
@@ -153,7 +154,7 @@ class _System:
             rows, wanted = rows + on.sign * (asked[0] - asked[1]), wanted + asked
         inner = np.matmul(on.transposed, (rows * self.inverse)[:, :, None])
         inner[:, -1, 0] -= self.imbalance
-        inner = np.matmul(self.solution, inner)
+        inner = np.linalg.solve(self.H, inner)
         below = on.sign * (rows - np.matmul(on.G, inner)[:, :, 0]) * self.inverse
         step = np.empty(self.pairs.shape)
         step[0], step[1] = below, -below

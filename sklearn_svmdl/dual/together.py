@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .buffer import lent
 from .feasibility import is_least, least_slack_shown
 from .kkt import BOUND, FREE, ZERO
 from .linear import FACE, MOST_FREE, Features, features_of
@@ -321,8 +322,10 @@ def _pivoted(blocks, guess, most_rounds=_WHOLE_ROUNDS):
 
 def _pivoted_from_nothing(part, reach, most_rounds):
     """Pivots on all samples from nothing."""
-    blocks = Blocks.of(part, part.gram(), reach)
-    return _pivoted(blocks, start(blocks), most_rounds)
+    k, m = part.bound.shape
+    with lent(k, m, m) as room:
+        blocks = Blocks.of(part, part.gram(out=room), reach)
+        return _pivoted(blocks, start(blocks), most_rounds)
 
 
 def _stepped(part, features):

@@ -71,9 +71,9 @@ class _Source:
         """The number of these features, else None."""
         return None if self.features is None else self.features.shape[1]
 
-    def blocks(self, rows):
-        """K[rows_j, rows_j] (k, m, m) for each row j of an array (k, m)."""
-        return np.stack([self.block(of_one, of_one) for of_one in rows])
+    def blocks(self, rows, out=None):
+        """K[rows_j, rows_j] (k, m, m) for each row j of an array (k, m), in `out` if given."""
+        return np.stack([self.block(of_one, of_one) for of_one in rows], out=out)
 
     def _having(self, **changes):
         """A copy, of the same class, with these attributes changed."""
@@ -166,16 +166,17 @@ class KernelSource(_Source):
         everywhere[columns] = values
         return self.rows, everywhere
 
-    def stored(self):
-        """The same kernel values as a stored Gram matrix, exactly symmetric: of many half is evaluated."""
+    def stored(self, out=None):
+        """The same kernel values as a stored Gram matrix, in `out` if given, exactly symmetric: of many half is
+        evaluated."""
         n = self.n_samples
         if n * n <= _COPIED:
             # To evaluate half of so few saves less than its copies cost.
             values = self._between(self.rows, self.rows)
-            gram = values + values.T
+            gram = np.add(values, values.T, out=out)
             gram *= 0.5
             return GramSource(gram, self.kernel, self.rows).counted(self.tally)
-        gram = np.empty((n, n))
+        gram = np.empty((n, n)) if out is None else out
         # Few rows at a time: what is evaluated below the diagonal is wasted, what is copied should stay in the cache.
         for piece, room in blocks_in_turn(n, n, size=_COPIED):
             room = room.reshape(-1)[: len(room) * (n - piece.start)].reshape(len(room), -1)
@@ -239,10 +240,10 @@ class GramSource(_Source):
         """K[rows, columns] as a new array."""
         return self.gram[rows][:, columns]
 
-    def blocks(self, rows):
-        """K[rows_j, rows_j] (k, m, m) for each row j of an array (k, m)."""
+    def blocks(self, rows, out=None):
+        """K[rows_j, rows_j] (k, m, m) for each row j of an array (k, m), in `out` if given."""
         k, m = rows.shape
-        out = np.empty((k, m, m))
+        out = np.empty((k, m, m)) if out is None else out
         for piece in row_blocks(k, m * m, size=_INDEXED):
             some = rows[piece]
             self._values(some[:, :, None], some[:, None, :], out[piece])
@@ -291,7 +292,7 @@ class GramSource(_Source):
         everywhere[columns] = values
         return matmul(self.gram, everywhere)
 
-    def stored(self):
+    def stored(self, out=None):
         """The source itself."""
         return self
 
@@ -350,9 +351,9 @@ class IndexedSource:
         """K[rows, columns] as a new array."""
         return self.source.block(self.index[rows], self.index[columns])
 
-    def blocks(self, rows):
-        """K[rows_j, rows_j] (k, m, m) for each row j of an array (k, m)."""
-        return self.source.blocks(self.index[rows])
+    def blocks(self, rows, out=None):
+        """K[rows_j, rows_j] (k, m, m) for each row j of an array (k, m), in `out` if given."""
+        return self.source.blocks(self.index[rows], out)
 
     def fill(self, array, rows, columns):
         """array[...] = K[rows, columns]."""
@@ -373,9 +374,9 @@ class IndexedSource:
         distinct_rows, where = _places(self.index[rows], n)
         return self.source.apply(distinct, sums[distinct], distinct_rows)[where]
 
-    def stored(self):
-        """The same kernel values from a stored Gram matrix of the source's samples."""
-        return IndexedSource(self.source.stored(), self.index)
+    def stored(self, out=None):
+        """The same kernel values from a stored Gram matrix of the source's samples, in `out` if given."""
+        return IndexedSource(self.source.stored(out), self.index)
 
 
 def _places(samples, n):
