@@ -20,6 +20,7 @@ from sklearn_svmdl.kernels import (
     SharedKernelMatrix,
     check_kernel_values,
     distances,
+    registry,
     resolve_gamma,
 )
 
@@ -37,6 +38,18 @@ def test_values_are_those_of_scikit_learn(name, X):
     values = Kernel.of(name, **PARAMS)(X[:15], X)
     expected = pairwise.pairwise_kernels(X[:15], X, metric=name, filter_params=True, **PARAMS)
     np.testing.assert_allclose(values, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("degree", [1, 2, 3, 4, 5])
+def test_powers_of_all_degrees(degree, monkeypatch):
+    """A few rows at a time, of values and of the diagonal."""
+    monkeypatch.setattr(registry, "_AT_A_TIME", 64)
+    X = np.random.RandomState(0).normal(size=(100, 3))
+    kernel = Kernel.of("poly", gamma=0.3, degree=degree, coef0=0.5)
+    expected = (0.3 * X @ X.T + 0.5) ** degree
+    np.testing.assert_allclose(kernel(X, X), expected, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(kernel.source(X).stored().gram, expected, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(kernel.source(X).diagonal(), np.diagonal(expected), rtol=1e-12)
 
 
 def test_every_kernel_of_scikit_learn_is_known():

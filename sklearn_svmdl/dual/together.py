@@ -16,7 +16,7 @@ import numpy as np
 from .buffer import lent
 from .feasibility import is_least, least_slack_shown
 from .kkt import BOUND, FREE, ZERO
-from .linear import FACE, MOST_FREE, Features, features_of
+from .linear import MOST_FREE, Features, features_of
 from .problem import DualSolution, Status, certificate, feasible_duals, largest_error, on_their_bounds
 from .stack_interior import MOST_STEPS, steps_together
 from .stack_pivots import (
@@ -57,9 +57,9 @@ _FEWEST = 10
 # The samples between the classes are so many of each at first, and up to this share of all near the margin.
 _BETWEEN, _SOME, _MOST_NEAR = 20, 0.2, 0.8
 # The relative gap at which sides are handed over, and that where what features leave changes f by more than so much, so
-# that they tell them roughly, and that where a solution is a face; with the free samples go as many that are near the
-# margin and some.
-_GAP, _ROUGH_GAP, _TOLD, _FINEST_GAP, _NEAR_COUNT = 1e-5, 1e-4, 1e-6, 1e-10, 20
+# that they tell them roughly, and that where a solution is a face, with what its certificate has to be within, for what
+# ends softer takes little time alone; with the free samples go as many that are near the margin and some.
+_GAP, _ROUGH_GAP, _TOLD, _FINEST_GAP, _FACE, _NEAR_COUNT = 1e-5, 1e-4, 1e-6, 1e-10, 1e-8, 20
 # How far on the wrong side of the margin a sample that is held may stand, and how often the others are looked at.
 _WRONG, _MOST_LOOKS = 1e-9, 10
 # Budgets with known features are pivoted for so many rounds before the cost of this over the scale tells whether any
@@ -358,7 +358,7 @@ def _with_faces(part, rows, beta, solved):
     """What is solved, and for some problems the duals that interior steps ended with."""
     faces, within = part.take(rows), np.full(len(part), np.inf)
     beta = feasible_duals(faces, on_their_bounds(faces, beta, faces.cost), faces.cost)
-    solved.beta[rows], solved.fit[rows], solved.pivots[rows], within[rows] = beta, faces.products(beta), 1, FACE
+    solved.beta[rows], solved.fit[rows], solved.pivots[rows], within[rows] = beta, faces.products(beta), 1, _FACE
     return solved._replace(within=within)
 
 
