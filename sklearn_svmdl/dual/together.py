@@ -48,10 +48,13 @@ _ALIKE, _MOST_NUMBERS = 0.5, 2**21
 LARGEST_WALKED, LARGEST_OF_FEW = 280, 200
 # Few features take the place of pivots up to a share of a problem's samples, and while a step with them takes no more
 # multiplications; up to so many variables up to a smaller share, for pivots of few cost less. They take the place of
-# growth up to more. Many that are known do where more than this share of the samples are nearer to the other class, for
-# else those between the classes cost less to solve for.
-_FEW, _FEW_IN_WALKS, _MEDIUM, _FEWER = (0.2, 4e5), (0.2, 1e6), 128, (0.1, 4e5)
-_SOME_FOUND, _SOME_KNOWN, _MANY_KNOWN, _WELL_MIXED = (0.6, 4e6), (0.6, 5e5), (0.35, 1e7), 0.1
+# growth, and of walks, up to somewhat more: samples between the classes cost less to solve for. Many that are known do
+# where more than this share of the samples are nearer to the other class.
+_FEW, _MEDIUM, _FEWER = (0.2, 4e5), 128, (0.1, 4e5)
+_SOME_FOUND, _SOME_KNOWN, _MANY_KNOWN, _WELL_MIXED = (0.2, 1e6), (0.6, 5e5), (0.35, 1e7), 0.1
+# Where so small a share is, and all samples at their bound would make f differ by so much between the classes, few samples
+# count: growth finds them for less than interior steps of more multiplications than these.
+_APART, _NARROW, _CHEAP = 0.02, 20.0, 1e5
 # The fewest samples of which features are sought.
 _FEWEST = 10
 # The samples between the classes are so many of each at first, and up to this share of all near the margin.
@@ -132,7 +135,7 @@ def _walk_part(part, rows, costs, tol, solutions):
             again = _Solved(duals[same], here.cost[same], blocks.fit(duals)[same], np.ones(len(same), int))
             _enter(own, same, here.take(same), again, tally, tol)
         left = _unsolved(own)
-        features = _features(here, left, *_FEW_IN_WALKS)
+        features = _features(here, left, *_SOME_FOUND)
         if features is not None:
             _solve_in_features(here, left, features, tol, own)
         _pivot_on(own, _unsolved(own, going & known), here, blocks, _from_last(side, duals / cost), tally, tol)
@@ -194,7 +197,9 @@ def _with_features_found(stack, small, reach, tol, solutions):
     limits = _FEW if stack.sizes.max(initial=0) > _MEDIUM else _FEWER
     features = _features(stack, np.flatnonzero(larger), *limits)
     if features is not None:
-        _solve_in_features(stack, np.flatnonzero(larger), features, tol, solutions)
+        apart = np.flatnonzero(larger & _are_apart(stack, features))
+        _solve_parts(stack, apart, lambda m: (m // 2) ** 2, _grown, tol, solutions)
+        _solve_in_features(stack, _unsolved(solutions, larger), features, tol, solutions)
     mixed = _mixing(stack, np.flatnonzero(~small)) > _MIXED
     alone = mixed & (stack.sizes > _LARGEST_MIXED)
     whole = small | (mixed & ~alone)
@@ -376,11 +381,14 @@ def _between(part):
 
 def _difference_of_some(stack):
     """The difference of the means of some samples of each class, as duals (k, m)."""
-    some = np.zeros(stack.bound.shape)
-    for row, bound in zip(some, stack.bound, strict=True):
-        for members in (np.flatnonzero(bound < 0), np.flatnonzero(bound > 0)):
-            row[members[np.linspace(0, len(members) - 1, min(_BETWEEN, len(members))).astype(int)]] = 1.0
-    return mean_difference(stack.bound * some)
+    return mean_difference(stack.bound * (_some_of(stack.bound < 0) | _some_of(stack.bound > 0)))
+
+
+def _some_of(members):
+    """A mask of some of the members of each row of a mask, evenly spaced."""
+    count, number = np.maximum(members.sum(axis=1), 1)[:, None], members.cumsum(axis=1) - 1
+    some = np.minimum(count, _BETWEEN)
+    return members & (number * some // count != (number - 1) * some // count)
 
 
 def _mixing(stack, rows):
@@ -393,6 +401,19 @@ def _mixing(stack, rows):
         smaller = np.minimum(up, part.sizes - up)
         mixing[rows] = np.where(smaller > _BALANCED * part.sizes, wrong.sum(axis=1) / part.sizes, 0.0)
     return mixing
+
+
+def _are_apart(stack, features):
+    """Mask of the problems of which hardly a sample is nearer to the other class, with costs for which few stand at
+    their bound; none where steps with features take few multiplications."""
+    if stack.sizes.max(initial=0) * features.X.shape[1] ** 2 <= _CHEAP:
+        return np.zeros(len(stack), dtype=bool)
+    difference = _difference_of_some(stack)
+    along = stack.products(difference)
+    wrong = (from_middle(stack, along) < 0).sum(axis=1)
+    # With all samples at their bound f would differ so much between the classes, by 2 at the margin.
+    differs = 0.25 * stack.cost * stack.weight.sum(axis=1) * np.einsum("ki,ki->k", difference, along)
+    return (wrong <= _APART * stack.sizes) & (differs > _NARROW)
 
 
 def _refined(part, near, guess):
