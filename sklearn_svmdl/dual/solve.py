@@ -8,6 +8,7 @@ import numpy as np
 
 from ..kernels.blas import dot
 from .active_set import solve_block
+from .apart import between_classes, grow
 from .buffer import Buffer, lent
 from .distinct import Distinct
 from .feasibility import is_least, least_budget, least_slack_shown
@@ -101,10 +102,23 @@ def _solve(problem, method, tally, tol, cache_size):
     n = problem.n_distinct
     with Buffer.lent(cache_size, n) as buffer:
         workspace = Workspace(buffer, tally)
+        start = between_classes(problem) if method is block_steps else None
+        if start is not None:
+            within = reachable(problem)
+            solution = _between_classes(within, start, workspace, tol)
+            if solution is not None:
+                return within, solution
         if problem.source.n_features is not None or not is_direct(problem, buffer):
             return method(reachable(problem), workspace, tol, cache_size)
         with lent(n, n) as room:
             return method(reachable(problem.stored(room)), workspace, tol, cache_size)
+
+
+def _between_classes(problem, start, workspace, tol):
+    """The certified solution by the samples between the classes and those that join them; None where that is no way."""
+    state = grow(problem, start, workspace)
+    solution = None if state is None else certified(problem, state, workspace.tally, tol)
+    return None if solution is None or not solution.is_within(tol) else solution
 
 
 def solve_many(stack, *, solver="auto", tol=1e-3, max_iter=100_000):

@@ -52,8 +52,8 @@ LARGEST_WALKED, LARGEST_OF_FEW = 280, 200
 # where more than this share of the samples are nearer to the other class.
 _FEW, _MEDIUM, _FEWER = (0.2, 4e5), 128, (0.1, 4e5)
 _SOME_FOUND, _SOME_KNOWN, _MANY_KNOWN, _WELL_MIXED = (0.2, 1e6), (0.6, 5e5), (0.35, 1e7), 0.1
-# Where so small a share is, and all samples at their bound would make f differ by so much between the classes, few samples
-# count: growth finds them for less than interior steps of more multiplications than these.
+# Where so small a share is, and all samples at their bound would make f differ by so much between the classes, few
+# samples count: growth finds them for less than interior steps of more multiplications than these.
 _APART, _NARROW, _CHEAP = 0.02, 20.0, 1e5
 # The fewest samples of which features are sought.
 _FEWEST = 10

@@ -276,12 +276,14 @@ def dense_features(X):
 _MOST_FEATURES = 500
 
 
-def refine(problem, state, inside, workspace, effort=_EFFORT, *, bound_sum=None, trusted=True, most=np.inf):
+def refine(
+    problem, state, inside, workspace, effort=_EFFORT, *, bound_sum=None, trusted=True, most=np.inf, looks=_MOST_LOOKS
+):
     """Solve the problem from a state, on a working set that starts with the samples `inside` and grows until nothing is
     wrong.
 
     A hard block is solved roughly until the working set is right, and then with all the effort. The working set has at
-    most `most` samples.
+    most `most` samples, and is solved for at most so many `looks` at the others.
 
     Returns
     -------
@@ -297,7 +299,7 @@ def refine(problem, state, inside, workspace, effort=_EFFORT, *, bound_sum=None,
     working = WorkingSet.around(problem, inside, state, bound_sum, workspace)
     rough = effort if inside.all() else replace(effort, rough=True)
     now = rough
-    for _ in range(_MOST_LOOKS):
+    for _ in range(looks):
         solved = working.solve(state, now, trusted)
         if not solved.settled and (workspace.tally.left <= 0 or not now.gaps):
             # The duals that this began with are worth more than those of sides that did not settle; without steps
