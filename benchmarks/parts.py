@@ -75,6 +75,7 @@ def _as_begun(problem, start, scale):
 
 PARTS = [
     Part("distinct", {"solve.Distinct.of": _none}),
+    Part("apart: the samples between the classes", {"solve.between_classes": _none}),
     Part("levels: coarse to fine", {"solve._DIRECT": 4000, "solve._DIRECT_REGRESSION": 4000}),
     Part("levels: single precision", {"levels._MANY": _NEVER}),
     Part("levels: few of a class are all there", {"levels._FEW_OF_CLASS": 1}),
@@ -125,6 +126,7 @@ PARTS = [
     Part("feasibility: what duals show", {"solve.least_slack_shown": _shows_nothing}),
     Part("together", {"solve.SEVERAL": _NEVER}),
     Part("together: mixed classes whole", {"together._MIXED": np.inf}),
+    Part("together: classes that are apart are grown", {"together._CHEAP": np.inf}),
     Part("together: faces by interior steps", {"together.MOST_FREE": _NEVER}),
     Part("path: steps", {"path._StoredSteps.next": _nowhere, "path._WorkingSetSteps.next": _nowhere}),
     Part("path: by way of easier problems", {"path._by_detour": _unsettled}),
@@ -200,6 +202,21 @@ def _one(kind, n, seed, units=_UNITS, kernels=_KERNELS):
             for unit, (C, its_unit) in units.items():
                 act = partial(_fit, BudgetSVC(C=C, unit=its_unit, **parameters))
                 yield Problem(kind, f"{data.format(n)}, {kernel}, {unit}", partial(load, n, seed), act)
+
+
+def _apart(seed):
+    """Two classes that are apart, and many."""
+    for n, d in ((700, 4), (2000, 10)):
+        load = partial(_scaled, bundled.make_blobs, n, d, centers=2, cluster_std=2.0, random_state=seed)
+        for kernel in ("rbf", "poly"):
+            for C, unit in ((1.0, "cost"), (100.0, "cost"), (0.001, "relative")):
+                act = partial(_fit, BudgetSVC(C=C, unit=unit, kernel=kernel))
+                yield Problem("apart", f"two blobs {n:,} x {d}, {kernel}, {C:g} {unit}", load, act)
+    for centers, n, d in ((20, 2000, 4), (10, 1500, 6)):
+        load = partial(bundled.make_blobs, n, d, centers=centers, cluster_std=2.0, random_state=seed)
+        for kernel in ("rbf", "poly"):
+            act = partial(_fit, BudgetSVC(kernel=kernel))
+            yield Problem("apart", f"{centers} blobs {n:,} x {d}, {kernel}, cost 1", load, act)
 
 
 def _several(seed):
@@ -320,13 +337,14 @@ def problems(seed=3):
     yield from _one("60 to 250 samples", 250, seed + 1)
     yield from _one("700", 700, seed + 2)
     yield from _one("3,000", 3000, seed + 3, {"cost 1": _UNITS["cost 1"]})
+    yield from _apart(seed)
     yield from _several(seed)
     yield from _numbers(seed)
     yield from _walks(seed)
     yield from _hard(seed)
 
 
-KINDS = ["60 to 250 samples", "700", "3,000", "classes", "regression", "walks", "hard"]
+KINDS = ["60 to 250 samples", "700", "3,000", "apart", "classes", "regression", "walks", "hard"]
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Classes that are apart: the samples between them tell the solution, for a few columns of the kernel matrix."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.datasets import make_blobs, make_moons
@@ -106,7 +108,7 @@ def test_samples_between_the_classes_are_free_at_first(kernel):
 def test_where_many_samples_count_all_take_part():
     problem = blobs()
     X, y = make_moons(700, noise=0.3, random_state=0)
-    mixed = classification(KERNELS["rbf"].source(X), np.where(y, 1.0, -1.0), np.ones(700), cost=1.0)
+    mixed = classification(KERNELS["rbf"].source(X), np.where(y, 1.0, -1.0), np.ones(700), cost=1e3)
     y = problem.linear * 3.0
     for other in (
         mixed,
@@ -139,6 +141,20 @@ def test_where_growth_ends_nowhere_the_solution_is_that_of_all(monkeypatch):
     np.testing.assert_allclose(found.beta, expected.beta, atol=1e-6)
     # What was in vain is no more than a few looks at a fifth of the samples.
     assert found.work.kernel_values < 3 * expected.work.kernel_values
+
+
+def test_a_spoilt_end_of_the_growth_is_no_solution(monkeypatch):
+    problem, own = blobs().with_cost(1.0), entry.grow
+
+    def spoilt(*args):
+        """Half of each dual."""
+        state = own(*args)
+        return replace(state, point=state.point._replace(beta=0.5 * state.point.beta))
+
+    monkeypatch.setattr(entry, "grow", spoilt)
+    found = solve(problem, tol=1e-6)
+    assert found.status is Status.OPTIMAL
+    assert found.margin == pytest.approx(of_all(problem, monkeypatch, tol=1e-6).margin, rel=1e-6)
 
 
 @pytest.mark.parametrize("most", [1, 3, 8])
