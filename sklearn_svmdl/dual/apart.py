@@ -13,9 +13,11 @@ from .working_set import TooLarge, nearest, refine
 
 # So many samples of each class tell its mean; of fewer samples in all the whole kernel matrix costs no more.
 _SOME, _FEWEST = 20, 500
-# The largest share of the samples that may be nearer to the other class. With all samples at their bound f would differ
-# so much between the classes, by 2 at the margin: then few are. A budget of so small a share of C_max leaves few there.
-_NEARER, _NARROW, _SMALL_BUDGET = 0.02, 40.0, 0.01
+# The largest share of the samples that may be nearer to the other class.
+NEARER = 0.02
+# With all samples at their bound f would differ so much between the classes, by 2 at the margin: then few are. A budget
+# of so small a share of C_max leaves few there.
+_NARROW, _SMALL_BUDGET = 40.0, 0.01
 # The share of the samples that are solved for first, up to so many; the largest share later, and after how many looks
 # at the others it is given up: many samples count then.
 _FIRST, _MOST_FIRST, _MOST, _MOST_LOOKS = 0.1, 200, 0.2, 6
@@ -34,16 +36,16 @@ def between_classes(problem):
         return None
     if problem.budget is not None and problem.budget > _SMALL_BUDGET * problem.largest_budget:
         return None
-    some = [_some_of(sign == one) for one in (1.0, -1.0)]
-    share = np.concatenate([np.full(len(own), one / len(own)) for own, one in zip(some, (1.0, -1.0), strict=True)])
-    some = np.concatenate(some)
+    of_up, of_down = some_of(sign > 0), some_of(sign < 0)
+    (some,) = (of_up | of_down).nonzero()
+    share = (of_up / np.count_nonzero(of_up) - of_down / np.count_nonzero(of_down))[some]
     along = source.apply(some, share)
     # What a sample adds to its own mean tells nothing of the others.
     along[some] -= share * source.take(some).diagonal()
     up, down = along[sign > 0].mean(), along[sign < 0].mean()
     ahead = sign * (along - 0.5 * (up + down))
     differs = 0.25 * problem.weight.sum() * (up - down)
-    if np.count_nonzero(ahead < 0) > _NEARER * n or differs <= 0:
+    if np.count_nonzero(ahead < 0) > NEARER * n or differs <= 0:
         return None
     if problem.cost is None:
         lam = float(np.clip(_NARROW / differs, *problem.lam_range))
@@ -79,7 +81,8 @@ def grow(problem, start, workspace):
     return state if state.settled else None
 
 
-def _some_of(members):
-    """Some of the members of a mask, by number, evenly spaced."""
-    (members,) = members.nonzero()
-    return members[np.linspace(0, len(members) - 1, min(_SOME, len(members))).astype(int)]
+def some_of(members):
+    """A mask of some of the members of a mask, or of each row of one, evenly spaced."""
+    count, number = np.maximum(members.sum(axis=-1, keepdims=True), 1), members.cumsum(axis=-1) - 1
+    some = np.minimum(count, _SOME)
+    return members & (number * some // count != (number - 1) * some // count)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .apart import NEARER, some_of
 from .buffer import lent
 from .feasibility import is_least, least_slack_shown
 from .kkt import BOUND, FREE, ZERO
@@ -52,13 +53,13 @@ LARGEST_WALKED, LARGEST_OF_FEW = 280, 200
 # where more than this share of the samples are nearer to the other class.
 _FEW, _MEDIUM, _FEWER = (0.2, 4e5), 128, (0.1, 4e5)
 _SOME_FOUND, _SOME_KNOWN, _MANY_KNOWN, _WELL_MIXED = (0.2, 1e6), (0.6, 5e5), (0.35, 1e7), 0.1
-# Where so small a share is, and all samples at their bound would make f differ by so much between the classes, few
-# samples count: growth finds them for less than interior steps of more multiplications than these.
-_APART, _NARROW, _CHEAP = 0.02, 20.0, 1e5
+# Where classes are apart, and all samples at their bound would make f differ by so much between them, few samples
+# count: growth finds them for less than interior steps of more multiplications than these.
+_NARROW, _CHEAP = 20.0, 1e5
 # The fewest samples of which features are sought.
 _FEWEST = 10
-# The samples between the classes are so many of each at first, and up to this share of all near the margin.
-_BETWEEN, _SOME, _MOST_NEAR = 20, 0.2, 0.8
+# The share of the samples that is between the classes at first, and the largest near the margin.
+_SOME, _MOST_NEAR = 0.2, 0.8
 # The relative gap at which sides are handed over, and that where what features leave changes f by more than so much, so
 # that they tell them roughly, and that where a solution is a face, with what its certificate has to be within, for what
 # ends softer takes little time alone; with the free samples go as many that are near the margin and some.
@@ -191,8 +192,8 @@ def _with_costs(stack, reach, tol):
 
 
 def _with_features_found(stack, small, reach, tol, solutions):
-    """Enter solutions: the larger problems first where their features are few, the others after pivots failed; mixed
-    ones that are large are left alone."""
+    """Enter solutions: the larger problems first where their features are few, by growth those whose classes are apart;
+    the others after pivots failed; mixed ones that are large are left alone."""
     larger = stack.sizes > _SMALL
     limits = _FEW if stack.sizes.max(initial=0) > _MEDIUM else _FEWER
     features = _features(stack, np.flatnonzero(larger), *limits)
@@ -381,14 +382,7 @@ def _between(part):
 
 def _difference_of_some(stack):
     """The difference of the means of some samples of each class, as duals (k, m)."""
-    return mean_difference(stack.bound * (_some_of(stack.bound < 0) | _some_of(stack.bound > 0)))
-
-
-def _some_of(members):
-    """A mask of some of the members of each row of a mask, evenly spaced."""
-    count, number = np.maximum(members.sum(axis=1), 1)[:, None], members.cumsum(axis=1) - 1
-    some = np.minimum(count, _BETWEEN)
-    return members & (number * some // count != (number - 1) * some // count)
+    return mean_difference(stack.bound * (some_of(stack.bound < 0) | some_of(stack.bound > 0)))
 
 
 def _mixing(stack, rows):
@@ -413,7 +407,7 @@ def _are_apart(stack, features):
     wrong = (from_middle(stack, along) < 0).sum(axis=1)
     # With all samples at their bound f would differ so much between the classes, by 2 at the margin.
     differs = 0.25 * stack.cost * stack.weight.sum(axis=1) * np.einsum("ki,ki->k", difference, along)
-    return (wrong <= _APART * stack.sizes) & (differs > _NARROW)
+    return (wrong <= NEARER * stack.sizes) & (differs > _NARROW)
 
 
 def _refined(part, near, guess):
