@@ -11,14 +11,22 @@ import pytest
 from reference import least_total_slack, second_degree_map
 from scipy import sparse
 from scipy.optimize import linprog
-from sklearn.datasets import load_breast_cancer, load_iris, load_wine, make_blobs, make_circles, make_moons
+from sklearn.datasets import (
+    load_breast_cancer,
+    load_iris,
+    load_wine,
+    make_blobs,
+    make_circles,
+    make_classification,
+    make_moons,
+)
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_svmdl import BudgetSVC
 from sklearn_svmdl.dual.feasibility import is_least, least_budget, least_slack_shown
 from sklearn_svmdl.dual.linear import pivoted_cholesky
-from sklearn_svmdl.dual.problem import classification, regression
+from sklearn_svmdl.dual.problem import Status, classification, regression
 from sklearn_svmdl.dual.solve import solve
 from sklearn_svmdl.kernels import GramSource, Kernel
 
@@ -244,3 +252,33 @@ def test_what_duals_show_of_the_least_budget_is_never_more_than_it_and_all_of_it
     random = np.random.RandomState(0)
     spoilt = solution.beta * (1.0 + 0.01 * random.randn(len(y)))
     assert least_slack_shown(X, problem.linear, problem.bound, spoilt, solution.lam) <= least * (1 + 1e-9)
+
+
+def in_many_features(n, d, seed):
+    """A linear problem of noisy classes, and its C_min by a linear programme."""
+    X, y = make_classification(n, d, n_informative=d // 2, n_redundant=0, flip_y=0.2, random_state=seed)
+    signs = np.where(y == 1, 1.0, -1.0)
+    problem = classification(Kernel.of("linear", gamma=None, degree=None, coef0=None).source(X), signs, np.ones(n))
+    return problem, least_budget(problem)
+
+
+@pytest.mark.parametrize(("n", "d", "seed"), [(500, 100, 0), (357, 64, 1), (200, 40, 1)])
+def test_an_infeasible_budget_in_many_features_is_told_without_a_linear_programme(monkeypatch, n, d, seed):
+    problem, least = in_many_features(n, d, seed)
+    monkeypatch.setattr("sklearn_svmdl.dual.feasibility.linprog", None)
+    solution = solve(problem.with_budget(0.5 * least))
+    assert solution.status is Status.INFEASIBLE_BUDGET
+    assert solution.least_budget == pytest.approx(least, rel=1e-9)
+    assert solution.budget == pytest.approx(least, rel=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_budget_between_the_least_and_that_of_the_largest_cost_is_not_called_infeasible(seed):
+    problem, least = in_many_features(200, 40, seed)
+    budget = 0.5 * (least + solve(problem.with_budget(0.5 * least)).budget)
+    assert least < budget
+    solution = solve(problem.with_budget(budget), tol=1e-8)
+    assert solution.status is Status.OPTIMAL and solution.budget == budget
+    shown = solution.beyond(budget, least)
+    assert shown.status is Status.OUT_OF_REACH and shown.least_budget == least
+    assert solution.beyond(0.999 * least, least).status is Status.INFEASIBLE_BUDGET

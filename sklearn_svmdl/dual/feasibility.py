@@ -19,9 +19,9 @@ from .problem import least_slack_intercept, slack_of
 _RANK_TOLERANCE = 1e-10
 # Balances that are off by no more than this, relative to the sum of their terms' sizes, are so by rounding.
 _ROUNDING = 1e-12
-# A total slack is the least where what is shown of C_min falls short of it by no more than this share: rounding at the
-# largest cost.
-_EQUAL = 2e-8
+# What is shown of C_min is all of it where it falls short of a total slack by no more than this share: at the largest
+# cost the slack of a solution is more by some 1e-8.
+_EQUAL = 1e-6
 # Beyond this many features the kernel counts as strictly positive definite.
 _MOST_FEATURES = 500
 
@@ -109,7 +109,7 @@ def least_slack_shown(features, linear, bound, beta, lam):
 
 
 def is_least(spent, shown):
-    """Whether a total slack is C_min, by what is shown of it."""
+    """Whether a total slack, and what is shown of C_min, are C_min but for next to nothing."""
     return shown >= spent * (1.0 - _EQUAL)
 
 

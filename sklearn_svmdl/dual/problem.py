@@ -253,6 +253,12 @@ class DualSolution:
         beyond = self.budget - budget
         return beyond <= tol * budget or self.lam * beyond <= tol * 0.5 * self.norm**2
 
+    def beyond(self, budget, least):
+        """The solution as that of a budget it does not keep, given C_min or, where that is not known, None."""
+        if least is None or budget >= least * (1.0 - 1e-9):
+            return replace(self, status=Status.OUT_OF_REACH, least_budget=0.0 if least is None else least)
+        return replace(self, status=Status.INFEASIBLE_BUDGET, least_budget=min(least, self.budget))
+
     @property
     def n_iter(self):
         """Iterations of every kind: pivots, interior and pair steps."""

@@ -361,12 +361,9 @@ def solved_or_beyond(solution, problem, tol):
     if solution.keeps(problem.budget, tol):
         kept = certify(problem, solution.beta, solution.lam, solution.work, tol)
         return kept if kept.status is Status.OPTIMAL else solution
-    spent = solution.budget
     shown = _least_slack_shown(problem, solution)
-    least = spent if is_least(spent, shown) else least_budget(problem, small=_SMALL_PROGRAMME)
-    if least is None or problem.budget >= least * (1.0 - 1e-9):
-        return replace(solution, status=Status.OUT_OF_REACH, least_budget=0.0 if least is None else least)
-    return replace(solution, status=Status.INFEASIBLE_BUDGET, least_budget=min(least, spent))
+    known = is_least(solution.budget, shown)
+    return solution.beyond(problem.budget, shown if known else least_budget(problem, small=_SMALL_PROGRAMME))
 
 
 def _least_slack_shown(problem, solution):

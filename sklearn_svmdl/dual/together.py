@@ -8,7 +8,6 @@ evaluated once. The certificate is that of one problem alone; problems that do n
 """
 
 from contextlib import suppress
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -275,8 +274,7 @@ def _enter_least_slack(stack, rows, tol, solutions):
     for k, bound in zip(which, shown, strict=True):
         solution, budget = found[k], stack.budget[rows[k]]
         if is_least(solution.budget, bound) and not solution.keeps(budget, tol):
-            least = replace(solution, status=Status.INFEASIBLE_BUDGET, least_budget=solution.budget)
-            solutions[rows[k]] = least
+            solutions[rows[k]] = solution.beyond(budget, float(bound))
 
 
 def _features(stack, rows, few, most_cost):
