@@ -50,6 +50,21 @@ def test_what_is_not_known_to_be_equal_is_left_alone():
         assert Distinct.of(problem) is None
 
 
+@pytest.mark.parametrize("n", [4_999, 5_001, 40_000])
+@pytest.mark.parametrize("order", ["side by side", "one half and again", "mixed"])
+def test_of_many_samples_a_few_tell_that_half_are_twins(n, order):
+    random = np.random.RandomState(n)
+    X, target = random.randn(n, 3), random.choice([-1.0, 1.0], n)
+    twin = {
+        "side by side": np.arange(n) // 2,
+        "one half and again": np.arange(n) % (n // 2 + 1),
+        "mixed": random.permutation(np.arange(n) // 2),
+    }[order]
+    distinct = Distinct.of(classification(KERNELS[0].source(X[twin]), target[twin], np.ones(n), cost=1.0))
+    assert distinct.problem.n_samples == len(np.unique(twin))
+    assert Distinct.of(classification(KERNELS[0].source(X), target, np.ones(n), cost=1.0)) is None
+
+
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("given", [{"cost": 0.05}, {"cost": 5.0}, {"budget": 0.7}, {"budget": 0.0}])

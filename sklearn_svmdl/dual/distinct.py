@@ -14,6 +14,9 @@ from .problem import DualProblem, certify
 
 # Fewer samples are solved as they are, and so are problems of which more than this share are distinct.
 _FEWEST, _MOST_DISTINCT = 100, 0.7
+# Of so many samples a root of their number, times this, is looked at first: were as many alike as matters, if only in
+# twos, some thirty pairs among those would be.
+_MANY, _OF_ROOT = 5000, 10
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,9 @@ def _groups(problem):
     if source.rows is None or source.index is not None or problem.n_samples < _FEWEST or sparse.issparse(source.rows.X):
         return None, None
     X, linear = source.rows.X, problem.linear
-    # Equal rows have equal sums; what has may yet differ.
-    key = matmul(X, np.cos(np.arange(1.0, X.shape[1] + 1.0)))
+    if len(X) >= _MANY and _differ(_keys(X[_some_of(len(X))])):
+        return None, None
+    key = _keys(X)
     order = np.lexsort((key, linear))
     key, linear = key[order], linear[order]
     (alike,) = ((key[1:] == key[:-1]) & (linear[1:] == linear[:-1])).nonzero()
@@ -68,3 +72,19 @@ def _groups(problem):
     group = np.empty(len(order), dtype=np.intp)
     group[order] = begins.cumsum() - 1
     return order[begins], group
+
+
+def _keys(X):
+    """A number for each row: equal rows have equal ones; those that have may yet differ."""
+    return matmul(X, np.cos(np.arange(1.0, X.shape[1] + 1.0)))
+
+
+def _some_of(n):
+    """Some of n samples, by number, in no order that theirs may have."""
+    return np.unique(np.random.RandomState(0).randint(n, size=int(_OF_ROOT * np.sqrt(n))))
+
+
+def _differ(numbers):
+    """Whether no two are equal."""
+    numbers = np.sort(numbers)
+    return bool((numbers[1:] != numbers[:-1]).all())
