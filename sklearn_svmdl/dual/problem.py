@@ -293,7 +293,7 @@ def least_slack_intercept(gradient, sign, weight):
     where variables of weight 0 are none.
     """
     n = gradient.shape[-1]
-    order = gradient.argsort(axis=-1, kind="stable")
+    order = gradient.argsort(axis=-1)
     if gradient.ndim > 1:
         # Where all problems stand in a row.
         order += n * np.arange(len(gradient))[:, None]
