@@ -34,8 +34,9 @@ _UNSEEN, _MOST_SEEN, _LEAST_LEFT, _MOST_LEFT, _ROUGHLY = 1e-2, 30.0, 1e-13, 3e-2
 _FIRST_LOOK, _FIRST_LEFT = 16, 0.7
 # First of all so many samples for each of the most features tell whether there is hope.
 _OF_EACH = 2
-# The fewest and the most samples for which they are sought: pivots of few cost less, and coarse to fine of more.
-_FEWEST_SAMPLES, _MOST_SAMPLES = 80, 5000
+# The fewest and the most samples for which they are sought: pivots of few cost less, and coarse to fine of more than
+# steps on all of them.
+_FEWEST_SAMPLES, MOST_SAMPLES = 80, 5000
 # More free samples than these, as a multiple of those at a vertex, say that the sides cannot be told yet, or that there
 # is none: the duals of samples that stand on the margin together are a face. There interior steps end in a solution
 # that is certified to so much.
@@ -69,7 +70,16 @@ class Features(NamedTuple):
     reach: float = np.inf
 
 
-def features_of(source, n, lam, few=_FEW_FOUND, most_cost=_MOST_COST, finer=1.0, fewest=_FEWEST_SAMPLES):
+def features_of(
+    source,
+    n,
+    lam,
+    few=_FEW_FOUND,
+    most_cost=_MOST_COST,
+    finer=1.0,
+    fewest=_FEWEST_SAMPLES,
+    most_samples=MOST_SAMPLES,
+):
     """Features few enough to step in their dimension, known, or found for duals of some lam; None without.
 
     Parameters
@@ -80,7 +90,7 @@ def features_of(source, n, lam, few=_FEW_FOUND, most_cost=_MOST_COST, finer=1.0,
     few : float, up to what share of n features that are found are few
     most_cost : float, multiplications that a step with features that are found may take, where lam is not large
     finer : float, the search goes on to leave this share of what must be left, where the features stay few
-    fewest : int, samples from which on features are sought
+    fewest, most_samples : int, the samples of which features are sought
 
     Returns
     -------
@@ -89,7 +99,7 @@ def features_of(source, n, lam, few=_FEW_FOUND, most_cost=_MOST_COST, finer=1.0,
     if source.n_features is not None:
         X = dense_features(source.features) if source.n_features <= _FEW_KNOWN * n else None
         return None if X is None else Features(X, np.zeros(len(X)))
-    if not fewest <= n <= _MOST_SAMPLES:
+    if not fewest <= n <= most_samples:
         return None
     diagonal = source.diagonal()
     largest = float(diagonal.max())
@@ -176,7 +186,8 @@ def solve_in_features(problem, features, workspace, lam):
     if near is not None:
         state = _exact(problem, near, reach, workspace)
         everyone = near.here is None and near.problem is within
-        if everyone or (state.settled and not _is_idle(problem, state.point)):
+        is_long = len(X) > MOST_SAMPLES and np.any(rest)
+        if everyone or is_long or (state.settled and not _is_idle(problem, state.point)):
             return state
     everywhere = _Steps(within, X, rest, len(X), Point(None, lam, None, None), workspace.tally)
     return _exact(problem, everywhere, reach, workspace)
@@ -283,7 +294,9 @@ def _near_margin(problem, X, rest, lam, tally):
     """
     n, r = X.shape
     many, many_per_feature = _MANY if problem.budget is None else _MANY_WITH_BUDGET
-    if problem.source.index is not None or n < max(many, many_per_feature * r) or np.any(rest):
+    is_few = n < max(many, many_per_feature * r)
+    # Of a budget features that are found tell the sides, but not what lam the kernel asks for.
+    if problem.source.index is not None or is_few or (problem.budget is not None and np.any(rest)):
         return None
     plane = smooth_plane(problem, X, lam, tally)
     if plane is None:

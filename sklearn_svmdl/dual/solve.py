@@ -14,7 +14,7 @@ from .distinct import Distinct
 from .feasibility import is_least, least_budget, least_slack_shown
 from .kkt import BOUND, FREE, UNITS, ZERO, spread_of
 from .levels import between_means, coarse_problem, cold_state, polish, share_of, solve_levels
-from .linear import FACE, features_of, solve_in_features, tells_vertex
+from .linear import FACE, MOST_SAMPLES, features_of, solve_in_features, tells_vertex
 from .problem import (
     Status,
     certify,
@@ -43,8 +43,8 @@ _SHORTER = 1e-2
 # direct.
 _DIRECT, _DIRECT_REGRESSION = 1000, 800
 # Pivots of fewer samples of classes cost less than features that are found; where the way is not direct a step with
-# these may take so many multiplications.
-_FEWEST, _MOST_COST = 400, 4e6
+# these may take so many multiplications, and so many where samples are many and steps see those near the margin alone.
+_FEWEST, _MOST_COST, _MOST_COST_OF_MANY = 400, 4e6, 3e7
 # Of a regression features that are found leave this share of what they may: its residuals have no gap about the edges
 # of the tube, and pivots that mend sides told wrongly cost more than further features.
 _FINER = 1e-2
@@ -256,11 +256,9 @@ def _block_steps(problem, workspace, tol):
 def _in_features(problem, workspace, lam, direct, tol):
     """The certified solution by few features, by finer ones where these tell no vertex; None where that is no way."""
     of_classes = problem.source.index is None
-    rough = {"fewest": _FEWEST} if direct else {"most_cost": _MOST_COST}
-    finest = {"finer": _FINEST, "most_cost": _MOST_FINEST}
-    for sought in (rough, finest) if of_classes else ({"finer": _FINER},):
+    for number, sought in enumerate(_features_sought(problem, direct)):
         features = features_of(problem.source.distinct, problem.n_distinct, lam, **sought)
-        if features is None or (sought is finest and features.reach < _TOLD * lam):
+        if features is None or (number > 0 and features.reach < _TOLD * lam):
             return None
         state = solve_in_features(problem, features, workspace, lam)
         is_over, are_known = workspace.tally.left <= 0, features.reach >= problem.largest_cost
@@ -276,6 +274,16 @@ def _in_features(problem, workspace, lam, direct, tol):
         if are_known or tells_vertex(state, features.X):
             return None
     return None
+
+
+def _features_sought(problem, direct):
+    """Which features are sought, one after the other, as options of `features_of`."""
+    if problem.source.index is not None:
+        return ({"finer": _FINER},)
+    if problem.budget is None and problem.n_distinct > MOST_SAMPLES:
+        return ({"most_cost": _MOST_COST_OF_MANY, "most_samples": np.inf},)
+    rough = {"fewest": _FEWEST} if direct else {"most_cost": _MOST_COST}
+    return rough, {"finer": _FINEST, "most_cost": _MOST_FINEST}
 
 
 def _grown_constant(problem, X, state, tally, tol):
