@@ -295,8 +295,9 @@ def _near_margin(problem, X, rest, lam, tally):
     n, r = X.shape
     many, many_per_feature = _MANY if problem.budget is None else _MANY_WITH_BUDGET
     is_few = n < max(many, many_per_feature * r)
-    # Of a budget features that are found tell the sides, but not what lam the kernel asks for.
-    if problem.source.index is not None or is_few or (problem.budget is not None and np.any(rest)):
+    # Steps on all tell for less what lam a budget asks for that features that are found may not reach.
+    are_rough = problem.budget is not None and np.any(rest) and n <= MOST_SAMPLES
+    if problem.source.index is not None or is_few or are_rough:
         return None
     plane = smooth_plane(problem, X, lam, tally)
     if plane is None:

@@ -280,7 +280,7 @@ def _features_sought(problem, direct):
     """Which features are sought, one after the other, as options of `features_of`."""
     if problem.source.index is not None:
         return ({"finer": _FINER},)
-    if problem.budget is None and problem.n_distinct > MOST_SAMPLES:
+    if problem.n_distinct > MOST_SAMPLES:
         return ({"most_cost": _MOST_COST_OF_MANY, "most_samples": np.inf},)
     rough = {"fewest": _FEWEST} if direct else {"most_cost": _MOST_COST}
     return rough, {"finer": _FINEST, "most_cost": _MOST_FINEST}
