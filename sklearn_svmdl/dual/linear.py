@@ -50,13 +50,15 @@ _PIVOTS = Effort(gaps=())
 _WRONG = 1e-9
 # A working set that outgrows its start so many times started from sides that could not be told yet.
 _MOST_WORKING = 4
-# From so many samples, and so many a feature, on a smooth loss tells who is near the margin; of a budget it tells lam,
-# too, which interior steps alone may take long to find.
+# From so many samples, and so many a feature, on a smooth loss tells who is near the margin; of a budget and features
+# that are known it tells lam, too, which interior steps alone may take long to find.
 _MANY, _MANY_WITH_BUDGET = (1000, 30), (300, 15)
 # So many times the samples within its width are near the margin; of as many as these this share may be held on the
 # wrong side. What is held there takes part, so many times at most; where it is so many times as much as took part, and
 # a larger share of all, everyone does.
 _BAND, _FEW_WRONG, _MOST_TURNS, _OUTGROWN, _MOST_TAKEN = 4, 0.01, 10, 4, 0.3
+# Features that are found are believed to tell a budget's lam up to this share of what they reach.
+_WELL_WITHIN = 0.3
 # Next to the least slack a smooth loss tells any lam: steps begin with no more than so many times the first.
 _FURTHEST = 1e3
 _SMALLEST = np.finfo(float).tiny
@@ -183,12 +185,17 @@ def solve_in_features(problem, features, workspace, lam):
     X, rest, reach = features
     within, lam = problem.within(min(reach, problem.largest_cost)), min(lam, reach)
     near = _near_margin(within, X, rest, lam, workspace.tally)
+    is_limited = problem.budget is not None and reach < problem.largest_cost
+    if is_limited and near is not None and near.iterate.lam > _WELL_WITHIN * reach:
+        near = None
+    is_long = len(X) > MOST_SAMPLES and np.any(rest)
     if near is not None:
         state = _exact(problem, near, reach, workspace)
         everyone = near.here is None and near.problem is within
-        is_long = len(X) > MOST_SAMPLES and np.any(rest)
         if everyone or is_long or (state.settled and not _is_idle(problem, state.point)):
             return state
+    if is_long and is_limited:
+        return None
     everywhere = _Steps(within, X, rest, len(X), Point(None, lam, None, None), workspace.tally)
     return _exact(problem, everywhere, reach, workspace)
 
@@ -293,11 +300,8 @@ def _near_margin(problem, X, rest, lam, tally):
     None where there are few samples. Where no hyperplane seems to keep the budget, those of the largest cost.
     """
     n, r = X.shape
-    many, many_per_feature = _MANY if problem.budget is None else _MANY_WITH_BUDGET
-    is_few = n < max(many, many_per_feature * r)
-    # Steps on all tell for less what lam a budget asks for that features that are found may not reach.
-    are_rough = problem.budget is not None and np.any(rest) and n <= MOST_SAMPLES
-    if problem.source.index is not None or is_few or are_rough:
+    many, many_per_feature = _MANY if problem.budget is None or np.any(rest) else _MANY_WITH_BUDGET
+    if problem.source.index is not None or n < max(many, many_per_feature * r):
         return None
     plane = smooth_plane(problem, X, lam, tally)
     if plane is None:

@@ -46,8 +46,9 @@ _DIRECT, _DIRECT_REGRESSION = 1000, 800
 # these may take so many multiplications, and so many where samples are many and steps see those near the margin alone.
 _FEWEST, _MOST_COST, _MOST_COST_OF_MANY = 400, 4e6, 3e7
 # Of a regression features that are found leave this share of what they may: its residuals have no gap about the edges
-# of the tube, and pivots that mend sides told wrongly cost more than further features.
-_FINER = 1e-2
+# of the tube, and pivots that mend sides told wrongly cost more than further features. So does a budget of classes, and
+# less of it where samples are many: the lam that it asks for is not known.
+_FINER, _FINER_OF_BUDGETS = 1e-2, 0.1
 # Of classes those that tell no vertex are sought again, to leave this share where a step takes so many multiplications.
 _FINEST, _MOST_FINEST = 1e-6, 1e7
 # Features that are found and reach so many times lam are nearly all that there are.
@@ -261,6 +262,8 @@ def _in_features(problem, workspace, lam, direct, tol):
         if features is None or (number > 0 and features.reach < _TOLD * lam):
             return None
         state = solve_in_features(problem, features, workspace, lam)
+        if state is None:
+            return None
         is_over, are_known = workspace.tally.left <= 0, features.reach >= problem.largest_cost
         if state.settled or is_over or are_known or features.reach >= _TOLD * state.point.lam:
             solution = certified(problem, state, workspace.tally, tol)
@@ -281,9 +284,11 @@ def _features_sought(problem, direct):
     if problem.source.index is not None:
         return ({"finer": _FINER},)
     if problem.n_distinct > MOST_SAMPLES:
-        return ({"most_cost": _MOST_COST_OF_MANY, "most_samples": np.inf},)
+        finer = _FINER if problem.cost is None else 1.0
+        return ({"most_cost": _MOST_COST_OF_MANY, "most_samples": np.inf, "finer": finer},)
     rough = {"fewest": _FEWEST} if direct else {"most_cost": _MOST_COST}
-    return rough, {"finer": _FINEST, "most_cost": _MOST_FINEST}
+    finer = _FINER_OF_BUDGETS if problem.cost is None else 1.0
+    return {**rough, "finer": finer}, {"finer": _FINEST, "most_cost": _MOST_FINEST}
 
 
 def _grown_constant(problem, X, state, tally, tol):
