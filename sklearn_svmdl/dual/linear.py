@@ -18,7 +18,7 @@ from ..kernels.blas import dot, matmul
 from .active_set import Effort, State, solve_block
 from .interior import PSTRF, InteriorSolver, operator_in_features
 from .kkt import BOUND, FREE, ZERO, Block, FixedSamples, Point, inward, point_at
-from .smooth import smooth_plane
+from .smooth import fit_of, normal_of, smooth_plane
 from .working_set import TooLarge, dense_features, near_margin, nearest, refine, whole_block
 
 # Features that are known are few up to this share of the samples, those that are found up to another, as pivots cost
@@ -196,7 +196,7 @@ def solve_in_features(problem, features, workspace, lam):
             return state
     if is_long and is_limited:
         return None
-    everywhere = _Steps(within, X, rest, len(X), Point(None, lam, None, None), workspace.tally)
+    everywhere = _Steps(within, X, rest, within.n_samples, Point(None, lam, None, None), workspace.tally)
     return _exact(problem, everywhere, reach, workspace)
 
 
@@ -257,14 +257,14 @@ def _at_vertex(problem, X, state, tally, effort):
     while np.count_nonzero(near) <= most:
         (here,) = near.nonzero()
         held = np.where(near | (state.side != BOUND), 0.0, problem.bound)
-        w = matmul(X.T, held)
-        block = _block_near(problem, X[here], here, held, w, tally)
+        w = normal_of(problem, X, held)
+        block = _block_near(problem, X[here], None, here, held, w, tally)
         block = replace(block, gram=problem.source.block(here, here))
         start = State(state.side[here], point_at(block, state.point.beta[here], state.point.lam, state.point.intercept))
         solved = solve_block(block, start, effort)
         if not solved.settled:
             break
-        state = _spread(X, here, held, w, solved)
+        state = _spread(problem, X, here, held, w, solved)
         wrong = _held_wrong(problem, state.point, near, held, _WRONG)
         if len(wrong) == 0:
             return state
@@ -272,11 +272,14 @@ def _at_vertex(problem, X, state, tally, effort):
     return replace(state, settled=False)
 
 
-def _block_near(problem, X, here, held, w, tally):
-    """The block of the samples `here`, X, where others are held at their bounds `held`, with the sum w."""
-    fixed = FixedSamples(matmul(X, w), dot(w, w), dot(problem.linear, held), float(held.sum()))
-    given = problem.charge, fixed, problem.lam_range, X, None, tally
-    return Block(None, problem.linear[here], problem.bound[here], *given)
+def _block_near(problem, X, row, here, held, w, tally):
+    """The block of the variables `here`, of samples with the features X, where others are held at their bounds `held`,
+    with the sum w; `row` is the sample of each, None where that is itself."""
+    pull = matmul(X, w)
+    fixed = FixedSamples(pull if row is None else pull[row], dot(w, w), dot(problem.linear, held), float(held.sum()))
+    return Block(
+        None, problem.linear[here], problem.bound[here], problem.charge, fixed, problem.lam_range, X, row, tally
+    )
 
 
 def _held_wrong(problem, point, near, held, tolerance):
@@ -286,11 +289,13 @@ def _held_wrong(problem, point, near, held, tolerance):
     return np.flatnonzero(into > tolerance)
 
 
-def _spread(X, here, held, w, solved):
-    """The state of all samples: those `here` as solved, the others where they are held."""
+def _spread(problem, X, here, held, w, solved):
+    """The state of all variables: those `here` as solved, the others where they are held."""
     lam, beta, side = solved.point.lam, solved.point.lam * held, np.where(held == 0, ZERO, BOUND)
     side[here], beta[here] = solved.side, solved.point.beta
-    fit = matmul(X, lam * w + matmul(X[here].T, solved.point.beta))
+    free = np.zeros(len(beta))
+    free[here] = solved.point.beta
+    fit = fit_of(problem, X, lam * w + normal_of(problem, X, free))
     return replace(solved, side=side, point=Point(beta, lam, solved.point.intercept, fit))
 
 
@@ -301,7 +306,7 @@ def _near_margin(problem, X, rest, lam, tally):
     """
     n, r = X.shape
     many, many_per_feature = _MANY if problem.budget is None or np.any(rest) else _MANY_WITH_BUDGET
-    if problem.source.index is not None or n < max(many, many_per_feature * r):
+    if n < max(many, many_per_feature * r):
         return None
     plane = smooth_plane(problem, X, lam, tally)
     if plane is None:
@@ -309,10 +314,10 @@ def _near_margin(problem, X, rest, lam, tally):
     if problem.budget is not None and plane.lam >= problem.largest_cost:
         problem = problem.with_cost(problem.largest_cost)
     lam = min(plane.lam, _FURTHEST * lam) if problem.cost is None else problem.cost
-    point = Point(None, lam, plane.intercept, matmul(X, plane.w))
+    point = Point(None, lam, plane.intercept, fit_of(problem, X, plane.w))
     into = inward(problem, point)
     near = _BAND * np.count_nonzero((into > 0) & (into < plane.width)) + _NEAR_COUNT
-    return _Steps(problem, X, rest, min(near, n), point, tally)
+    return _Steps(problem, X, rest, near, point, tally)
 
 
 def _balance(bound, total):
@@ -335,14 +340,20 @@ class _Steps:
     def __init__(self, problem, X, rest, count, point, tally):
         self.problem, self.X, self.rest, self.tally = problem, X, rest, tally
         here = None
-        if count < len(X):
+        if count < problem.n_samples:
             into = inward(problem, point)
             here, self.t = nearest(np.abs(into), count), np.where(into > 0, problem.bound, 0.0)
         self._begin(here, point.lam)
 
     def _begin(self, here, lam):
-        """Begin on these samples, on all if None."""
-        problem, X, rest = self.problem, self.X, self.rest
+        """Begin on these variables, and the other sides of their samples, on all if None."""
+        problem, X, rest, row = self.problem, self.X, self.rest, None
+        index = problem.source.index
+        if here is not None and index is not None:
+            is_near = np.zeros(len(X), dtype=bool)
+            is_near[index[here]] = True
+            (here,) = is_near[index].nonzero()
+            row = (np.cumsum(is_near) - 1)[index[here]]
         if here is not None:
             self.t[here] = 0.0
             here = here if _balance(problem.bound[here], self.t.sum()) else None
@@ -350,8 +361,9 @@ class _Steps:
         if here is None:
             block = whole_block(problem, None, self.tally, X)
         else:
-            self.w, X, rest = matmul(X.T, self.t), X[here], rest[here]
-            block = _block_near(problem, X, here, self.t, self.w, self.tally)
+            self.w, some = normal_of(problem, X, self.t), here if row is None else is_near
+            X, rest = X[some], rest[some]
+            block = _block_near(problem, X, row, here, self.t, self.w, self.tally)
         self.solver = InteriorSolver(block, operator_in_features(X, rest, block.row, self.tally))
         self.iterate = self.solver.start(lam)
 
@@ -368,7 +380,7 @@ class _Steps:
             flees = inside.flees
         self.iterate = inside.iterate
         state = State(inside.side, inside.point)
-        return state if self.here is None else _spread(self.X, self.here, self.t, self.w, state), flees
+        return state if self.here is None else _spread(self.problem, self.X, self.here, self.t, self.w, state), flees
 
     def go_on(self, gap, follows=True, few=_FEW_WRONG):
         """As `once`; where more than a few samples that are held stand wrong they take part, and the steps begin anew.
@@ -382,6 +394,6 @@ class _Steps:
             wrong = _held_wrong(self.problem, state.point, self.here, self.t, 0.0)
             if len(wrong) <= few * len(self.here):
                 break
-            is_lost = len(wrong) > max(_OUTGROWN * len(self.here), _MOST_TAKEN * len(self.X))
+            is_lost = len(wrong) > max(_OUTGROWN * len(self.here), _MOST_TAKEN * self.problem.n_samples)
             self._begin(None if is_lost else np.concatenate([self.here, wrong]), state.point.lam)
         return state, flees

@@ -13,7 +13,7 @@ import numpy as np
 from ..kernels.blas import dot, matmul
 from .active_set import flatter
 from .factor import cholesky, solve_factorised
-from .levels import coarse_problem, stratified_share
+from .levels import coarse_problem, share_of
 
 # From so many samples on one in so many of them is first.
 _MANY, _RATIO = 8000, 8
@@ -37,6 +37,18 @@ class Plane(NamedTuple):
     width: float
 
 
+def fit_of(problem, X, w):
+    """X w, of each variable of a problem whose distinct samples have the features X."""
+    fit = matmul(X, w)
+    return fit if problem.source.index is None else fit[problem.source.index]
+
+
+def normal_of(problem, X, beta):
+    """w of a problem's duals, where its distinct samples have the features X."""
+    index = problem.source.index
+    return matmul(X.T, beta if index is None else np.bincount(index, beta, len(X)))
+
+
 def smooth_plane(problem, X, lam, tally):
     """The hyperplane of a loss that is smooth over a width, which falls until few samples are within it.
 
@@ -45,7 +57,7 @@ def smooth_plane(problem, X, lam, tally):
     Parameters
     ----------
     problem : DualProblem
-    X : ndarray (n, d), features of its samples
+    X : ndarray (n, d), features of its distinct samples
     lam : float, where to begin, for a budget
 
     Returns
@@ -53,14 +65,18 @@ def smooth_plane(problem, X, lam, tally):
     Plane or None
         None where the steps got nowhere.
     """
-    n, plane = len(X), Plane(np.zeros(X.shape[1]), 0.0, lam, _WIDEST)
-    if n >= _MANY:
-        chosen = stratified_share(problem.sign, _RATIO, np.random.RandomState(0))
-        share = len(chosen) / n
+    index, unit, intercept = problem.source.index, 1.0, 0.0
+    if index is not None:
+        unit, intercept = float(np.abs(problem.linear - problem.constant).mean()), problem.constant
+    plane = Plane(np.zeros(X.shape[1]), intercept, lam, _WIDEST * unit)
+    if len(X) >= _MANY:
+        chosen = share_of(problem, _RATIO, np.random.RandomState(0))
+        share = len(chosen) / problem.n_samples
         # The same hyperplane costs fewer samples more each.
         few = coarse_problem(problem, chosen).within(problem.largest_cost / share)
         few = few if problem.cost is None else few.with_cost(problem.cost / share)
-        below = smooth_plane(few, X[chosen], lam / share, tally)
+        some = chosen if index is None else np.unique(index[chosen])
+        below = smooth_plane(few, X[some], lam / share, tally)
         plane = plane if below is None else below._replace(lam=share * below.lam)
     smooth = _SmoothLoss(problem, X, plane, tally)
     try:
@@ -81,7 +97,7 @@ class _SmoothLoss:
 
     def __init__(self, problem, X, plane, tally):
         self.problem, self.X, self.plane, self.tally = problem, X, plane, tally
-        self.into = problem.sign * (problem.linear - matmul(X, plane.w) - plane.intercept)
+        self.into = problem.sign * (problem.linear - fit_of(problem, X, plane.w) - plane.intercept)
         self.share = self._share(self.into)
 
     def _share(self, into):
@@ -104,7 +120,7 @@ class _SmoothLoss:
         change, of_lam = solved.T
         wanted = lam if problem.budget is None else self._wanted_lam(change, of_lam)
         change = change + (wanted - lam) * of_lam
-        along = -problem.sign * (matmul(self.X, change[:r]) + change[r])
+        along = -problem.sign * (fit_of(problem, self.X, change[:r]) + change[r])
         length, share = self._length(change[:r], along, wanted)
         self.into = self.into + length * along
         self.plane = Plane(w + length * change[:r], intercept + length * change[r], wanted, width)
@@ -125,13 +141,14 @@ class _SmoothLoss:
     def _pull(self, share):
         """X't and 1't for these shares of the unit bounds."""
         t = self.problem.bound * share
-        return np.append(matmul(self.X.T, t), t.sum())
+        return np.append(normal_of(self.problem, self.X, t), t.sum())
 
     def _hessian(self):
         """The curvature of |w|^2 / 2 and the loss in w and b."""
         r, (within,) = self.X.shape[1], ((self.share > 0) & (self.share < 1)).nonzero()
         self.tally.factored.append(r + 1)
-        near = self.X[within]
+        index = self.problem.source.index
+        near = self.X[within if index is None else index[within]]
         curvature = self.plane.lam / self.plane.width * self.problem.weight[within]
         scaled = near * curvature[:, None]
         H = np.empty((r + 1, r + 1))

@@ -281,13 +281,14 @@ def _in_features(problem, workspace, lam, direct, tol):
 
 def _features_sought(problem, direct):
     """Which features are sought, one after the other, as options of `features_of`."""
-    if problem.source.index is not None:
-        return ({"finer": _FINER},)
+    of_numbers, given = problem.source.index is not None, problem.cost is not None
     if problem.n_distinct > MOST_SAMPLES:
-        finer = _FINER if problem.cost is None else 1.0
+        finer = 1.0 if given and not of_numbers else _FINER
         return ({"most_cost": _MOST_COST_OF_MANY, "most_samples": np.inf, "finer": finer},)
+    if of_numbers:
+        return ({"finer": _FINER},)
     rough = {"fewest": _FEWEST} if direct else {"most_cost": _MOST_COST}
-    finer = _FINER_OF_BUDGETS if problem.cost is None else 1.0
+    finer = 1.0 if given else _FINER_OF_BUDGETS
     return {**rough, "finer": finer}, {"finer": _FINEST, "most_cost": _MOST_FINEST}
 
 
