@@ -321,9 +321,9 @@ BEYOND = {
 @pytest.mark.parametrize("name", BEYOND)
 def test_budgets_beyond_reach_are_told_by_the_features_that_are_found(name, seed):
     """Features that reach as far as lam is followed tell the solution of the largest cost in their dimension."""
-    X, y = make_moons(1300, noise=0.3, random_state=seed)
+    X, y = make_moons(900, noise=0.3, random_state=seed)
     source = KernelSource.of(BEYOND[name], X)
-    problem = classification(source, np.where(y, 1.0, -1.0), np.ones(1300))
+    problem = classification(source, np.where(y, 1.0, -1.0), np.ones(900))
     solution = solve(problem.with_budget(0.01 * problem.largest_budget))
     assert solution.status in BEYOND_REACH
     assert max(solution.work.factored) < 100
@@ -343,3 +343,113 @@ def test_steps_that_rounding_ends_keep_the_sides_they_told(seed):
     solution = solve(problem.with_budget(0.01 * problem.largest_budget))
     assert solution.status in BEYOND_REACH
     assert max(solution.work.factored) < 100
+
+
+def sizes_of_steps(monkeypatch):
+    """How many variables interior steps in features see, from now on."""
+    sizes, follow, solve_block = [], InteriorSolver.follow, InteriorSolver.solve
+
+    def spy(step):
+        def seen(self, *given, **options):
+            sizes.append(self.block.n_samples)
+            return step(self, *given, **options)
+
+        return seen
+
+    monkeypatch.setattr(InteriorSolver, "follow", spy(follow))
+    monkeypatch.setattr(InteriorSolver, "solve", spy(solve_block))
+    return sizes
+
+
+def at_all(problem, monkeypatch):
+    """The solution by other ways: of all samples at once, or coarse to fine without features."""
+    for name in ("_MANY", "_MANY_WITH_BUDGET"):
+        monkeypatch.setattr(f"sklearn_svmdl.dual.linear.{name}", (np.inf, 0))
+    monkeypatch.setattr("sklearn_svmdl.dual.solve.MOST_SAMPLES", np.inf)
+    return solve(problem, tol=1e-8)
+
+
+def in_two_dimensions(n, cost, name="rbf", noise=0.3, seed=0):
+    """Noisy moons with weights, at a cost, and at the budget that it buys."""
+    X, y = make_moons(n, noise=noise, random_state=seed)
+    weight = np.random.RandomState(seed).choice([0.5, 1.0, 2.0], n)
+    problem = classification(SMOOTH[name].source(X), np.where(y, 1.0, -1.0), weight, cost=cost)
+    return problem, problem.with_budget(solve(problem, tol=1e-8).budget)
+
+
+@pytest.mark.parametrize("n", [1500, 4000, 7000])
+@pytest.mark.parametrize("cost", [0.3, 10.0])
+@pytest.mark.parametrize("name", ["cubic", "rbf"])
+def test_features_that_are_found_are_stepped_in_near_the_margin_only(name, cost, n, monkeypatch):
+    for problem in in_two_dimensions(n, cost, name):
+        with monkeypatch.context() as watched:
+            sizes = sizes_of_steps(watched)
+            solution = solve(problem, tol=1e-8)
+        assert solution.status is Status.OPTIMAL
+        assert 0 < max(sizes) < 0.7 * n
+        assert max(solution.work.factored) < 400
+        # What is evaluated are the features, and what the samples at bound and near the margin add.
+        assert solution.work.kernel_values <= 2 * n * np.count_nonzero(solution.beta) + 500 * n
+        with monkeypatch.context() as other:
+            expected = at_all(problem, other)
+        assert solution.norm == pytest.approx(expected.norm, rel=1e-7)
+        assert solution.budget == pytest.approx(expected.budget, rel=1e-8)
+        np.testing.assert_allclose(problem.fit(solution.beta), problem.fit(expected.beta), atol=1e-6)
+
+
+def test_a_budget_whose_lam_features_do_not_reach_is_solved_without_them():
+    """A budget that asks for far more lam than the features were found for, of more samples than steps should see."""
+    X, y = make_moons(6000, noise=0.1, random_state=0)
+    problem = classification(SMOOTH["rbf"].source(X), np.where(y, 1.0, -1.0), np.ones(6000))
+    hard = problem.with_budget(1.01 * solve(problem.with_cost(3e4), tol=1e-8).budget)
+    features = features_of(hard.source, 6000, 1e-3, most_samples=np.inf)
+    assert features.reach < 1e4
+    workspace = Workspace(Buffer(6000), Tally())
+    assert solve_in_features(hard, features, workspace, 1e-3) is None
+    # No step was taken on all of them.
+    assert workspace.tally.interior_steps == 0
+    solution = solve(hard, tol=1e-8)
+    assert solution.status is Status.OPTIMAL and 1e4 < solution.lam < 3e4
+
+
+def numbers(kernel, n, d, seed=0, epsilon=0.2):
+    """A regression with weights on a few variables."""
+    random = np.random.RandomState(seed)
+    X = random.randn(n, d)
+    y = np.sin(2.0 * X[:, 0]) + X @ random.randn(d) + 0.3 * random.randn(n)
+    return regression(kernel.source(X), y, random.choice([0.5, 1.0, 2.0], n), epsilon)
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 0.2, 1.0])
+@pytest.mark.parametrize(
+    ("name", "n", "d"), [("linear", 2000, 10), ("linear", 9000, 5), ("rbf", 1500, 1), ("rbf", 6000, 1)]
+)
+def test_regressions_are_stepped_in_near_the_edges_of_the_tube_only(name, n, d, epsilon, monkeypatch):
+    by_cost = numbers(SMOOTH[name], n, d, epsilon=epsilon).with_cost(1.0)
+    for problem in (by_cost, by_cost.with_budget(0.5 * by_cost.largest_budget)):
+        with monkeypatch.context() as watched:
+            sizes = sizes_of_steps(watched)
+            solution = solve(problem, tol=1e-8)
+        assert solution.status is Status.OPTIMAL
+        assert max(sizes) < 0.7 * 2 * n
+        with monkeypatch.context() as other:
+            expected = at_all(problem, other)
+        assert solution.norm == pytest.approx(expected.norm, rel=1e-7)
+        assert solution.budget == pytest.approx(expected.budget, rel=1e-8)
+        np.testing.assert_allclose(problem.fit(solution.beta), problem.fit(expected.beta), atol=1e-6)
+
+
+def test_both_sides_of_a_sample_near_the_tube_take_part():
+    problem = numbers(LINEAR, 1000, 3, epsilon=0.5).with_cost(0.1)
+    X = problem.source.distinct.features
+    flat = Point(None, 0.1, problem.constant, np.zeros(2000))
+    steps = _Steps(problem, X, np.zeros(1000), 300, flat, Tally())
+    assert 300 < len(steps.here) <= 600
+    samples, times = np.unique(problem.source.index[steps.here], return_counts=True)
+    assert (times == 2).all()
+    np.testing.assert_array_equal(samples[steps.solver.block.row], problem.source.index[steps.here])
+    # What is held elsewhere stands at its bound or at zero, outside the tube or within it.
+    held = np.setdiff1d(np.arange(2000), steps.here)
+    into = problem.sign * (problem.linear - problem.constant)
+    np.testing.assert_array_equal(steps.t[held], np.where(into > 0, problem.bound, 0.0)[held])
+    assert not steps.t[steps.here].any()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from sklearn_svmdl.dual.problem import BEYOND_REACH, Status, classification, slack_of
+from sklearn_svmdl.dual.problem import BEYOND_REACH, Status, classification, regression, slack_of
 from sklearn_svmdl.dual.smooth import Plane, _SmoothLoss, smooth_plane
 from sklearn_svmdl.dual.solve import solve
 from sklearn_svmdl.dual.work import Tally
@@ -45,6 +45,27 @@ def test_steps_end_where_another_minimiser_does():
         given = (X, problem, width)
         expected = minimize(
             smooth_loss, np.zeros(9), given, "L-BFGS-B", jac=True, options={"gtol": 1e-9, "ftol": 1e-15}
+        )
+        assert smooth_loss(found, *given)[0] == pytest.approx(expected.fun, rel=1e-9)
+        np.testing.assert_allclose(found, expected.x, atol=1e-4)
+
+
+def test_steps_of_a_regression_end_where_another_minimiser_does():
+    """Both sides of the tube are smooth, and one of no width is a Huber loss."""
+    random = np.random.RandomState(0)
+    X = random.randn(500, 6)
+    y = X @ random.randn(6) + random.randn(500)
+    for epsilon in (0.0, 0.3):
+        problem = regression(Kernel("linear").source(X), y, random.choice([0.5, 1.0, 2.0], 500), epsilon, cost=0.2)
+        smooth = _SmoothLoss(problem, X, Plane(np.zeros(6), 0.0, problem.cost, 0.4), Tally())
+        for _ in range(15):
+            smooth.plane = smooth.plane._replace(width=0.4)
+            smooth.share = smooth._share(smooth.into)
+            smooth.step()
+        found = np.append(smooth.plane.w, smooth.plane.intercept)
+        given = (np.vstack([X, X]), problem, 0.4)
+        expected = minimize(
+            smooth_loss, np.zeros(7), given, "L-BFGS-B", jac=True, options={"gtol": 1e-9, "ftol": 1e-15}
         )
         assert smooth_loss(found, *given)[0] == pytest.approx(expected.fun, rel=1e-9)
         np.testing.assert_allclose(found, expected.x, atol=1e-4)
