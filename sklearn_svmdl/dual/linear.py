@@ -5,8 +5,9 @@ loss tells nearly where they stand (`smooth`), and the steps see those near the 
 free at a vertex: the working set is small, however many samples there are.
 
 Every kernel is linear in some features, and many a kernel matrix is, but for a little, that of few: a polynomial of few
-variables, a smooth kernel in two dimensions. The steps need no more than the sides, so features that leave out what the
-duals cannot make matter will do: the pivots that follow see the kernel itself.
+variables, a smooth kernel in two dimensions. The steps need no more than the sides, so features that leave out what
+duals of up to some lam cannot make matter will do: the pivots that follow see the kernel itself. They tell what lam a
+budget asks for where it is well below that one.
 """
 
 from dataclasses import replace
@@ -77,6 +78,7 @@ def features_of(
     n,
     lam,
     few=_FEW_FOUND,
+    most_found=_MOST_FOUND,
     most_cost=_MOST_COST,
     finer=1.0,
     fewest=_FEWEST_SAMPLES,
@@ -89,7 +91,7 @@ def features_of(
     source : of the samples
     n : int, how many of them a problem has
     lam : float
-    few : float, up to what share of n features that are found are few
+    few, most_found : float, int, up to what share of n, and what number, features that are found are few
     most_cost : float, multiplications that a step with features that are found may take, where lam is not large
     finer : float, the search goes on to leave this share of what must be left, where the features stay few
     fewest, most_samples : int, the samples of which features are sought
@@ -110,7 +112,7 @@ def features_of(
     typical = max(float(diagonal.mean()), _LEAST_LEFT * largest)
     share = min(max(_UNSEEN / max(lam * typical, _SMALLEST), _LEAST_LEFT), _MOST_LEFT)
     most_cost *= _HARDER if lam * typical > _HARD else 1.0
-    most = int(min(_MOST_FOUND, few * n, np.sqrt(most_cost / n)))
+    most = int(min(most_found, few * n, np.sqrt(most_cost / n)))
     tolerance = max(finer * share * typical / largest, _LEAST_LEFT)
     if _left_of_some(source, n, most, tolerance * largest) > _ROUGHLY * share:
         return None

@@ -3,7 +3,8 @@
 Where the price of slack rises to lam over slacks of up to a width, instead of at once, the problem in w and b is
 smooth. Newton's steps look at all samples, but factorise a matrix in their dimension only, and end in a few while many
 samples are within the width (Chapelle, Training a support vector machine in the primal, Neural Comput. 2007). It falls
-until few are. What it tells of a budget is an interval: those within it may cost their slack, or nothing.
+until few are. What it tells of a budget is an interval: those within it may cost their slack, or nothing. A regression
+has such a loss on either side of its tube.
 """
 
 from typing import NamedTuple

@@ -49,6 +49,9 @@ _FEWEST, _MOST_COST, _MOST_COST_OF_MANY = 400, 4e6, 3e7
 # of the tube, and pivots that mend sides told wrongly cost more than further features. So does a budget of classes, and
 # less of it where samples are many: the lam that it asks for is not known.
 _FINER, _FINER_OF_BUDGETS = 1e-2, 0.1
+# From so many samples of a regression on, so many features of so many multiplications: pivots of its many free samples
+# cost more.
+_MANY_NUMBERS, _MOST_OF_NUMBERS, _MOST_COST_OF_NUMBERS = 2000, 200, 1e8
 # Of classes those that tell no vertex are sought again, to leave this share where a step takes so many multiplications.
 _FINEST, _MOST_FINEST = 1e-6, 1e7
 # Features that are found and reach so many times lam are nearly all that there are.
@@ -281,12 +284,13 @@ def _in_features(problem, workspace, lam, direct, tol):
 
 def _features_sought(problem, direct):
     """Which features are sought, one after the other, as options of `features_of`."""
-    of_numbers, given = problem.source.index is not None, problem.cost is not None
-    if problem.n_distinct > MOST_SAMPLES:
-        finer = 1.0 if given and not of_numbers else _FINER
-        return ({"most_cost": _MOST_COST_OF_MANY, "most_samples": np.inf, "finer": finer},)
-    if of_numbers:
-        return ({"finer": _FINER},)
+    n, given = problem.n_distinct, problem.cost is not None
+    if problem.source.index is not None:
+        many = {"most_found": _MOST_OF_NUMBERS, "most_cost": _MOST_COST_OF_NUMBERS, "most_samples": np.inf}
+        return ({"finer": _FINER, **(many if n >= _MANY_NUMBERS else {})},)
+    if n > MOST_SAMPLES:
+        many = {"most_cost": _MOST_COST_OF_MANY, "most_samples": np.inf}
+        return ({"finer": 1.0 if given else _FINER, **many},)
     rough = {"fewest": _FEWEST} if direct else {"most_cost": _MOST_COST}
     finer = 1.0 if given else _FINER_OF_BUDGETS
     return {**rough, "finer": finer}, {"finer": _FINEST, "most_cost": _MOST_FINEST}

@@ -283,7 +283,7 @@ def _features(stack, rows, few, most_cost):
         return None
     m = int(stack.sizes[rows].max())
     if stack.features is None:
-        return features_of(stack.source, m, float(stack.cost[rows].max()), few, most_cost, fewest=_FEWEST)
+        return features_of(stack.source, m, float(stack.cost[rows].max()), few, most_cost=most_cost, fewest=_FEWEST)
     X = dense_features(stack.source.features)
     r = X.shape[1]
     return Features(X, np.zeros(len(X))) if r <= few * m and m * r**2 <= most_cost else None
