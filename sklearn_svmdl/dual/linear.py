@@ -181,8 +181,9 @@ def solve_in_features(problem, features, workspace, lam):
 
     Returns
     -------
-    State
-        Not `settled` where the sides could not be told, or the budget asks for more lam than the features allow.
+    State or None
+        Not `settled` where the sides could not be told, or the budget asks for more lam than the features allow; None
+        where it does so of many samples, of which no step is to see all.
     """
     X, rest, reach = features
     within, lam = problem.within(min(reach, problem.largest_cost)), min(lam, reach)
