@@ -51,8 +51,8 @@ _PIVOTS = Effort(gaps=())
 _WRONG = 1e-9
 # A working set that outgrows its start so many times started from sides that could not be told yet.
 _MOST_WORKING = 4
-# From so many samples, and so many a feature, on a smooth loss tells who is near the margin; of a budget and features
-# that are known it tells lam, too, which interior steps alone may take long to find.
+# From so many samples, and so many a feature, on a smooth loss tells who is near the margin; of a budget it tells lam,
+# too, which interior steps alone may take long to find: from fewer on, but not of features that are found.
 _MANY, _MANY_WITH_BUDGET = (1000, 30), (300, 15)
 # So many times the samples within its width are near the margin; of as many as these this share may be held on the
 # wrong side. What is held there takes part, so many times at most; where it is so many times as much as took part, and
@@ -308,7 +308,8 @@ def _near_margin(problem, X, rest, lam, tally):
     None where there are few samples. Where no hyperplane seems to keep the budget, those of the largest cost.
     """
     n, r = X.shape
-    many, many_per_feature = _MANY if problem.budget is None or np.any(rest) else _MANY_WITH_BUDGET
+    many, many_per_feature = _MANY if problem.budget is None else _MANY_WITH_BUDGET
+    many = _MANY[0] if np.any(rest) else many
     if n < max(many, many_per_feature * r):
         return None
     plane = smooth_plane(problem, X, lam, tally)
