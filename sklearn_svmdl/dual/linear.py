@@ -188,10 +188,11 @@ def solve_in_features(problem, features, workspace, lam):
     X, rest, reach = features
     within, lam = problem.within(min(reach, problem.largest_cost)), min(lam, reach)
     near = _near_margin(within, X, rest, lam, workspace.tally)
+    # Features that are found for some lam may not reach what a budget asks for, and steps on all take long of many.
     is_limited = problem.budget is not None and reach < problem.largest_cost
+    is_long = len(X) > MOST_SAMPLES and np.any(rest)
     if is_limited and near is not None and near.iterate.lam > _WELL_WITHIN * reach:
         near = None
-    is_long = len(X) > MOST_SAMPLES and np.any(rest)
     if near is not None:
         state = _exact(problem, near, reach, workspace)
         everyone = near.here is None and near.problem is within
@@ -329,6 +330,17 @@ def _balance(bound, total):
     return np.minimum(bound, 0.0).sum() <= -total <= np.maximum(bound, 0.0).sum()
 
 
+def _with_other_sides(problem, here):
+    """These variables and the other sides of their samples, the samples, and the place of each variable's among them,
+    None where each is a sample by itself."""
+    index = problem.source.index
+    if index is None:
+        return here, here, None
+    samples = np.unique(index[here])
+    (here,) = np.isin(index, samples).nonzero()
+    return here, samples, np.searchsorted(samples, index[here])
+
+
 class _Steps:
     """Interior steps on the samples near the margin, the others held where a first hyperplane has them.
 
@@ -351,22 +363,16 @@ class _Steps:
 
     def _begin(self, here, lam):
         """Begin on these variables, and the other sides of their samples, on all if None."""
-        problem, X, rest, row = self.problem, self.X, self.rest, None
-        index = problem.source.index
-        if here is not None and index is not None:
-            is_near = np.zeros(len(X), dtype=bool)
-            is_near[index[here]] = True
-            (here,) = is_near[index].nonzero()
-            row = (np.cumsum(is_near) - 1)[index[here]]
+        problem, X, rest = self.problem, self.X, self.rest
         if here is not None:
+            here, samples, row = _with_other_sides(problem, here)
             self.t[here] = 0.0
             here = here if _balance(problem.bound[here], self.t.sum()) else None
         self.here = here
         if here is None:
             block = whole_block(problem, None, self.tally, X)
         else:
-            self.w, some = normal_of(problem, X, self.t), here if row is None else is_near
-            X, rest = X[some], rest[some]
+            self.w, X, rest = normal_of(problem, X, self.t), X[samples], rest[samples]
             block = _block_near(problem, X, row, here, self.t, self.w, self.tally)
         self.solver = InteriorSolver(block, operator_in_features(X, rest, block.row, self.tally))
         self.iterate = self.solver.start(lam)
