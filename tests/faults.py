@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import warnings
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -21,10 +22,28 @@ class Strike(NamedTuple):
     entered: int
 
 
+@contextmanager
+def dropped(fault, again):
+    """`again` is called for each exception `fault` that Python drops, as of finalizers and callbacks of gc."""
+    hook = sys.unraisablehook
+
+    def unraisable(dropped):
+        if isinstance(dropped.exc_value, fault):
+            again()
+        else:
+            hook(dropped)
+
+    sys.unraisablehook = unraisable
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
+
+
 def strike(call, after, fault=KeyboardInterrupt):
     """Run `call`, with the exception `fault` as the function number `after` is entered.
 
-    Where Python itself would drop the exception, or no code can make it safe (as a generator is resumed, which may be
+    Where Python itself drops the exception, or no code can make it safe (as a generator is resumed, which may be
     to close it, and in the midst of entering or leaving somebody else's context) it strikes with the next function.
     """
     entered, done, configuration = 0, False, sklearn.get_config()
@@ -39,9 +58,15 @@ def strike(call, after, fault=KeyboardInterrupt):
                 signal.default_int_handler(signal.SIGINT, frame)
             raise fault
 
+    def again():
+        nonlocal done
+        done = False
+        sys.setprofile(watch)
+
     sys.setprofile(watch)
     try:
-        call()
+        with dropped(fault, again):
+            call()
     except fault:
         return Strike(done, True, entered)
     finally:
