@@ -75,7 +75,7 @@ def _as_begun(problem, start, scale):
 
 PARTS = [
     Part("distinct", {"solve.Distinct.of": _none}),
-    Part("apart: the samples between the classes", {"solve.between_classes": _none}),
+    Part("growth: the samples between the classes", {"solve.between_classes": _none}),
     Part("levels: coarse to fine", {"solve._DIRECT": 4000, "solve._DIRECT_REGRESSION": 4000}),
     Part("levels: single precision", {"levels._MANY": _NEVER}),
     Part("levels: few of a class are all there", {"levels._FEW_OF_CLASS": 1}),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import make_classification
 
+from sklearn_svmdl.dual import working_set
 from sklearn_svmdl.dual.active_set import Effort, State
 from sklearn_svmdl.dual.buffer import Buffer, GrowingGram
 from sklearn_svmdl.dual.kkt import BOUND, FREE, ZERO, Point
@@ -177,14 +178,15 @@ def test_no_more_iterations_are_taken_than_are_left(most):
     assert np.isfinite(state.point.beta).all()
 
 
-def test_where_no_iteration_is_left_one_look_is_taken():
+def test_where_no_iteration_is_left_one_look_is_taken(monkeypatch):
     problem, inside = problem_of(), np.zeros(500, dtype=bool)
     inside[:30] = True
 
     def looked(looks, most=np.inf):
         """What so many looks take."""
+        monkeypatch.setattr(working_set, "_MOST_LOOKS", looks)
         workspace = workspace_of(500, most)
-        refine(problem.counted(workspace.tally), start_of(problem, inside), inside, workspace, looks=looks)
+        refine(problem.counted(workspace.tally), start_of(problem, inside), inside, workspace)
         return workspace.tally.done()
 
     first = looked(1)

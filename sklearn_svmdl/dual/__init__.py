@@ -4,7 +4,7 @@
 `problem`      the convex problem in signed form, its solution, and the certificate
 `solve`        one entry: problem in, certified solution out, with its counts of work
 `distinct`     equal samples as one of their added weights
-`apart`        classes that are apart: the samples between them, and those that join them
+`growth`       classes that are apart, or one rare: the samples between them, and those that join them
 `levels`       coarse to fine, single precision before double
 `linear`       few features, known or found: interior steps in their dimension;  `smooth` who is near the margin there
 `sparse`       many sparse features: pivots with conjugate gradients, no kernel matrix

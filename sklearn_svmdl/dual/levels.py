@@ -36,6 +36,8 @@ _MOSTLY_FREE, _OLD_SHARE = 0.03, 0.175
 _COARSE_REACH = 1e-4
 # What a dual moves its own f by, as a share of the scale, and the most slack that a free sample may have at first.
 _OWN, _COSTLY, _NEAR = 0.3, 0.6, 0.05
+# Samples from which the first lam is told.
+_PROBE = 200
 # What a coarse level is asked for.
 _ROUGH = Effort(overlook=0.1, rough=True)
 
@@ -71,6 +73,14 @@ def cold_state(problem):
         return State(np.where(free if free.any() else outside, FREE, ZERO), Point(zeros, lam, problem.constant, zeros))
     side = np.where(np.abs(unit) >= problem.weight, BOUND, FREE).astype(np.int8)
     return State(side, Point(lam * unit, lam, 0.0, zeros))
+
+
+def first_lam(problem):
+    """Where lam may begin, of a share of the samples: that of all would take all kernel values."""
+    if problem.budget is None:
+        return problem.cost
+    some = share_of(problem, problem.n_distinct / _PROBE, np.random.RandomState(0))
+    return cold_state(coarse_problem(problem, some)).point.lam
 
 
 def between_means(problem, cold, scale):

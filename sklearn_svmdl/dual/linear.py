@@ -114,7 +114,7 @@ def features_of(
     most_cost *= _HARDER if lam * typical > _HARD else 1.0
     most = int(min(most_found, few * n, np.sqrt(most_cost / n)))
     tolerance = max(finer * share * typical / largest, _LEAST_LEFT)
-    if _left_of_some(source, n, most, tolerance * largest) > _ROUGHLY * share:
+    if left_of_some(source, n, most, tolerance * largest) > _ROUGHLY * share:
         return None
     X = pivoted_cholesky(source, most, tolerance, on_course=lambda k, left: left <= _hoped(k, most, _ROUGHLY * share))
     if X is None:
@@ -123,7 +123,7 @@ def features_of(
     return Features(X, rest, _MOST_SEEN * _UNSEEN / max(float(rest.max()), _LEAST_LEFT * largest))
 
 
-def _left_of_some(source, n, most, tolerance):
+def left_of_some(source, n, most, tolerance):
     """The share of the trace that `most` features leave of twice as many evenly spaced samples; all leave more."""
     some = np.linspace(0, n - 1, min(_OF_EACH * most, n)).astype(int)
     gram = source.block(some, some)

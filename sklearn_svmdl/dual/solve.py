@@ -8,12 +8,12 @@ import numpy as np
 
 from ..kernels.blas import dot
 from .active_set import solve_block
-from .apart import between_classes, grow
 from .buffer import Buffer, lent
 from .distinct import Distinct
 from .feasibility import is_least, least_budget, least_slack_shown
+from .growth import between_classes, grow
 from .kkt import BOUND, FREE, UNITS, ZERO, spread_of
-from .levels import between_means, coarse_problem, cold_state, polish, share_of, solve_levels
+from .levels import between_means, cold_state, first_lam, polish, solve_levels
 from .linear import FACE, MOST_SAMPLES, features_of, solve_in_features, tells_vertex
 from .problem import (
     Status,
@@ -231,7 +231,7 @@ def _block_steps(problem, workspace, tol):
     """The certified solution by block steps."""
     tally, direct = workspace.tally, is_direct(problem, workspace.buffer)
     start = cold_state(problem) if direct else None
-    lam = start.point.lam if direct else _first_lam(problem)
+    lam = start.point.lam if direct else first_lam(problem)
     solution = _in_features(problem, workspace, lam, direct, tol)
     if solution is not None:
         return solution
@@ -308,14 +308,6 @@ def _grown_constant(problem, X, state, tally, tol):
     free = (beta != 0) & (beta != lam * problem.bound)
     beta[free] -= np.linalg.lstsq(A[free].T, A.T @ beta, rcond=None)[0]
     return certify(hardest, beta, lam, tally.done(), tol)
-
-
-def _first_lam(problem):
-    """Where lam may begin, of a share of the samples: that of all would take all kernel values."""
-    if problem.budget is None:
-        return problem.cost
-    some = share_of(problem, problem.n_distinct / _PROBE, np.random.RandomState(0))
-    return cold_state(coarse_problem(problem, some)).point.lam
 
 
 def certified(problem, state, tally, tol):

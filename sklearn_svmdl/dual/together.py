@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .apart import NEARER, some_of
 from .buffer import lent
 from .feasibility import is_least, least_slack_shown
+from .growth import NEARER, some_of
 from .kkt import BOUND, FREE, ZERO
 from .linear import MOST_FREE, Features, features_of
 from .problem import DualSolution, Status, certificate, feasible_duals, largest_error, on_their_bounds

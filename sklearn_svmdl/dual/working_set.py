@@ -201,9 +201,9 @@ class WorkingSet:
         joining = self._new_samples(np.concatenate([wrong, near]))
         size = n_inside + len(joining)
         if size > capacity:
-            return self._recentre(state, wrong, int(ROOM * capacity))
+            return self.recentre(state, wrong, int(ROOM * capacity))
         if size > _STEADY and state.settled and 2 * n_free <= n_inside:
-            return self._recentre(state, wrong, n_inside)
+            return self.recentre(state, wrong, n_inside)
         self.gram.add(joining)
         self._look_up()
         return reassign(self.problem, state, wrong)
@@ -216,7 +216,7 @@ class WorkingSet:
         samples, first = np.unique(index[variables], return_index=True)
         return samples[np.argsort(first)]
 
-    def _recentre(self, state, wrong, size):
+    def recentre(self, state, wrong, size):
         """Become the free samples, the worst of the wrong ones and those nearest to the margin, so many in all.
 
         Raises
@@ -276,14 +276,12 @@ def dense_features(X):
 _MOST_FEATURES = 500
 
 
-def refine(
-    problem, state, inside, workspace, effort=_EFFORT, *, bound_sum=None, trusted=True, most=np.inf, looks=_MOST_LOOKS
-):
+def refine(problem, state, inside, workspace, effort=_EFFORT, *, bound_sum=None, trusted=True, most=np.inf):
     """Solve the problem from a state, on a working set that starts with the samples `inside` and grows until nothing is
     wrong.
 
     A hard block is solved roughly until the working set is right, and then with all the effort. The working set has at
-    most `most` samples, and is solved for at most so many `looks` at the others.
+    most `most` samples.
 
     Returns
     -------
@@ -299,7 +297,7 @@ def refine(
     working = WorkingSet.around(problem, inside, state, bound_sum, workspace)
     rough = effort if inside.all() else replace(effort, rough=True)
     now = rough
-    for _ in range(looks):
+    for _ in range(_MOST_LOOKS):
         solved = working.solve(state, now, trusted)
         if not solved.settled and (workspace.tally.left <= 0 or not now.gaps):
             # The duals that this began with are worth more than those of sides that did not settle; without steps
