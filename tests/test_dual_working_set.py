@@ -196,6 +196,54 @@ def test_where_no_iteration_is_left_one_look_is_taken(monkeypatch):
     assert 0 < looked(40, first.iterations).kernel_values < first.kernel_values
 
 
+def sizes_of(problem, inside, monkeypatch, **limits):
+    """The sizes of the working sets from a start on, with other limits, and the state in the end."""
+    sizes, own = [], WorkingSet.solve
+    with monkeypatch.context() as patch:
+        patch.setattr(WorkingSet, "solve", lambda self, *args: sizes.append(len(self.indices)) or own(self, *args))
+        for name, value in limits.items():
+            patch.setattr(working_set, name, value)
+        state, _ = refine(problem, start_of(problem, inside), inside, workspace_of(problem.n_samples))
+    return sizes, state
+
+
+@pytest.mark.parametrize("cost", [None, 0.05])
+def test_a_large_working_set_moves_while_fewer_samples_stand_wrong(cost, monkeypatch):
+    """It lets go of samples far from the margin; the solution is the same."""
+    problem = problem_of(n=1500)
+    problem = problem if cost is None else problem.with_cost(cost)
+    inside = np.zeros(1500, dtype=bool)
+    inside[np.random.RandomState(0).permutation(1500)[:200]] = True
+    grown, expected = sizes_of(problem, inside, monkeypatch, _MOVES=10**6)
+    moved, state = sizes_of(problem, inside, monkeypatch, _MOVES=300)
+    assert max(moved) < 0.65 * max(grown)
+    # No smaller than it may be, and larger where few join.
+    assert moved[1] == 300
+    assert_exact(problem, state)
+    np.testing.assert_allclose(state.point.fit, expected.point.fit, atol=1e-8 * np.abs(expected.point.fit).max())
+
+
+def test_a_set_does_not_move_for_a_few_samples(monkeypatch):
+    problem = problem_of(n=1500).with_cost(0.05)
+    inside = np.zeros(1500, dtype=bool)
+    inside[np.random.RandomState(0).permutation(1500)[:200]] = True
+    few, _ = sizes_of(problem, inside, monkeypatch, _MOVES=300)
+    none, _ = sizes_of(problem, inside, monkeypatch, _MOVES=300, _FALLING=np.inf, _LARGER=0.0)
+    assert none[-1] == 300 < few[-1] <= 1.3 * 300
+
+
+def test_a_working_set_grows_where_as_many_samples_stand_wrong_as_before(monkeypatch):
+    problem = problem_of(n=1500).with_cost(0.05)
+    inside = np.zeros(1500, dtype=bool)
+    inside[np.random.RandomState(0).permutation(1500)[:200]] = True
+    never, _ = sizes_of(problem, inside, monkeypatch, _MOVES=300, _FALLING=1e-9)
+    always, _ = sizes_of(problem, inside, monkeypatch, _MOVES=300, _FALLING=np.inf, _LARGER=0.0)
+    # The first look has none before it to compare with.
+    assert never[1] == always[1] == 300 < never[2]
+    assert max(always) == 300
+    assert len(always) > len(never)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_bound_sum_follows_the_bounds(seed):
     problem, random = problem_of(n=60), np.random.RandomState(seed)

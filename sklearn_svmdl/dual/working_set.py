@@ -21,9 +21,10 @@ _EFFORT = Effort()
 _NEAR_SHARE, _NEAR_PER_WRONG = 0.15, 3
 # How far on the wrong side of the margin a sample outside may stand for an exact and for a rough solution.
 _WRONG, _ROUGHLY_WRONG = 1e-9, 1e-3
-# A working set that outgrew its memory starts again at this share of it; one of more samples than these moves, and
-# grows only where half of it is free: to touch more memory costs more than to let go of samples far from the margin.
-ROOM, _STEADY = 0.9, 2500
+# A working set that outgrew its memory starts again at this share of it. One that would be of more samples than these
+# moves, lets go of samples far from the margin, unless half of it is free: to touch more memory costs more. So does one
+# of more than these that would be so many times as large, while the wrong samples are no more than a share of the last.
+ROOM, _STEADY, _MOVES, _LARGER, _FALLING = 0.9, 2500, 800, 1.3, 0.7
 # Where they were solved roughly, samples that are not free are at least one in so many of a set that moves.
 _ROUGHLY_FREE = 4
 _MOST_LOOKS = 40
@@ -98,7 +99,7 @@ class WorkingSet:
     """
 
     def __init__(self, problem, inside, bound_sum, workspace):
-        self.problem, self.bound_sum, self.tally = problem, bound_sum, workspace.tally
+        self.problem, self.bound_sum, self.tally, self.n_wrong = problem, bound_sum, workspace.tally, np.inf
         self.gram = GrowingGram(problem.source.distinct, distinct_samples(problem, inside), workspace.buffer)
         self._look_up()
 
@@ -200,10 +201,12 @@ class WorkingSet:
         near = right[:most] if state.settled else right
         joining = self._new_samples(np.concatenate([wrong, near]))
         size = n_inside + len(joining)
+        falls, self.n_wrong = len(wrong) <= _FALLING * self.n_wrong, len(wrong)
+        largest = max(_MOVES, int(_LARGER * n_inside)) if falls else _STEADY
         if size > capacity:
             return self.recentre(state, wrong, int(ROOM * capacity))
-        if size > _STEADY and state.settled and 2 * n_free <= n_inside:
-            return self.recentre(state, wrong, n_inside)
+        if size > min(largest, _STEADY) and state.settled and 2 * n_free <= n_inside:
+            return self.recentre(state, wrong, max(n_inside, _MOVES))
         self.gram.add(joining)
         self._look_up()
         return reassign(self.problem, state, wrong)
