@@ -12,6 +12,7 @@ from scipy import sparse
 from sklearn.datasets import make_classification, make_moons
 from sklearn.svm import SVC
 
+from sklearn_svmdl.dual import solve as entry
 from sklearn_svmdl.dual.active_set import Effort
 from sklearn_svmdl.dual.buffer import Buffer
 from sklearn_svmdl.dual.interior import InteriorSolver
@@ -282,6 +283,18 @@ def test_a_face_of_solutions_takes_few_steps_in_features_that_are_found():
     assert solution.status is Status.OPTIMAL and solution.error <= 1e-6
     assert solution.slack.sum() == pytest.approx(60.0, rel=1e-6)
     assert max(solution.work.factored) <= 100 and solution.work.iterations <= 60
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_classes_that_nothing_tells_apart_take_few_pivots(seed, monkeypatch):
+    """Most samples are within a thousandth of the margin: only features that leave next to nothing tell who is free."""
+    monkeypatch.setattr(entry, "between_classes", lambda problem: None)
+    random = np.random.RandomState(seed)
+    X, y = random.randn(2500, 2), np.where(random.rand(2500) < 0.19, 1.0, -1.0)
+    problem = classification(Kernel("rbf", {"gamma": 0.6}).source(X), y, np.ones(2500)).with_cost(0.1)
+    solution = solve(problem, tol=1e-9)
+    assert solution.status is Status.OPTIMAL
+    assert solution.work.pivots < 250 and solution.work.kernel_values < 2 * 2500**2
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -17,8 +17,10 @@ from .working_set import TooLarge, WorkingSet, nearest
 
 # So many samples of each class tell its mean; of fewer samples in all the whole kernel matrix costs no more.
 _SOME, _FEWEST = 20, 500
-# The largest share of the samples that may be nearer to the other class, or that a rare class, and its weight, has.
-NEARER, _RARE = 0.05, 0.05
+# The largest share of the samples that may be nearer to the other class; that a rare class has, and its weight; and one
+# where the means differ by less than this times what samples do: f is the constant of the larger class then, but
+# for little, and hundreds of samples stand on the margin but for less.
+NEARER, _RARE, _RARE_IN_NOISE, _TELLING = 0.05, 0.05, 0.35, 0.25
 # With all samples at their bound f would differ so much between classes that are apart, by 2 at the margin: then few
 # are. A budget of so small a share of C_max leaves few there.
 _NARROW, _SMALL_BUDGET = 40.0, 0.01
@@ -31,7 +33,7 @@ _NEAREST, _EVENLY = 60, 25
 _JOINING, _JOINING_SHARE, _LARGEST, _OF_FREE = 100, 0.5, 400, 3
 # Given up: where more than a share of the evenly spaced are free at first, or of all later, after so many looks without
 # fewer samples on the wrong side, and so many in all.
-_MOST_EVENLY, _MOST_FREE, _PATIENCE, _MOST_LOOKS = 0.8, 0.15, 4, 40
+_MOST_EVENLY, _MOST_FREE, _PATIENCE, _MOST_LOOKS = 0.8, 0.3, 4, 40
 # What the first solution, those that follow, and the last are asked for.
 _FIRST, _NEXT, _FINAL = Effort(gaps=(), rough=True), Effort(rough=True), Effort()
 
@@ -52,7 +54,10 @@ def between_classes(problem):
     along = source.apply(some, share)
     # What a sample adds to its own mean tells nothing of the others.
     along[some] -= share * source.take(some).diagonal()
-    if not (_are_apart(problem, along) or (_is_rare(problem) and not _has_few_features(source, n))):
+    up, down = along[sign > 0].mean(), along[sign < 0].mean()
+    rare = _RARE if up - down > _TELLING * along.std() else _RARE_IN_NOISE
+    is_rare = _share_of_smaller(problem) <= rare and not _has_few_features(source, n)
+    if not (is_rare or _are_apart(problem, sign * (along - 0.5 * (up + down)), up - down)):
         return None
     side = np.full(n, ZERO, dtype=np.int8)
     for members in (sign > 0, sign < 0):
@@ -62,13 +67,12 @@ def between_classes(problem):
     return State(side, Point(np.zeros(n), first_lam(problem), 0.0, np.zeros(n)))
 
 
-def _is_rare(problem):
-    """Whether one class has few samples, of little weight: no more weight of the other is at its bound."""
-    for sign in (-1.0, 1.0):
-        members = problem.sign == sign
-        if members.mean() <= _RARE and problem.weight[members].sum() <= _RARE * problem.weight.sum():
-            return True
-    return False
+def _share_of_smaller(problem):
+    """The share that a class has of the samples, or of their weight where that is more, of the class that has less: no
+    more weight of the other is at its bound."""
+    up, weight = problem.sign > 0, problem.weight
+    shares = [max(members.mean(), weight[members].sum() / weight.sum()) for members in (up, ~up)]
+    return min(shares)
 
 
 def _has_few_features(source, n):
@@ -77,15 +81,15 @@ def _has_few_features(source, n):
     return left_of_some(source, n, _FEW_FEATURES, smallest) <= _NOTHING_LEFT
 
 
-def _are_apart(problem, along):
-    """Whether hardly a sample is nearer to the other class along the difference of the means, and few are at bound."""
+def _are_apart(problem, ahead, difference):
+    """Whether hardly a sample is nearer to the other class, not ahead of the middle of the means, and few are at bound.
+
+    `difference` is that of the means.
+    """
     if problem.budget is not None and problem.budget > _SMALL_BUDGET * problem.largest_budget:
         return False
-    sign = problem.sign
-    up, down = along[sign > 0].mean(), along[sign < 0].mean()
-    nearer = np.count_nonzero(sign * (along - 0.5 * (up + down)) < 0)
-    differs = 0.25 * problem.weight.sum() * (up - down)
-    if nearer > NEARER * problem.n_samples or differs <= 0:
+    differs = 0.25 * problem.weight.sum() * difference
+    if np.count_nonzero(ahead < 0) > NEARER * problem.n_samples or differs <= 0:
         return False
     return problem.cost is None or problem.cost * differs > _NARROW
 

@@ -52,8 +52,10 @@ _FINER, _FINER_OF_BUDGETS = 1e-2, 0.1
 # From so many samples of a regression on, so many features of so many multiplications: pivots of its many free samples
 # cost more.
 _MANY_NUMBERS, _MOST_OF_NUMBERS, _MOST_COST_OF_NUMBERS = 2000, 200, 1e8
-# Of classes those that tell no vertex are sought again, to leave this share where a step takes so many multiplications.
-_FINEST, _MOST_FINEST = 1e-6, 1e7
+# Of classes those that tell no vertex are sought again, to leave this share where a step takes so many multiplications;
+# so many features of so many where more than a share of the samples are on the margin: f is the constant but for little
+# where nothing tells the classes apart, and pivots take a hundred times as long.
+_FINEST, _MOST_FINEST, _MOST_OF_FACES, _MOST_COST_OF_FACES, _FACE_SHARE = 1e-6, 1e7, 400, 3e8, 0.5
 # Features that are found and reach so many times lam are nearly all that there are.
 _TOLD = 1e3
 # From this many problems on they are solved together.
@@ -260,9 +262,10 @@ def _block_steps(problem, workspace, tol):
 def _in_features(problem, workspace, lam, direct, tol):
     """The certified solution by few features, by finer ones where these tell no vertex; None where that is no way."""
     of_classes = problem.source.index is None
-    for number, sought in enumerate(_features_sought(problem, direct)):
+    sought, is_first = _features_sought(problem, direct), True
+    while sought is not None:
         features = features_of(problem.source.distinct, problem.n_distinct, lam, **sought)
-        if features is None or (number > 0 and features.reach < _TOLD * lam):
+        if features is None or not (is_first or features.reach >= _TOLD * lam):
             return None
         state = solve_in_features(problem, features, workspace, lam)
         if state is None:
@@ -279,21 +282,31 @@ def _in_features(problem, workspace, lam, direct, tol):
                     return solution
         if are_known or tells_vertex(state, features.X):
             return None
+        sought, is_first = _finer_sought(problem, state) if is_first else None, False
     return None
 
 
+def _finer_sought(problem, state):
+    """Which features are sought after some that told no vertex, as options of `features_of`; None for no others."""
+    if problem.source.index is not None or problem.n_distinct > MOST_SAMPLES:
+        return None
+    if (state.side == FREE).mean() > _FACE_SHARE:
+        return {"finer": _FINEST, "most_found": _MOST_OF_FACES, "most_cost": _MOST_COST_OF_FACES}
+    return {"finer": _FINEST, "most_cost": _MOST_FINEST}
+
+
 def _features_sought(problem, direct):
-    """Which features are sought, one after the other, as options of `features_of`."""
+    """Which features are sought first, as options of `features_of`."""
     n, given = problem.n_distinct, problem.cost is not None
     if problem.source.index is not None:
         many = {"most_found": _MOST_OF_NUMBERS, "most_cost": _MOST_COST_OF_NUMBERS, "most_samples": np.inf}
-        return ({"finer": _FINER, **(many if n >= _MANY_NUMBERS else {})},)
+        return {"finer": _FINER, **(many if n >= _MANY_NUMBERS else {})}
     if n > MOST_SAMPLES:
         many = {"most_cost": _MOST_COST_OF_MANY, "most_samples": np.inf}
-        return ({"finer": 1.0 if given else _FINER, **many},)
+        return {"finer": 1.0 if given else _FINER, **many}
     rough = {"fewest": _FEWEST} if direct else {"most_cost": _MOST_COST}
     finer = 1.0 if given else _FINER_OF_BUDGETS
-    return {**rough, "finer": finer}, {"finer": _FINEST, "most_cost": _MOST_FINEST}
+    return {**rough, "finer": finer}
 
 
 def _grown_constant(problem, X, state, tally, tol):
