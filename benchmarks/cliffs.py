@@ -164,11 +164,11 @@ def _heavy_tails(counts, d, shift=1.0, seed=0):
     return StandardScaler().fit_transform(X), y
 
 
-def _few_against_many(few, many, d, seed=0):
-    """Classes of so many normal samples that hardly differ."""
+def _few_against_many(few, many, d, shift=0.5, seed=0):
+    """Classes of so many normal samples that hardly differ, or not at all."""
     rng = np.random.default_rng(seed)
     X, y = rng.standard_normal((few + many, d)), np.arange(few + many) < few
-    X[y, 0] += 0.5
+    X[y, 0] += shift
     return X, y.astype(int)
 
 
@@ -216,6 +216,12 @@ LATER = [
     *(Case(f"whole numbers 1,800 x {d}", partial(_whole_numbers, 1800, d, 4), None) for d in (1, 3)),
     *(Case(f"45 against 855, {d} features", partial(_few_against_many, 45, 855, d), None) for d in (1, 2)),
     Case("15 against 600, 4 features, cubic", partial(_few_against_many, 15, 600, 4), None, "poly"),
+    Case("15 against 2,985, 6 features", partial(_few_against_many, 15, 2985, 6), None),
+    Case("5 against 2,495, 4 features, gamma 5, 0.3", partial(_few_against_many, 5, 2495, 4), 0.3, scale=5.0),
+    *(
+        Case(f"noise, {few} against {3000 - few:,}", partial(_few_against_many, few, 3000 - few, 5, 0.0), None)
+        for few in (60, 300)
+    ),
     *(Case(f"heavy tails 1,500 x {d}", partial(_heavy_tails, (1360, 140), d), None) for d in (1, 2)),
     Case("heavy tails, ten classes, linear", partial(_heavy_tails, (1500, *range(12, 30, 2)), 2), None, "linear"),
     Case("heavy tails, ten classes, rbf", partial(_heavy_tails, (900, *range(6, 24, 2)), 2), None),
