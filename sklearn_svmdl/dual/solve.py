@@ -282,15 +282,15 @@ def _in_features(problem, workspace, lam, direct, tol):
                     return solution
         if are_known or tells_vertex(state, features.X):
             return None
-        sought, is_first = _finer_sought(problem, state) if is_first else None, False
+        sought, is_first = _finer_sought(problem, state, direct) if is_first else None, False
     return None
 
 
-def _finer_sought(problem, state):
+def _finer_sought(problem, state, direct):
     """Which features are sought after some that told no vertex, as options of `features_of`; None for no others."""
     if problem.source.index is not None or problem.n_distinct > MOST_SAMPLES:
         return None
-    if (state.side == FREE).mean() > _FACE_SHARE:
+    if not direct and (state.side == FREE).mean() > _FACE_SHARE:
         return {"finer": _FINEST, "most_found": _MOST_OF_FACES, "most_cost": _MOST_COST_OF_FACES}
     return {"finer": _FINEST, "most_cost": _MOST_FINEST}
 
