@@ -87,6 +87,7 @@ PARTS = [
     Part("linear: ... of any number of samples", {"solve.MOST_SAMPLES": _NEVER, "solve._MANY_NUMBERS": _NEVER}),
     Part("linear: ... finer of a budget", {"solve._FINER_OF_BUDGETS": 1.0}),
     Part("linear: ... believed well within their reach", {"linear._WELL_WITHIN": np.inf}),
+    Part("linear: ... more where most samples are on the margin", {"solve._FACE_SHARE": np.inf}),
     Part("linear: ... finer of a regression", {"solve._FINER": 1.0}),
     Part("linear: ... given up off their course", {"linear._FIRST_LOOK": 97, "linear._OF_EACH": 0}),
     Part("linear: features that are known", {"linear.dense_features": _none}),
@@ -96,7 +97,7 @@ PARTS = [
     Part("smooth: a share of the samples first", {"smooth._MANY": _NEVER}),
     Part("sparse", {"solve.is_sparse": _none}),
     Part("working_set: near samples join", {"working_set._NEAR_SHARE": 0.0}),
-    Part("working_set: it moves", {"working_set._STEADY": _NEVER}),
+    Part("working_set: it moves", {"working_set._MOVES": _NEVER, "working_set._STEADY": _NEVER}),
     Part(
         "active_set: proximal weights that fall",
         {"active_set.pivot_ever_closer": _unsettled, "path.pivot_ever_closer": _unsettled},

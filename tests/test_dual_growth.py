@@ -15,7 +15,7 @@ from sklearn_svmdl.dual.problem import Status, classification, regression
 from sklearn_svmdl.dual.solve import solve
 from sklearn_svmdl.dual.work import Tally
 from sklearn_svmdl.dual.working_set import Workspace
-from sklearn_svmdl.kernels import Kernel
+from sklearn_svmdl.kernels import GramSource, Kernel
 
 KERNELS = {
     "rbf": Kernel("rbf", {"gamma": 0.05}),
@@ -118,6 +118,13 @@ def test_which_classes_are_rare():
     y = np.where(X[:, 0] > 2.0, 1.0, -1.0)
     assert growth.between_classes(classification(KERNELS["cubic"].source(X), y, np.ones(700), cost=1.0)) is None
     assert growth.between_classes(classification(KERNELS["narrow"].source(X), y, np.ones(700), cost=1.0)) is not None
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-200, 1e200])
+def test_a_class_is_rare_whatever_the_size_of_the_kernel_values(size):
+    gram = size * np.eye(700)
+    y = np.where(np.arange(700) < 20, 1.0, -1.0)
+    assert growth.between_classes(classification(GramSource(gram), y, np.ones(700), cost=1.0)) is not None
 
 
 def test_samples_near_a_rare_class_and_some_from_everywhere_are_free_at_first():

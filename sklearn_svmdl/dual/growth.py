@@ -17,10 +17,10 @@ from .working_set import TooLarge, WorkingSet, nearest
 
 # So many samples of each class tell its mean; of fewer samples in all the whole kernel matrix costs no more.
 _SOME, _FEWEST = 20, 500
-# The largest share of the samples that may be nearer to the other class; that a rare class has, and its weight; and one
-# where the means differ by less than this times what samples do: f is the constant of the larger class then, but
-# for little, and hundreds of samples stand on the margin but for less.
-NEARER, _RARE, _RARE_IN_NOISE, _TELLING = 0.05, 0.05, 0.35, 0.25
+# The largest share of the samples that may be nearer to the other class; that a rare class has, and its weight; and
+# that it has in noise, where the means differ by less than so many times what samples differ from theirs by: there f is
+# the constant of the larger class but for little, and hundreds of samples stand on the margin but for less.
+NEARER, _RARE, _RARE_IN_NOISE, _TELLING = 0.05, 0.05, 0.35, 0.3
 # With all samples at their bound f would differ so much between classes that are apart, by 2 at the margin: then few
 # are. A budget of so small a share of C_max leaves few there.
 _NARROW, _SMALL_BUDGET = 40.0, 0.01
@@ -55,7 +55,9 @@ def between_classes(problem):
     # What a sample adds to its own mean tells nothing of the others.
     along[some] -= share * source.take(some).diagonal()
     up, down = along[sign > 0].mean(), along[sign < 0].mean()
-    rare = _RARE if up - down > _TELLING * along.std() else _RARE_IN_NOISE
+    # Squares may overflow.
+    is_told = up - down > _TELLING * np.abs(along - along.mean()).mean()
+    rare = _RARE if is_told else _RARE_IN_NOISE
     is_rare = _share_of_smaller(problem) <= rare and not _has_few_features(source, n)
     if not (is_rare or _are_apart(problem, sign * (along - 0.5 * (up + down)), up - down)):
         return None
