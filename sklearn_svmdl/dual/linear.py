@@ -129,7 +129,7 @@ def left_of_some(source, n, most, tolerance):
     gram = source.block(some, some)
     factor, _, rank, _ = PSTRF(gram, tol=tolerance, lower=True)
     told = np.tril(factor[:, : min(rank, most)])
-    return 1.0 - dot(told.ravel(), told.ravel()) / max(np.trace(gram), _SMALLEST)
+    return 1.0 - dot(told.ravel(), told.ravel()) / (np.trace(gram) or 1.0)
 
 
 def _hoped(k, most, end):
