@@ -55,6 +55,18 @@ def grown(monkeypatch):
     return ends
 
 
+def grown_and_of_all(problem, monkeypatch):
+    """The solution that growth ends with, and that of all samples: the same."""
+    expected = of_all(problem, monkeypatch, tol=1e-9)
+    ends = grown(monkeypatch)
+    found = solve(problem, tol=1e-9)
+    assert len(ends) == 1 and ends[0] is not None and ends[0].settled
+    assert found.status is expected.status is Status.OPTIMAL
+    assert found.margin == pytest.approx(expected.margin, rel=1e-6)
+    np.testing.assert_allclose(problem.gradient(found.beta), problem.gradient(expected.beta), atol=1e-6)
+    return found, expected
+
+
 ASKED = {
     "cost 1": lambda problem: problem.with_cost(1.0),
     "cost 30": lambda problem: problem.with_cost(30.0),
@@ -69,13 +81,7 @@ ASKED = {
 @pytest.mark.parametrize("given", [{}, {"weights": [0.5, 1.0, 3.0]}, {"share": 0.04}], ids=["", "weights", "few"])
 def test_the_samples_between_the_classes_tell_the_solution_of_all(asked, kernel, given, monkeypatch):
     problem = ASKED[asked](blobs(kernel, **given))
-    expected = of_all(problem, monkeypatch, tol=1e-9)
-    ends = grown(monkeypatch)
-    found = solve(problem, tol=1e-9)
-    assert len(ends) == 1 and ends[0] is not None and ends[0].settled
-    assert found.status is expected.status is Status.OPTIMAL
-    assert found.margin == pytest.approx(expected.margin, rel=1e-6)
-    np.testing.assert_allclose(problem.gradient(found.beta), problem.gradient(expected.beta), atol=1e-6)
+    found, expected = grown_and_of_all(problem, monkeypatch)
     assert found.work.kernel_values < expected.work.kernel_values
 
 
@@ -93,13 +99,7 @@ def test_the_samples_between_the_classes_tell_the_solution_of_all(asked, kernel,
 )
 def test_a_rare_class_and_the_samples_near_it_tell_the_solution_of_all(asked, kernel, weight, monkeypatch):
     problem = asked(rare(kernel, weight=weight))
-    expected = of_all(problem, monkeypatch, tol=1e-9)
-    ends = grown(monkeypatch)
-    found = solve(problem, tol=1e-9)
-    assert len(ends) == 1 and ends[0] is not None and ends[0].settled
-    assert found.status is expected.status is Status.OPTIMAL
-    assert found.margin == pytest.approx(expected.margin, rel=1e-6)
-    np.testing.assert_allclose(problem.gradient(found.beta), problem.gradient(expected.beta), atol=1e-6)
+    found, _ = grown_and_of_all(problem, monkeypatch)
     assert found.work.kernel_values < 0.5 * 1500**2
 
 

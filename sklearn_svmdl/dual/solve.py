@@ -105,7 +105,7 @@ def solve(problem, *, solver="auto", tol=1e-3, max_iter=100_000, cache_size=200.
 
 def _solve(problem, method, tally, tol, cache_size):
     """The problem with the largest cost that was in force, and its solution, by one of `SOLVERS`; by block steps on the
-    samples between the classes, first, where these are apart."""
+    samples between the classes, first, where these are apart or one is rare."""
     n = problem.n_distinct
     with Buffer.lent(cache_size, n) as buffer:
         workspace = Workspace(buffer, tally)
